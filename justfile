@@ -1,0 +1,35 @@
+# `just` runs these; `./just` does too, and brings `just` itself where it is missing.
+
+# list what can be done here
+default:
+    @{{ just_executable() }} --justfile '{{ justfile() }}' --list
+
+# bring what is missing: ffmpeg, and libtorch for the CPU
+setup:
+    scripts/setup
+
+# bring libtorch with all that NVIDIA's GPUs want
+setup-cuda:
+    scripts/setup cuda
+
+# set up, build, and join two real clips
+demo: setup
+    cargo build --release
+    ${CARGO_TARGET_DIR:-target}/release/wanctl join \
+        tests/fixtures/clips/bunny_a.mp4 tests/fixtures/clips/bunny_b.mp4 --overwrite
+    @echo "The film is $PWD/bunny_a_join_bunny_b.mp4"
+
+# set up and run all tests
+test: setup
+    cargo test --workspace -- --quiet
+
+# what every commit passes: format, lints, tests
+check: setup
+    cargo fmt --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --no-default-features -- -D warnings
+    cargo test --workspace -- --quiet
+
+# make the clips that the demo and the tests join
+clips:
+    tests/fixtures/clips/make_clips

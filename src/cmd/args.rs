@@ -1,0 +1,294 @@
+//! Flags that commands share, and what they mean together.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, ValueEnum};
+
+use wanctl::pipeline::{
+    media::{Codec, Fit},
+    output::Replace,
+    plan::{Align, MaskRule, Mode, PlanError},
+    run::Keep,
+    settings::{Audio, EngineChoice, FilmSettings, Length, Settings, SettingsError},
+    video::{Fps, Size},
+};
+
+use super::ui::Verbosity;
+
+/// What decides the plan.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// Video files, in the order of the film
+    #[arg(value_name = "CLIP", required = true)]
+    pub(crate) clips: Vec<PathBuf>,
+
+    /// Frames (or seconds, 0.5s) of each clip shown to the engine at each seam
+    #[arg(long, value_name = "N|Ns", default_value = "8", allow_negative_numbers = true, help_heading = "Plan")]
+    context: Length,
+
+    /// Frames (or seconds) to make at each seam [default: 53, with --mode replace 16]
+    #[arg(long, value_name = "N|Ns", allow_negative_numbers = true, help_heading = "Plan")]
+    gap: Option<Length>,
+
+    /// Put made frames between the clips, or let them replace the clips' own, half from each side
+    #[arg(long, default_value = "insert", help_heading = "Plan")]
+    mode: ModeArg,
+
+    /// Round so that no latent of the model is half known, or keep what was asked but for 0 to 3 frames of the gap
+    #[arg(long, default_value = "latent", help_heading = "Plan")]
+    align: AlignArg,
+
+    /// When the model's mask keeps a latent: all its frames are known, or the one that the references sample is
+    /// [default: exact with --align latent, reference with exact]
+    #[arg(long, help_heading = "Plan")]
+    mask_rule: Option<MaskRuleArg>,
+
+    /// Frames at each end of a made piece that fade into the clip's own [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16), help_heading = "Plan")]
+    blend: Option<u16>,
+
+    /// Also join the last clip to the first; with one clip, make a seamless loop of it
+    #[arg(long = "loop", help_heading = "Plan")]
+    looped: bool,
+
+    /// Pin a frame at one and two thirds of the gap
+    #[arg(long, help_heading = "Plan")]
+    anchors: bool,
+
+    /// Frames per second of the result, such as 24 or 30000/1001 [default: the first clip's]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Film")]
+    fps: Option<Fps>,
+
+    /// Size of the result [default: the first clip's]
+    #[arg(long, value_name = "WxH", allow_hyphen_values = true, help_heading = "Film")]
+    size: Option<Size>,
+
+    /// How clips of another shape come to that size
+    #[arg(long, default_value = "crop", help_heading = "Film")]
+    fit: FitArg,
+
+    /// What makes the frames between
+    #[arg(long, default_value = "auto", help_heading = "Engine")]
+    engine: EngineArg,
+}
+
+/// What only the finished file is about.
+#[derive(clap::Args, Debug)]
+pub(crate) struct FilmArgs {
+    /// The film's name [default: A_join_B.mp4 or A_loop.mp4 in the current folder]
+    #[arg(short, long, value_name = "FILE", help_heading = "Film")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Also write the bare made piece, context included (with several seams one file each, numbered)
+    #[arg(long, value_name = "FILE", help_heading = "Film")]
+    pub(crate) transition: Option<PathBuf>,
+
+    /// [default: h264]
+    #[arg(long, help_heading = "Film", help = "Video codec [default: h264]")]
+    codec: Option<CodecArg>,
+
+    /// Quality of the encode, lower is better and larger [default: 14]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Film")]
+    crf: Option<u32>,
+
+    /// FFV1 RGB in mkv: decoded frames equal the frames computed, byte for byte
+    #[arg(long, help_heading = "Film")]
+    lossless: bool,
+
+    /// Keep the clips' sound, mute it, or take it from a file
+    #[arg(long, value_name = "keep|mute|FILE", default_value = "keep", help_heading = "Film")]
+    audio: OsString,
+}
+
+/// What every working command has.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Replace an existing output
+    #[arg(long, help_heading = "Run")]
+    overwrite: bool,
+
+    /// Where run folders go [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "WANCTL_WORK_DIR", hide_env = true, help_heading = "Run")]
+    pub(crate) work_dir: Option<PathBuf>,
+
+    /// Keep the run's folder also when all went well
+    #[arg(long, help_heading = "Run")]
+    keep: bool,
+
+    /// End the whole run after this time (90s, 10m, 1h30m)
+    #[arg(long, value_name = "D", value_parser = duration, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print the plan and stop
+    #[arg(long, help_heading = "Run")]
+    pub(crate) dry_run: bool,
+
+    /// Events on stdout, one JSON object a line
+    #[arg(long, help_heading = "Run")]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
+    quiet: bool,
+
+    /// Say more (-vv: everything)
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Run")]
+    verbose: u8,
+}
+
+impl PlanArgs {
+    /// As if only the clips had been typed.
+    pub(crate) fn defaults(clips: Vec<PathBuf>) -> Self {
+        #[derive(clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            plan: PlanArgs,
+        }
+        let words = [OsString::from("wanctl"), "--".into()].into_iter().chain(clips.into_iter().map(OsString::from));
+        clap::Parser::try_parse_from(words).map(|Only { plan }| plan).expect("clips alone are a command line")
+    }
+
+    pub(crate) fn settings(&self) -> Result<Settings, PlanError> {
+        let Self { clips, context, gap, mode, align, mask_rule, blend, looped, anchors, fps, size, fit, engine } = self;
+        // Before any clip is opened.
+        if clips.len() < 2 && !looped {
+            return Err(PlanError::TooFewClips { found: clips.len() });
+        }
+        Ok(Settings {
+            context: *context,
+            gap: *gap,
+            mode: match mode {
+                ModeArg::Insert => Mode::Insert,
+                ModeArg::Replace => Mode::Replace,
+            },
+            align: match align {
+                AlignArg::Latent => Align::Latent,
+                AlignArg::Exact => Align::Exact,
+            },
+            mask_rule: mask_rule.map(|rule| match rule {
+                MaskRuleArg::Exact => MaskRule::Exact,
+                MaskRuleArg::Reference => MaskRule::Reference,
+            }),
+            blend: blend.map(usize::from),
+            fps: *fps,
+            size: *size,
+            fit: match fit {
+                FitArg::Crop => Fit::Crop,
+                FitArg::Pad => Fit::Pad,
+                FitArg::Stretch => Fit::Stretch,
+            },
+            looped: *looped,
+            anchors: *anchors,
+            engine: match engine {
+                EngineArg::Auto => EngineChoice::Auto,
+                EngineArg::Dissolve => EngineChoice::Dissolve,
+            },
+        })
+    }
+
+    /// `a_WORD_z`, after the first and the last clip; `a_loop` for one.
+    pub(crate) fn default_name(&self, word: &str, extension: &str) -> PathBuf {
+        let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
+        let mut name = self.clips.first().map(stem).unwrap_or_default();
+        match self.clips.as_slice() {
+            [_, .., last] => {
+                name.push(format!("_{word}_"));
+                name.push(stem(last));
+            }
+            _ => name.push(if word == "join" { "_loop".into() } else { format!("_{word}") }),
+        }
+        name.push(extension);
+        name.into()
+    }
+}
+
+impl FilmArgs {
+    pub(crate) fn settings(&self) -> Result<FilmSettings, SettingsError> {
+        let Self { output: _, transition: _, codec, crf, lossless, audio } = self;
+        let codec = codec.map(|codec| match codec {
+            CodecArg::H264 => Codec::H264,
+            CodecArg::H265 => Codec::H265,
+            CodecArg::Av1 => Codec::Av1,
+            CodecArg::Ffv1 => Codec::Ffv1,
+        });
+        let audio = match audio.to_str() {
+            Some("keep") => Audio::Keep,
+            Some("mute") => Audio::Mute,
+            _ => Audio::File(audio.into()),
+        };
+        FilmSettings::new(codec, *crf, *lossless, audio)
+    }
+}
+
+impl RunArgs {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        verbosity(self.quiet, self.verbose)
+    }
+
+    pub(crate) fn replace(&self) -> Replace {
+        if self.overwrite { Replace::Existing } else { Replace::Never }
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        if self.keep { Keep::Always } else { Keep::OnFailure }
+    }
+}
+
+pub(crate) fn verbosity(quiet: bool, verbose: u8) -> Verbosity {
+    match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        (_, 1) => Verbosity::Info,
+        _ => Verbosity::Debug,
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("`{text}` is no time, wanted seconds or a time such as 90s, 10m or 1h30m, above 0");
+    let time = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()),
+        Err(_) => humantime::parse_duration(text).map_err(|_| wanted())?,
+    };
+    if time.is_zero() { Err(wanted()) } else { Ok(time) }
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum ModeArg {
+    Insert,
+    Replace,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum AlignArg {
+    Latent,
+    Exact,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum MaskRuleArg {
+    Exact,
+    Reference,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum FitArg {
+    Crop,
+    Pad,
+    Stretch,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum EngineArg {
+    /// The best that is there
+    Auto,
+    /// One clip fades into the other
+    Dissolve,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum CodecArg {
+    H264,
+    H265,
+    Av1,
+    Ffv1,
+}

@@ -1,0 +1,76 @@
+//! `wanctl guide`: what the engine would be shown, drawn; no engine.
+
+use std::{fs, path::PathBuf};
+
+use color_eyre::eyre::{Result, WrapErr};
+use serde_json::json;
+
+use wanctl::pipeline::{
+    cancel::Cancel,
+    footage::Footage,
+    guide,
+    media::Media,
+    output::FolderDestination,
+    progress::{Progress, Stage},
+};
+
+use super::{
+    RunLog, Ui,
+    args::{PlanArgs, RunArgs},
+    session::{self, Prepared},
+    show,
+    ui::Answer,
+};
+
+/// Draw what the engine would be shown at a seam: guide.mp4, mask.mp4, plan.json, sheet.png
+///
+/// With several seams every seam has a folder of its own (seam_01, seam_02, ...) beside plan.json.
+#[derive(clap::Args, Debug)]
+#[command(after_help = super::EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// The folder to write [default: A_guide_B in the current folder]
+    #[arg(short, long, value_name = "DIR", help_heading = "Run")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
+    let Args { plan: plan_args, output, run } = args;
+    let settings = plan_args.settings()?;
+    let output = output.unwrap_or_else(|| plan_args.default_name("guide", ""));
+    let media = Media::new(cancel.with_timeout(run.timeout));
+    if run.dry_run {
+        let Prepared { plan, .. } = session::prepare(&plan_args, &settings, false, &media, ui)?;
+        if !ui.json() {
+            ui.print(&show::plan(&plan, None));
+        }
+        return Ok(Answer::Yes);
+    }
+    let destination = FolderDestination::claim(&output, run.replace())?;
+    session::with_run("guide", &run, ui, log, |folder| {
+        let Prepared { cast, plan } = session::prepare(&plan_args, &settings, false, &media, ui)?;
+        folder.record("plan", &plan)?;
+        let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
+        let place = destination.temporary();
+        guide::write_plan(&plan, place)?;
+        for (number, seam) in plan.seams.iter().enumerate() {
+            let place = match plan.seams.len() {
+                1 => place.to_owned(),
+                _ => place.join(format!("seam_{:02}", number + 1)),
+            };
+            fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
+            ui.begin(Stage::Guide, seam.slots.len());
+            let known = footage.known(seam)?;
+            guide::write(&media, &cast.film, &plan, number, &known, &place, ui)
+                .wrap_err_with(|| format!("seam {} of {}", number + 1, plan.seams.len()))?;
+        }
+        let path = destination.finish()?;
+        Ok(
+            json!({ "output": path, "frames": plan.seams.iter().map(|seam| seam.slots.len()).sum::<usize>(), "fps": plan.fps }),
+        )
+    })?;
+    Ok(Answer::Yes)
+}

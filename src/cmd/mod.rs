@@ -1,0 +1,136 @@
+//! The command line: what can be typed, and what comes back. The only room that prints.
+#![allow(clippy::disallowed_types, reason = "errors end here, with their whole chain")]
+
+use clap::{Parser, Subcommand, ValueEnum};
+use color_eyre::eyre::Result;
+
+use wanctl::pipeline::cancel::Cancel;
+
+mod args;
+mod guide;
+mod inspect;
+mod join;
+mod log;
+mod session;
+mod show;
+mod ui;
+
+pub(crate) use log::{RunLog, install as install_log};
+pub(crate) use ui::{Answer, Ui, report_usage};
+
+/// The contract with scripts, at the foot of every help.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done and verified · 2 usage · 3 input · 7 media (ffmpeg) · 8 disk · 9 engine or internal · 10 timeout · \
+130 interrupted
+The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
+Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
+
+/// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other.
+#[derive(Parser, Debug)]
+#[command(name = "wanctl", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Write the man page or a shell's completions to stdout.
+    #[arg(long, value_name = "WHAT", exclusive = true)]
+    generate: Option<Generate>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Join(join::Args),
+    Guide(guide::Args),
+    Inspect(inspect::Args),
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum Generate {
+    Man,
+    CompleteBash,
+    CompleteZsh,
+    CompleteFish,
+    CompletePowershell,
+}
+
+impl Cli {
+    /// How much is said on stderr.
+    pub(crate) fn verbosity(&self) -> ui::Verbosity {
+        match &self.command {
+            Some(Command::Join(args)) => args.run.verbosity(),
+            Some(Command::Guide(args)) => args.run.verbosity(),
+            Some(Command::Inspect(args)) => args.verbosity(),
+            None => ui::Verbosity::default(),
+        }
+    }
+
+    pub(crate) fn ui(&self) -> Ui {
+        let json = match &self.command {
+            Some(Command::Join(args)) => args.run.json,
+            Some(Command::Guide(args)) => args.run.json,
+            Some(Command::Inspect(args)) => args.json,
+            None => false,
+        };
+        Ui::new(json, self.verbosity())
+    }
+
+    /// What was asked for; `Ok(false)` where the answer is "no", said already.
+    pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
+        match (self.command, self.generate) {
+            (Some(Command::Join(args)), _) => join::run(args, cancel, ui, log),
+            (Some(Command::Guide(args)), _) => guide::run(args, cancel, ui, log),
+            (Some(Command::Inspect(args)), _) => inspect::run(args, cancel, ui),
+            (None, Some(what)) => generate(what, ui),
+            (None, None) => unreachable!("clap shows the help for an empty command line"),
+        }
+    }
+}
+
+fn generate(what: Generate, ui: &Ui) -> Result<ui::Answer> {
+    use clap::CommandFactory;
+    use clap_complete::{Shell, generate};
+    let mut command = Cli::command();
+    let mut text = vec![];
+    let shell = match what {
+        Generate::Man => None,
+        Generate::CompleteBash => Some(Shell::Bash),
+        Generate::CompleteZsh => Some(Shell::Zsh),
+        Generate::CompleteFish => Some(Shell::Fish),
+        Generate::CompletePowershell => Some(Shell::PowerShell),
+    };
+    match shell {
+        Some(shell) => generate(shell, &mut command, "wanctl", &mut text),
+        None => man(command, &mut text)?,
+    }
+    ui.print_bytes(&text)?;
+    Ok(ui::Answer::Yes)
+}
+
+/// One page: the program, then every subcommand with its options.
+fn man(command: clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(page)?;
+    for subcommand in command.get_subcommands() {
+        let man = clap_mangen::Man::new(subcommand.clone());
+        use std::io::Write;
+        writeln!(page, ".SH \"WANCTL {}\"", subcommand.get_name().to_uppercase())?;
+        man.render_synopsis_section(page)?;
+        man.render_description_section(page)?;
+        man.render_options_section(page)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_option_is_well_formed_and_documented() {
+        let command = Cli::command().help_expected(true);
+        command.debug_assert();
+    }
+}

@@ -1,0 +1,91 @@
+//! What join and guide do alike: facts, cast, plan, and a run folder around the work.
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    film::Cast,
+    media::Media,
+    plan::{self, FramePlan},
+    progress::{Progress, Stage, Warning},
+    run::{Outcome, RunDir},
+    settings::{EngineChoice, Settings},
+};
+
+use super::{
+    RunLog, Ui,
+    args::{PlanArgs, RunArgs},
+};
+
+/// Facts, then a plan.
+pub(crate) struct Prepared {
+    pub(crate) cast: Cast,
+    pub(crate) plan: FramePlan,
+}
+
+pub(crate) fn prepare(
+    args: &PlanArgs,
+    settings: &Settings,
+    lossless: bool,
+    media: &Media,
+    ui: &Ui,
+) -> Result<Prepared> {
+    ui.begin(Stage::Probe, args.clips.len());
+    let clips = media.probe_clips(&args.clips)?;
+    let cast = Cast::new(clips, settings, lossless);
+    ui.begin(Stage::Plan, 0);
+    let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
+    ui.end_progress();
+    for warning in &cast.warnings {
+        ui.warn(warning.clone());
+    }
+    for warning in &plan.warnings {
+        let file = warning.file().map(ToOwned::to_owned);
+        ui.warn(Warning { code: warning.code(), file, message: warning.to_string() });
+    }
+    ui.event("plan", &json!({ "plan": plan }));
+    Ok(Prepared { cast, plan })
+}
+
+/// Which engine does the work, said where the user left it open.
+pub(crate) fn engine(settings: &Settings, ui: &Ui) -> &'static str {
+    if settings.engine == EngineChoice::Auto {
+        ui.note("engine: dissolve, the only one that this version has");
+    }
+    "dissolve"
+}
+
+/// Runs `work` with a folder of its own, in which its outcome is recorded.
+pub(crate) fn with_run(
+    command: &str,
+    args: &RunArgs,
+    ui: &Ui,
+    log: &RunLog,
+    work: impl FnOnce(&mut RunDir) -> Result<Value>,
+) -> Result<()> {
+    let mut run = RunDir::create(args.work_dir.as_deref(), command)?;
+    log.open(run.path())?;
+    ui.run_started(run.id(), run.path());
+    tracing::info!(folder = %run.path().display(), "run folder");
+    match work(&mut run) {
+        Ok(mut result) => {
+            let folder = run.path().to_owned();
+            let kept = run.finish(Outcome::Done { result: result.clone() }, args.keep())?;
+            result["run_folder"] = kept.map_or(Value::Null, |_| folder.to_string_lossy().into());
+            ui.end_progress();
+            ui.event("result", &result);
+            if let (Some(output), false) = (result["output"].as_str(), ui.json()) {
+                ui.print(output);
+            }
+            Ok(())
+        }
+        Err(report) => {
+            let error = serde_json::to_value(ui.failure(&report))?;
+            // The first error is the one that matters; a full disk may forbid recording it.
+            if let Err(second) = run.finish(Outcome::Failed { error }, args.keep()) {
+                tracing::warn!(%second, "the outcome could not be recorded");
+            }
+            Err(report)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Facts and plans as text for people.
+
+use std::path::Path;
+
+use wanctl::pipeline::{
+    film::plain,
+    media::{Clip, Timing},
+    plan::{FramePlan, Mode, Piece, Seam, Slot},
+};
+
+/// A plan: what the film will be, each seam, and where every frame comes from.
+pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
+    let mut lines = vec![];
+    let name = |input: usize| name(&plan.inputs[input].path);
+    if let Some(output) = output {
+        lines.push(format!("film     {}", output.display()));
+    }
+    let (frames, size, rate) = (plan.frames(), plan.size, plain(plan.fps));
+    let duration = plan.duration();
+    let seconds = *duration.numer() as f64 / *duration.denom() as f64;
+    lines.push(format!("         {frames} frames, {seconds:.3} s, {rate} fps, {size}"));
+    for (number, source) in plan.inputs.iter().enumerate() {
+        let resampled =
+            source.resampled_frames.map_or(String::new(), |frames| format!(", {frames} at the film's rate"));
+        lines.push(format!(
+            "clip {:<3} {}: {} frames, {} fps, {}{resampled}",
+            number + 1,
+            name(number),
+            source.frames,
+            plain(source.fps),
+            source.size
+        ));
+    }
+    for (number, seam) in plan.seams.iter().enumerate() {
+        let Seam { between: [left, right], mode, requested, used, removed, blend, slots, .. } = seam;
+        let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
+        lines.push(format!("seam {:<3} {} to {}, {mode}", number + 1, name(*left), name(*right)));
+        lines.push(format!(
+            "         asked {}, used {}: {} frames for the engine, {} of them to make",
+            sum(requested.context, requested.gap),
+            sum(used.context, used.gap),
+            slots.len(),
+            used.gap
+        ));
+        if *mode == Mode::Replace {
+            lines.push(format!(
+                "         {} frames of {} and {} of {} make room",
+                removed[0],
+                name(*left),
+                removed[1],
+                name(*right)
+            ));
+        }
+        if *blend != [0, 0] {
+            lines.push(format!("         fading over {} and {} frames", blend[0], blend[1]));
+        }
+        let anchors: Vec<String> = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| matches!(slot, Slot::Anchor(_)))
+            .map(|(index, _)| index.to_string())
+            .collect();
+        if !anchors.is_empty() {
+            lines.push(format!("         anchored at {}", anchors.join(", ")));
+        }
+    }
+    let mut at = 0;
+    for piece in &plan.timeline {
+        let frames = piece.frames();
+        let span = format!("{at}..{}", at + frames.len());
+        let what = match piece {
+            Piece::Copy { input, frames } => format!("{} {}..{}", name(*input), frames.start, frames.end),
+            Piece::Made { seam, frames } => format!("made at seam {} ({} frames)", seam + 1, frames.len()),
+            Piece::Blend { input, frames, seam, .. } => {
+                format!("{} {}..{} fading with seam {}", name(*input), frames.start, frames.end, seam + 1)
+            }
+        };
+        lines.push(format!("{:<8} {span:<13} {what}", if at == 0 { "timeline" } else { "" }));
+        at += frames.len();
+    }
+    lines.join("\n")
+}
+
+/// A clip's facts, a line each.
+pub(crate) fn clip(clip: &Clip) -> String {
+    let picture = &clip.picture;
+    let mut lines = vec![];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<9} {value}"));
+    let seconds = *clip.duration.numer() as f64 / *clip.duration.denom() as f64;
+    let rate = match clip.timing {
+        Timing::Constant => format!("{} fps ({})", plain(clip.fps), clip.fps),
+        Timing::Variable => format!("variable, mostly {} fps", plain(clip.fps)),
+    };
+    if clip.still {
+        row("picture", "a still image".into());
+    } else {
+        row("frames", format!("{}, {seconds:.3} s, {rate}", clip.frames));
+    }
+    let profile = picture.profile.as_deref().map_or(String::new(), |profile| format!(" {profile}"));
+    row("video", format!("{}{profile}, {}, {} bit", picture.codec, picture.pixel_format, picture.bits));
+    let mut size = picture.size.to_string();
+    if picture.size != picture.coded {
+        size += &format!(
+            " as shown; stored {}, turned by {}°, pixel aspect {}",
+            picture.coded, picture.rotation, picture.sample_aspect
+        );
+    }
+    row("size", size);
+    let color = &picture.color;
+    let tagged = if color.tagged_matrix.is_some() { "tagged" } else { "untagged, by size" };
+    row("colour", format!("{:?}, {:?} range ({tagged})", color.matrix, color.range).to_lowercase());
+    match &clip.sound {
+        Some(sound) => row("sound", format!("{}, {} Hz, {}", sound.codec, sound.rate, sound.layout)),
+        None if clip.still => {}
+        None => row("sound", "none".into()),
+    }
+    row("file", format!("{}, {} bytes", clip.container, clip.bytes));
+    let counts = &clip.counts;
+    if counts.decoded.is_some() {
+        let told = |count: Option<usize>| count.map_or("nothing".into(), |count| count.to_string());
+        row(
+            "counts",
+            format!(
+                "packets {}, header {}, duration x rate {}, decoded {}: the last is believed",
+                counts.packets,
+                told(counts.container),
+                told(counts.duration_times_rate),
+                told(counts.decoded)
+            ),
+        );
+    }
+    lines.join("\n")
+}
+
+/// Names can hold anything, also line breaks.
+pub(crate) fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    if name.chars().any(char::is_control) { format!("{name:?}") } else { name.into_owned() }
+}

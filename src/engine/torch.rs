@@ -1,0 +1,264 @@
+//! The one door between wanctl and libtorch: its way of failing, its devices, its version.
+#![allow(unsafe_code, reason = "CUDA is loaded by name, and libtorch is asked things that tch does not offer")]
+
+use std::{
+    any::Any,
+    cell::Cell,
+    ffi::{CStr, c_char, c_int, c_uint},
+    fs, panic,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
+};
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
+use serde::Serialize;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TorchError {
+    #[error("out of memory during {stage}")]
+    OutOfMemory { stage: &'static str },
+    #[error("libtorch failed during {stage}: {message}")]
+    Failed { stage: &'static str, message: String },
+}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` without gradients and turns a libtorch failure into an error.
+///
+/// tch's plain methods panic where libtorch throws. Models use them, since formulas then read as formulas;
+/// only this function catches, so the rest of wanctl sees a `Result`.
+pub fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, TorchError> {
+    let outcome = tch::no_grad(|| {
+        let outside = INSIDE.replace(true);
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        INSIDE.set(outside);
+        outcome
+    });
+    outcome.map_err(|panic| {
+        let message = first_line(&panic_text(panic));
+        match message.contains("out of memory") || message.contains("can't allocate memory") {
+            true => TorchError::OutOfMemory { stage },
+            false => TorchError::Failed { stage, message },
+        }
+    })
+}
+
+/// Keeps the panics that [`stage`] turns into errors off stderr. For a program's `main`.
+pub fn silence_stages() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !INSIDE.get() {
+            before(info);
+        }
+    }));
+}
+
+fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("unknown panic").into(),
+    }
+}
+
+/// libtorch's own words: tch wraps them, debug-printed, as `... Torch("message\nC++ frames...")`.
+fn first_line(panic: &str) -> String {
+    match panic.split_once("Torch(\"") {
+        Some((_, torch)) => torch.split("\\n").next().unwrap_or(torch).replace("\\\"", "\"").replace("\\'", "'"),
+        None => panic.lines().next().unwrap_or(panic).to_owned(),
+    }
+}
+
+/// One line of `wanctl-engine --devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "device")]
+pub struct Device {
+    /// As `--device` takes it: `cpu`, `cuda:0`; `cuda` where there is none.
+    pub name: String,
+    pub available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<i32>,
+    /// All of its memory, used or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Device {
+    fn cpu() -> Self {
+        let threads = Some(tch::get_num_threads());
+        Self { name: "cpu".into(), available: true, model: None, threads, memory_bytes: host_memory(), why: None }
+    }
+
+    fn cuda(index: i32, driver: &Driver) -> Self {
+        let (name, threads) = (format!("cuda:{index}"), None);
+        match driver.describe(index) {
+            Ok((model, bytes)) => {
+                Self { name, available: true, model: Some(model), threads, memory_bytes: Some(bytes), why: None }
+            }
+            Err(why) => Self { name, available: false, model: None, threads, memory_bytes: None, why: Some(why) },
+        }
+    }
+
+    fn no_cuda(why: String) -> Self {
+        let name = "cuda".into();
+        Self { name, available: false, model: None, threads: None, memory_bytes: None, why: Some(why) }
+    }
+}
+
+/// What this machine has: always the CPU, then each CUDA device or why there is none.
+pub fn devices() -> Vec<Device> {
+    let cuda = load_cuda().and_then(|()| Driver::open()).and_then(|driver| {
+        let count = stage("counting CUDA devices", tch::Cuda::device_count).map_err(|error| error.to_string())?;
+        match i32::try_from(count) {
+            Ok(1..) => Ok((0..count as i32).map(|index| Device::cuda(index, &driver)).collect()),
+            _ => Err("the NVIDIA driver shows no device that libtorch can use".to_owned()),
+        }
+    });
+    let mut devices = vec![Device::cpu()];
+    devices.extend(cuda.unwrap_or_else(|why| vec![Device::no_cuda(why)]));
+    devices
+}
+
+/// Loads libtorch's CUDA part, for which the engine is not linked: one engine then serves every machine.
+///
+/// libtorch remembers its first answer about CUDA, so this comes before the first question. It costs a second
+/// or two: call it only where a CUDA device is wanted. The error is the loader's own and names what is missing.
+pub fn load_cuda() -> Result<(), String> {
+    static LOADED: OnceLock<Result<Library, String>> = OnceLock::new();
+    // SAFETY: libtorch's initialisers are made to run at any time, and the static keeps the library loaded for good.
+    let load = || unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }.map_err(loader_words);
+    LOADED.get_or_init(load).as_ref().map(drop).map_err(Clone::clone)
+}
+
+/// The version of the libtorch that is loaded, `2.11.0`; none where it does not say.
+pub fn version() -> Option<String> {
+    // SAFETY: declared so in torch/csrc/inductor/aoti_torch/c/shim.h (2.11.0); libtorch_cpu stays loaded.
+    let number = unsafe {
+        let ask: Symbol<unsafe extern "C" fn() -> u64> = Library::this().get(b"aoti_torch_abi_version\0").ok()?;
+        ask()
+    };
+    let [major, minor, patch, ..] = number.to_be_bytes();
+    Some(format!("{major}.{minor}.{patch}"))
+}
+
+/// NVIDIA's driver, asked for what tch does not tell. None of the calls makes a context, so none costs memory.
+struct Driver(Library);
+
+impl Driver {
+    fn open() -> Result<Self, String> {
+        // SAFETY: the driver's initialisers are made to run at any time.
+        let library = unsafe { Library::new("libcuda.so.1") };
+        let driver = Self(library.map_err(|error| format!("no NVIDIA driver: {}", loader_words(error)))?);
+        // SAFETY: cuInit(flags), cuda.h.
+        let code = unsafe { driver.symbol::<unsafe extern "C" fn(c_uint) -> c_int>(b"cuInit\0")?(0) };
+        driver.check("cuInit", code)?;
+        Ok(driver)
+    }
+
+    /// The name and the memory in bytes of the device that libtorch calls `cuda:index`.
+    fn describe(&self, index: i32) -> Result<(String, u64), String> {
+        let (mut device, mut bytes, mut name) = (0 as c_int, 0_usize, [0 as c_char; 256]);
+        // SAFETY: signatures as in cuda.h; CUdevice is an int, and cuDeviceGetName ends what it writes with a zero.
+        unsafe {
+            let get: Symbol<unsafe extern "C" fn(*mut c_int, c_int) -> c_int> = self.symbol(b"cuDeviceGet\0")?;
+            self.check("cuDeviceGet", get(&mut device, index))?;
+            let total: Symbol<unsafe extern "C" fn(*mut usize, c_int) -> c_int> =
+                self.symbol(b"cuDeviceTotalMem_v2\0")?;
+            self.check("cuDeviceTotalMem", total(&mut bytes, device))?;
+            let get_name: Symbol<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int> =
+                self.symbol(b"cuDeviceGetName\0")?;
+            self.check("cuDeviceGetName", get_name(name.as_mut_ptr(), name.len() as c_int - 1, device))?;
+            Ok((CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned(), bytes as u64))
+        }
+    }
+
+    /// # Safety
+    /// `T` is the function's type as cuda.h declares it.
+    unsafe fn symbol<T>(&self, name: &[u8]) -> Result<Symbol<T>, String> {
+        // SAFETY: promised by the caller.
+        unsafe { self.0.get(name) }.map_err(loader_words)
+    }
+
+    fn check(&self, call: &str, code: c_int) -> Result<(), String> {
+        match code {
+            0 => Ok(()),
+            100 => Err("the NVIDIA driver shows no device (CUDA_ERROR_NO_DEVICE)".into()),
+            code => Err(format!("the NVIDIA driver's {call} failed with code {code}")),
+        }
+    }
+}
+
+/// What `dlerror` said: it names the file that is missing.
+fn loader_words(error: libloading::Error) -> String {
+    match std::error::Error::source(&error) {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    }
+}
+
+fn host_memory() -> Option<u64> {
+    let facts = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, Tensor};
+
+    use super::*;
+
+    fn zeros(rows: i64, columns: i64) -> Tensor {
+        Tensor::zeros([rows, columns], (Kind::Float, tch::Device::Cpu))
+    }
+
+    #[test]
+    fn a_shape_error_is_libtorchs_first_line() {
+        silence_stages();
+        let error = stage("denoising", || zeros(2, 3).matmul(&zeros(2, 3))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "libtorch failed during denoising: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"
+        );
+    }
+
+    #[test]
+    fn memory_that_cannot_be_had_is_told_from_other_failures() {
+        silence_stages();
+        let error = stage("vae decode", || zeros(1 << 40, 1 << 10)).unwrap_err();
+        assert!(matches!(error, TorchError::OutOfMemory { stage: "vae decode" }), "{error}");
+    }
+
+    #[test]
+    fn a_panic_of_our_own_keeps_its_words() {
+        silence_stages();
+        let error = stage("reading", || panic!("no such layer\nsecond line")).unwrap_err();
+        assert_eq!(error.to_string(), "libtorch failed during reading: no such layer");
+    }
+
+    #[test]
+    fn a_stage_tracks_no_gradients_and_leaves_them_as_they_were() {
+        let weight = zeros(2, 2).set_requires_grad(true);
+        assert!(!stage("inside", || (&weight * 2.0).requires_grad()).unwrap());
+        assert!((&weight * 2.0).requires_grad());
+    }
+
+    #[test]
+    fn libtorch_is_the_release_that_tch_is_made_for() {
+        assert_eq!(version().as_deref(), Some("2.11.0"));
+    }
+
+    #[test]
+    fn the_cpu_is_always_a_device_and_a_missing_cuda_says_why() {
+        let devices = devices();
+        assert_eq!(devices[0].name, "cpu");
+        assert!(devices.iter().all(|device| device.available || device.why.is_some()), "{devices:?}");
+        assert!(devices.len() > 1, "{devices:?}");
+    }
+}

@@ -1,0 +1,61 @@
+//! `wanctl`: hooks, arguments, one command, an exit code.
+#![allow(clippy::disallowed_types, reason = "the last stop of every error")]
+
+use std::{panic, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use color_eyre::eyre::{Report, eyre};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use wanctl::pipeline::{cancel::Cancel, fault::Code};
+
+mod cmd;
+
+use cmd::{Answer, Cli, RunLog};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            cmd::report_usage(&error, std::env::args_os().any(|word| word == "--json"));
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let (cancel, log, ui) = (Cancel::default(), RunLog::default(), cli.ui());
+    cmd::install_log(&log, &ui, cli.verbosity());
+    if let Err(error) = listen(&cancel) {
+        return ExitCode::from(ui.error(&Report::new(error)));
+    }
+    // A failure of our own is reported like any other, with the run folder.
+    silence_panics();
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| cli.run(&cancel, &ui, &log)));
+    match outcome.unwrap_or_else(|panic| Err(panic_report(&*panic))) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(Code::Input.exit()),
+        Err(report) => ExitCode::from(ui.error(&report)),
+    }
+}
+
+/// The first signal asks for an orderly end, a second one does not wait for it.
+fn listen(cancel: &Cancel) -> std::io::Result<()> {
+    let asked_before = cancel.flag();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Code::Interrupted.exit().into(),
+            Arc::clone(&asked_before),
+        )?;
+        signal_hook::flag::register(signal, Arc::clone(&asked_before))?;
+    }
+    Ok(())
+}
+
+fn silence_panics() {
+    panic::set_hook(Box::new(|info| tracing::error!("{info}")));
+}
+
+fn panic_report(panic: &(dyn std::any::Any + Send)) -> Report {
+    let text =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    eyre!("wanctl itself failed: {}", text.unwrap_or_else(|| "unknown panic".into()))
+}

@@ -1,0 +1,59 @@
+//! How a run can end: the codes of the contract, and what every error of ours can tell about itself.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Why a run ended. The numbers are a promise to scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Code {
+    Usage,
+    Input,
+    Media,
+    Disk,
+    Engine,
+    Timeout,
+    Interrupted,
+}
+
+impl Code {
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Input => 3,
+            Self::Media => 7,
+            Self::Disk => 8,
+            Self::Engine => 9,
+            Self::Timeout => 10,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What an error knows beyond its message. Whatever it does not know is left out of the report.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// The command line of a child that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The end of what that child said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// An error that can be reported: every room's error type is one.
+pub trait Fault: std::error::Error {
+    fn code(&self) -> Code;
+    fn details(&self) -> Details;
+}

@@ -1,0 +1,74 @@
+//! What the model would be shown at a seam, as videos and a sheet that a person can look at. No engine reads them.
+
+use std::{fs, path::Path};
+
+use super::{
+    film::Film,
+    footage::Known,
+    media::{Media, MediaError},
+    pixels,
+    plan::{FramePlan, Seam},
+    progress::Progress,
+    sheet,
+    video::{Frame, Layout, Size},
+};
+
+/// Mid grey: 0.0 in the model's -1 to 1. In limited range it is luma 126 and comes back as 128.
+const GREY: [u8; 3] = [128; 3];
+
+/// Writes guide.mp4, mask.mp4 and sheet.png of one seam into `folder`.
+pub fn write(
+    media: &Media,
+    film: &Film,
+    plan: &FramePlan,
+    number: usize,
+    known: &Known,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<(), MediaError> {
+    let seam = &plan.seams[number];
+    let format = film.draft(switches(seam));
+    let size = film.made_size;
+    let (grey, black, white) = (Frame::filled(size, GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
+    let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
+
+    let mut guide = media.encode(&format, None, &folder.join("guide.mp4"), "writing the guide video")?;
+    let mut mask = media.encode(&format, None, &folder.join("mask.mp4"), "writing the mask video")?;
+    for (index, slot) in seam.slots.iter().enumerate() {
+        let shown = slot.frame().map(|at| yuv(known.frame(at), format.size, format.layout));
+        guide.write(shown.as_deref().unwrap_or(&grey))?;
+        mask.write(if shown.is_some() { &black } else { &white })?;
+        progress.reached(index + 1);
+    }
+    let sheet_path = folder.join("sheet.png");
+    let (drawn, written) = rayon::join(
+        || sheet::draw(plan, number, known).save(&sheet_path),
+        || guide.finish().and_then(|_| mask.finish()),
+    );
+    written?;
+    drawn.map_err(|error| MediaError::Io { path: sheet_path, source: std::io::Error::other(error) })
+}
+
+/// plan.json, as every run and every program reads it.
+pub fn write_plan(plan: &FramePlan, folder: &Path) -> Result<(), MediaError> {
+    let path = folder.join("plan.json");
+    let text = serde_json::to_string_pretty(plan).expect("a plan has only string keys") + "\n";
+    fs::write(&path, text).map_err(|source| MediaError::Io { path, source })
+}
+
+/// The first frame of every stretch of one kind: coded by themselves, so that flat grey stays exactly flat.
+fn switches(seam: &Seam) -> Vec<usize> {
+    let known: Vec<bool> = seam.known().collect();
+    (1..known.len()).filter(|&index| known[index] != known[index - 1]).collect()
+}
+
+/// 4:2:0 cannot hold an odd last column or row.
+fn yuv(frame: &Frame, size: Size, layout: Layout) -> Vec<u8> {
+    if frame.size == size {
+        return pixels::from_rgb(&frame.rgb, size, layout);
+    }
+    let (row, kept) = (frame.size.width as usize * 3, size.width as usize * 3);
+    let rows = frame.rgb.chunks_exact(row).take(size.height as usize);
+    let rgb: Vec<u8> = rows.flat_map(|row| &row[..kept]).copied().collect();
+    pixels::from_rgb(&rgb, size, layout)
+}

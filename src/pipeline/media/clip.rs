@@ -1,0 +1,178 @@
+//! A clip: a video file and the facts about it that were measured, not believed.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use num_rational::Ratio;
+use serde::Serialize;
+
+use crate::pipeline::video::{Fps, Matrix, Range, Size, Time};
+
+/// Made by `Media::probe` alone, which refuses what later stages cannot use.
+#[derive(Debug, Clone, Serialize)]
+pub struct Clip {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// The demuxer's name.
+    pub container: String,
+    /// A picture file, which has one frame and no time.
+    pub still: bool,
+    pub picture: Picture,
+    pub fps: Fps,
+    pub timing: Timing,
+    pub frames: usize,
+    pub counts: Counts,
+    #[serde(serialize_with = "as_text")]
+    pub duration: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
+    /// When the first frame is shown, after the start of the file (of the earliest of its streams).
+    #[serde(serialize_with = "as_text")]
+    pub picture_start: Time,
+    /// When each frame is shown, after the first one.
+    #[serde(skip)]
+    pub(super) times: Vec<Time>,
+    /// The same on the file's own clock, as its packets and decoded frames carry it.
+    #[serde(skip)]
+    pub(super) ticks: Vec<i64>,
+    /// Where decoding can begin, in order; only the file's start where its seeking cannot be trusted.
+    #[serde(skip)]
+    pub(super) entries: Vec<Entry>,
+}
+
+/// The pictures of a clip.
+#[derive(Debug, Clone, Serialize)]
+pub struct Picture {
+    #[serde(skip)]
+    pub(super) stream: usize,
+    pub codec: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    pub pixel_format: String,
+    pub bits: u32,
+    /// As stored, before rotation and pixel aspect.
+    pub coded: Size,
+    /// Degrees clockwise that a player turns the picture by.
+    pub rotation: i32,
+    #[serde(serialize_with = "as_text")]
+    pub sample_aspect: Ratio<i64>,
+    /// As shown, in square pixels.
+    pub size: Size,
+    pub color: Color,
+    pub interlaced: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Color {
+    pub matrix: Matrix,
+    pub range: Range,
+    /// The file's own tags, where it has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tagged_matrix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primaries: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Timing {
+    Constant,
+    Variable,
+}
+
+/// How many frames the file has by each way of counting.
+#[derive(Debug, Clone, Serialize)]
+pub struct Counts {
+    /// Packets that are not marked for discarding.
+    pub packets: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_times_rate: Option<usize>,
+    /// Counted by decoding, where the others disagree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<usize>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Sound {
+    #[serde(skip)]
+    pub(super) stream: usize,
+    pub codec: String,
+    pub rate: u32,
+    pub channels: u32,
+    /// ffmpeg's name of the channel layout.
+    pub layout: String,
+}
+
+/// A key frame: from here on, every frame shown at or after it can be decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// The frame that it is.
+    pub(super) frame: usize,
+    /// What to seek to, after the start of the file: its decoding time, since demuxers look that up and a key frame
+    /// of an open GOP is decoded before frames that are shown earlier.
+    pub(super) seek: Time,
+}
+
+/// Which frame of the file each frame of the clip is, at the film's rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sampling {
+    /// Every frame once.
+    Own(usize),
+    /// Frame n is the file's frame `picks[n]`.
+    Resampled(Vec<usize>),
+}
+
+impl Sampling {
+    pub fn frames(&self) -> usize {
+        match self {
+            Self::Own(frames) => *frames,
+            Self::Resampled(picks) => picks.len(),
+        }
+    }
+
+    pub fn file_frame(&self, index: usize) -> usize {
+        match self {
+            Self::Own(_) => index,
+            Self::Resampled(picks) => picks[index],
+        }
+    }
+}
+
+impl Clip {
+    /// The file's name, for people.
+    pub fn name(&self) -> String {
+        name(&self.path)
+    }
+
+    /// The clip at another rate, by its timestamps: frame n shows what stands on screen in the middle of its time.
+    /// A clip that has this rate already is left as it is.
+    pub fn at_rate(&self, fps: Fps) -> Sampling {
+        if self.timing == Timing::Constant && self.fps == fps {
+            return Sampling::Own(self.frames);
+        }
+        let count = fps.frames_in(self.duration).max(1);
+        let mut file_frame = 0;
+        let picks = (0..count).map(|index| {
+            let middle = fps.time_of(index) + fps.ratio().recip() / 2;
+            while self.times.get(file_frame + 1).is_some_and(|&time| time < middle) {
+                file_frame += 1;
+            }
+            file_frame
+        });
+        Sampling::Resampled(picks.collect())
+    }
+}
+
+pub(super) fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

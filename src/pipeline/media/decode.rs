@@ -1,0 +1,302 @@
+//! Frames out of a clip: exactly those asked for, at the film's size, or an error.
+
+use std::{ffi::OsString, ops::Range};
+
+use num_rational::Ratio;
+
+use super::{
+    Media,
+    clip::{Clip, Picture, Sampling},
+    dialect,
+    error::{MediaError, Tool, Unusable},
+    process::{Child, Pipes},
+};
+use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
+
+/// How a clip of another shape comes to the film's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    Crop,
+    Pad,
+    Stretch,
+}
+
+/// Frames `frames` of a clip after sampling, as the film wants them.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub clip: &'a Clip,
+    pub sampling: &'a Sampling,
+    pub frames: Range<usize>,
+    pub size: Size,
+    pub fit: Fit,
+    pub layout: Layout,
+}
+
+/// Frames on their way; `next` until it gives None, which is when the decoder is known to have ended well.
+pub struct Frames<'a> {
+    media: Media,
+    wanted: Wanted<'a>,
+    child: Child,
+    frame: Vec<u8>,
+    /// The next frame of the film that is asked for.
+    next: usize,
+    /// How many frames of the file were read, counted from the first that is needed.
+    read: usize,
+    files: Range<usize>,
+    begun: Begin,
+}
+
+/// Where decoding begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// At the last key frame before what is wanted.
+    Near,
+    Start,
+}
+
+impl std::fmt::Debug for Frames<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frames").field("wanted", &self.wanted).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Media {
+    /// Starts to decode; `wanted.frames` is not empty.
+    pub fn frames<'a>(&self, wanted: Wanted<'a>) -> Result<Frames<'a>, MediaError> {
+        let Wanted { sampling, frames, size, layout, .. } = &wanted;
+        let files = sampling.file_frame(frames.start)..sampling.file_frame(frames.end - 1) + 1;
+        let begun = if wanted.clip.entries.is_empty() { Begin::Start } else { Begin::Near };
+        let child = self.decoder(&wanted, &files, begun)?;
+        let frame = vec![0; layout.frame_bytes(*size)];
+        Ok(Frames { media: self.clone(), next: frames.start, read: 0, files, begun, wanted, child, frame })
+    }
+
+    fn decoder(&self, wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Result<Child, MediaError> {
+        let purpose = format!("decoding {}", wanted.clip.name());
+        Child::start(self, Tool::Ffmpeg, purpose, Pipes::Out, arguments(wanted, files, begin))
+    }
+}
+
+impl Frames<'_> {
+    pub fn next(&mut self) -> Result<Option<&[u8]>, MediaError> {
+        if self.next == self.wanted.frames.end {
+            self.child.end().map_err(|error| self.blame(error))?;
+            return Ok(None);
+        }
+        let file_frame = self.wanted.sampling.file_frame(self.next);
+        while self.files.start + self.read <= file_frame {
+            if self.child.read(&mut self.frame)? < self.frame.len() {
+                self.begin_anew()?;
+            }
+            self.read += 1;
+        }
+        self.next += 1;
+        Ok(Some(&self.frame))
+    }
+
+    /// Not every key frame is one (gradual refresh, wrong flags): what it did not give, the file's start does.
+    fn begin_anew(&mut self) -> Result<(), MediaError> {
+        if self.begun == Begin::Start {
+            return Err(self.ended_early());
+        }
+        self.child.end().map_err(|error| self.blame(error))?;
+        self.begun = Begin::Start;
+        self.child = self.media.decoder(&self.wanted, &self.files, self.begun)?;
+        for _ in 0..=self.read {
+            if self.child.read(&mut self.frame)? < self.frame.len() {
+                return Err(self.ended_early());
+            }
+        }
+        Ok(())
+    }
+
+    fn ended_early(&mut self) -> MediaError {
+        if let Err(error) = self.child.end() {
+            return self.blame(error);
+        }
+        let (clip, frame) = (self.wanted.clip, self.files.start + self.read);
+        Unusable::new(
+            &clip.path,
+            format!("has {} frames by its index, but the decoder gives none after frame {frame}", clip.frames),
+        )
+        .wanted(format!("{} frames", clip.frames))
+        .found(format!("{frame} frames"))
+        .frame(frame)
+        .said(self.child.transcript())
+        .into()
+    }
+
+    /// A decoder that stumbles over the stream is the clip's fault, not ffmpeg's.
+    fn blame(&self, error: MediaError) -> MediaError {
+        let clip = self.wanted.clip;
+        match error {
+            MediaError::Failed { transcript, .. } if dialect::blames_the_stream(&transcript.stderr) => {
+                let frame = self.files.start + self.read;
+                Unusable::new(&clip.path, format!("is damaged near frame {frame}"))
+                    .wanted("a stream that decodes without error")
+                    .found(transcript.stderr.lines().next().unwrap_or_default())
+                    .frame(frame)
+                    .help("copy or download it again, or re-encode what can be read: ffmpeg -i CLIP -c:v libx264 -crf 14 repaired.mp4")
+                    .said(transcript)
+                    .into()
+            }
+            other => other,
+        }
+    }
+}
+
+/// What ffmpeg is asked for the frames `files` of the file.
+fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsString> {
+    let Wanted { clip, sampling: _, frames: _, size, fit, layout } = wanted;
+    let (size, fit, layout) = (*size, *fit, *layout);
+    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-xerror"].map(OsString::from).to_vec();
+    let mut filters = vec![];
+    match begin {
+        // Frames are told by their times, so one that the seek missed is missing and never replaced by another.
+        Begin::Near => {
+            let entry = clip.entries.iter().rfind(|entry| entry.frame <= files.start);
+            if let Some(seek) = entry.map(|entry| entry.seek).filter(|seek| *seek > Time::default()) {
+                let microseconds = (seek * 1_000_000).ceil().to_integer();
+                let seek = format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
+                arguments.extend(["-noaccurate_seek", "-ss", &seek].map(OsString::from));
+            }
+            arguments.push("-copyts".into());
+            if files.start > 0 {
+                filters.push(format!(
+                    r"select=between(pts\,{}\,{})",
+                    clip.ticks[files.start],
+                    clip.ticks[files.end - 1]
+                ));
+            }
+        }
+        Begin::Start if files.start > 0 => filters.push(format!(r"select=gte(n\,{})", files.start)),
+        Begin::Start => {}
+    }
+    arguments.extend([
+        "-i".into(),
+        dialect::url(&clip.path),
+        "-map".into(),
+        format!("0:{}", clip.picture.stream).into(),
+    ]);
+    filters.extend(shaping(&clip.picture, size, fit, layout));
+    if !filters.is_empty() {
+        arguments.extend(["-vf".into(), filters.join(",").into()]);
+    }
+    arguments.extend(dialect::PASS_FRAMES.map(OsString::from));
+    arguments.extend(["-frames:v".into(), files.len().to_string().into()]);
+    let stored_as_is = clip.picture.pixel_format == "yuvj420p" && layout != Layout::Rgb;
+    let pixel_format = if stored_as_is { "yuvj420p" } else { pixel_format(layout) };
+    arguments.extend(["-f", "rawvideo", "-pix_fmt", pixel_format, "pipe:1"].map(OsString::from));
+    arguments
+}
+
+pub(super) fn pixel_format(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Yuv420 { .. } => "yuv420p",
+        Layout::Rgb => "rgb24",
+    }
+}
+
+/// The filters that bring a clip's picture to the film's size and colours; none where it is there already.
+fn shaping(picture: &Picture, size: Size, fit: Fit, layout: Layout) -> Vec<String> {
+    let stored = match picture.rotation % 180 {
+        90 => Size::new(picture.coded.height, picture.coded.width),
+        _ => picture.coded,
+    };
+    let mut filters = vec![];
+    let mut scaled = size;
+    if picture.size != size {
+        match fit {
+            _ if picture.size == stored && picture.size.even() == size => {
+                filters.push(format!("crop={}:{}:0:0:exact=1", size.width, size.height));
+            }
+            Fit::Crop => filters.extend(crop(picture.size, stored, size)),
+            Fit::Pad => scaled = inside(picture.size, size),
+            Fit::Stretch => {}
+        }
+    }
+    let resized = stored != scaled && !filters.first().is_some_and(|crop| crop.contains(":0:0:exact"));
+    if resized || converts(picture, layout) {
+        filters.push(scale(picture, stored, scaled, resized, layout));
+    }
+    if scaled != size {
+        let (x, y) = ((size.width - scaled.width) / 4 * 2, (size.height - scaled.height) / 4 * 2);
+        filters.push(format!("pad={}:{}:{x}:{y}:black", size.width, size.height));
+    }
+    filters
+}
+
+/// Whether the samples themselves must change.
+fn converts(picture: &Picture, layout: Layout) -> bool {
+    match layout {
+        Layout::Rgb => true,
+        Layout::Yuv420 { matrix, range } => {
+            !matches!(picture.pixel_format.as_str(), "yuv420p" | "yuvj420p")
+                || picture.color.matrix != matrix
+                || picture.color.range != range
+        }
+    }
+}
+
+fn scale(picture: &Picture, from: Size, to: Size, resized: bool, layout: Layout) -> String {
+    // Lanczos up, area down; where only the colour planes change size, bicubic rings less.
+    let kernel = match resized {
+        false => "bicubic",
+        true if to.pixels() >= from.pixels() => "lanczos",
+        true => "area",
+    };
+    let range = |range: video::Range| match range {
+        video::Range::Limited => "tv",
+        video::Range::Full => "pc",
+    };
+    let matrix = |matrix: Matrix| match matrix {
+        Matrix::Bt601 => "bt601",
+        Matrix::Bt709 => "bt709",
+        Matrix::Bt2020 => "bt2020",
+    };
+    let (out_matrix, out_range) = match layout {
+        Layout::Rgb => (picture.color.matrix, video::Range::Full),
+        Layout::Yuv420 { matrix, range } => (matrix, range),
+    };
+    let color = &picture.color;
+    format!(
+        "scale={}:{}:flags={kernel}+accurate_rnd+full_chroma_int+full_chroma_inp:in_color_matrix={}:out_color_matrix={}:\
+         in_range={}:out_range={},format={}",
+        to.width,
+        to.height,
+        matrix(color.matrix),
+        matrix(out_matrix),
+        range(color.range),
+        range(out_range),
+        pixel_format(layout),
+    )
+}
+
+/// The largest part of the picture that has the film's shape, from its middle.
+fn crop(shown: Size, stored: Size, film: Size) -> Option<String> {
+    let (width, height) = (i64::from(shown.width), i64::from(shown.height));
+    let aspect = Ratio::new(i64::from(film.width), i64::from(film.height));
+    let even = |side: Ratio<i64>| ((side / 2).round().to_integer() * 2).max(2) as u32;
+    let part = match Ratio::new(width, height) {
+        wide if wide > aspect => {
+            let keep = even(aspect * height * i64::from(stored.width) / width).min(stored.width);
+            Size::new(keep, stored.height)
+        }
+        _ => {
+            let keep = even(aspect.recip() * width * i64::from(stored.height) / height).min(stored.height);
+            Size::new(stored.width, keep)
+        }
+    };
+    let (x, y) = ((stored.width - part.width) / 4 * 2, (stored.height - part.height) / 4 * 2);
+    (part != stored).then(|| format!("crop={}:{}:{x}:{y}:exact=1", part.width, part.height))
+}
+
+/// The largest size of the picture's shape that fits into the film's.
+fn inside(shown: Size, film: Size) -> Size {
+    let (width, height) = (Ratio::from_integer(i64::from(shown.width)), Ratio::from_integer(i64::from(shown.height)));
+    let by =
+        (Ratio::from_integer(i64::from(film.width)) / width).min(Ratio::from_integer(i64::from(film.height)) / height);
+    let even = |side: Ratio<i64>, most: u32| (((side / 2).round().to_integer() * 2).max(2) as u32).min(most);
+    Size::new(even(width * by, film.width), even(height * by, film.height))
+}

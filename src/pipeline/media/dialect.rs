@@ -1,0 +1,129 @@
+//! What differs between ffmpeg 5.1, 6 and 7, and what they say in words only: kept in this one place.
+
+use std::{
+    ffi::OsString,
+    path::{Path, absolute},
+};
+
+/// Every frame as it is: no rate conversion. `-vsync` was its name before 5.1 and is gone in 7.
+pub(super) const PASS_FRAMES: [&str; 2] = ["-fps_mode", "passthrough"];
+
+/// The 8-bit RGB that FFV1 takes.
+pub(super) const FFV1_RGB: &str = "bgr0";
+
+/// A file's name that ffmpeg cannot take for an option, a protocol or a pattern.
+pub(super) fn url(path: &Path) -> OsString {
+    let mut url = OsString::from("file:");
+    url.push(absolute(path).unwrap_or_else(|_| path.to_owned()));
+    url
+}
+
+/// Demuxers whose seek lands at or before the decoding time that is asked for.
+pub(super) fn seeks_exactly(demuxer: &str) -> bool {
+    demuxer.split(',').any(|name| matches!(name, "mp4" | "matroska" | "webm"))
+}
+
+/// Demuxers of picture files: `image2`, `png_pipe` and their like.
+pub(super) fn is_image(demuxer: &str) -> bool {
+    demuxer == "image2" || demuxer.ends_with("_pipe")
+}
+
+/// Demuxers that count every frame in an index, so that a missing one means a file that was cut short.
+pub(super) fn index_is_binding(demuxer: &str) -> bool {
+    demuxer.split(',').any(|name| name == "mp4")
+}
+
+/// ffprobe says in words alone whether the file or itself is at fault.
+pub(super) fn blames_the_file(stderr: &str) -> bool {
+    let words = [
+        "Invalid data",
+        "moov atom",
+        "End of file",
+        "could not find codec",
+        "Invalid argument",
+        "not found",
+        "misdetection",
+    ];
+    words.iter().any(|word| stderr.contains(word))
+}
+
+/// Whether what ffmpeg said while decoding means a damaged stream (and not a broken ffmpeg).
+pub(super) fn blames_the_stream(stderr: &str) -> bool {
+    let words = [
+        "rror while decoding",
+        "corrupt",
+        "Invalid data",
+        "rror submitting",
+        "ecoding error",
+        "partial file",
+        "concealing",
+        "damaged",
+        "truncated",
+        "Invalid NAL",
+        "error reading",
+    ];
+    words.iter().any(|word| stderr.contains(word))
+}
+
+pub(super) fn has_alpha(pixel_format: &str) -> bool {
+    let prefixes = ["yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "ayuv"];
+    prefixes.iter().any(|prefix| pixel_format.starts_with(prefix))
+}
+
+pub(super) fn is_rgb(pixel_format: &str) -> bool {
+    let prefixes = ["rgb", "bgr", "gbr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8"];
+    prefixes.iter().any(|prefix| pixel_format.starts_with(prefix))
+}
+
+/// Bits of each sample, from a name such as `yuv420p10le` or `p010le`.
+pub(super) fn bits(pixel_format: &str) -> u32 {
+    let name = pixel_format.trim_end_matches("le").trim_end_matches("be");
+    match name {
+        _ if name.starts_with("p0") || name.starts_with("p2") || name.starts_with("p4") => {
+            name[2..].parse().unwrap_or(8)
+        }
+        _ if name.starts_with("gray") => name[4..].parse().unwrap_or(8),
+        "rgb48" | "bgr48" => 16,
+        _ => name.rsplit_once('p').and_then(|(_, bits)| bits.parse().ok()).unwrap_or(8),
+    }
+}
+
+/// ffmpeg's usual layout for a number of channels.
+pub(super) fn default_layout(channels: u32) -> String {
+    match channels {
+        1 => "mono",
+        2 => "stereo",
+        3 => "2.1",
+        4 => "4.0",
+        5 => "5.0",
+        6 => "5.1",
+        7 => "6.1",
+        8 => "7.1",
+        _ => "stereo",
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_depth_is_read_from_the_name_of_a_pixel_format() {
+        let names = [
+            ("yuv420p", 8),
+            ("yuv420p10le", 10),
+            ("yuv444p12be", 12),
+            ("p010le", 10),
+            ("gray", 8),
+            ("gray16le", 16),
+            ("gbrp10le", 10),
+            ("nv12", 8),
+            ("rgb24", 8),
+            ("pal8", 8),
+        ];
+        for (name, depth) in names {
+            assert_eq!(bits(name), depth, "{name}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Frames into a file: one encode, tagged, counted.
+
+use std::{ffi::OsString, path::Path};
+
+use super::{
+    Media,
+    decode::pixel_format,
+    dialect,
+    error::{MediaError, Tool},
+    process::{Child, Pipes},
+};
+use crate::pipeline::video::{Fps, Layout, Matrix, Range, Size};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    H264,
+    H265,
+    Av1,
+    Ffv1,
+}
+
+impl Codec {
+    /// As the command line names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+            Self::Av1 => "av1",
+            Self::Ffv1 => "ffv1",
+        }
+    }
+}
+
+/// How hard x264 works; the film takes its time, a guide need not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    Film,
+    Draft,
+}
+
+/// Everything that decides the bytes of a film but its frames.
+#[derive(Debug, Clone)]
+pub struct FilmFormat {
+    pub size: Size,
+    pub fps: Fps,
+    pub layout: Layout,
+    pub codec: Codec,
+    pub crf: u32,
+    pub effort: Effort,
+    /// ffmpeg's names; None leaves them unsaid.
+    pub primaries: Option<String>,
+    pub transfer: Option<String>,
+    /// Frames that must be coded without reference to others, such as the first of a stretch of flat grey.
+    pub key_frames: Vec<usize>,
+}
+
+/// A file that is being written.
+pub struct Encoder {
+    child: Child,
+    written: usize,
+    frame_bytes: usize,
+    purpose: String,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder")
+            .field("purpose", &self.purpose)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Media {
+    /// Starts to write `output`, with `sound` (already coded) beside the frames.
+    pub fn encode(
+        &self,
+        format: &FilmFormat,
+        sound: Option<&Path>,
+        output: &Path,
+        purpose: &str,
+    ) -> Result<Encoder, MediaError> {
+        let child = Child::start(self, Tool::Ffmpeg, purpose, Pipes::InWithProgress, arguments(format, sound, output))?;
+        Ok(Encoder { child, written: 0, frame_bytes: format.layout.frame_bytes(format.size), purpose: purpose.into() })
+    }
+}
+
+impl Encoder {
+    /// One frame in the format's layout.
+    pub fn write(&mut self, frame: &[u8]) -> Result<(), MediaError> {
+        assert_eq!(frame.len(), self.frame_bytes, "a frame of another size or layout");
+        self.child.write(frame)?;
+        self.written += 1;
+        Ok(())
+    }
+
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Waits until the file is whole; how many frames are in it.
+    pub fn finish(mut self) -> Result<usize, MediaError> {
+        self.child.end()?;
+        let counted = self.child.frames_reported();
+        if counted != self.written {
+            return Err(MediaError::Wrong {
+                problem: format!("ffmpeg took {counted} of {} frames while {}", self.written, self.purpose),
+                wanted: format!("{} frames", self.written),
+                found: format!("{counted} frames"),
+            });
+        }
+        Ok(counted)
+    }
+}
+
+fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<OsString> {
+    let FilmFormat { size, fps, layout, codec, crf, effort, primaries, transfer, key_frames } = format;
+    let mut words: Vec<OsString> = vec![];
+    let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
+    let (size, rate, crf) = (size.to_string(), fps.to_string(), crf.to_string());
+    say(&["-v", "error", "-y", "-nostats", "-progress", "pipe:1", "-stats_period", "0.2"]);
+    say(&["-f", "rawvideo", "-pixel_format", pixel_format(*layout), "-video_size", &size, "-framerate", &rate]);
+    say(&["-i", "pipe:0"]);
+    if let Some(sound) = sound {
+        words.extend(["-i".into(), dialect::url(sound)]);
+    }
+    let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
+    say(&["-map", "0:v:0"]);
+    if sound.is_some() {
+        say(&["-map", "1:a:0", "-c:a", "copy"]);
+    }
+    say(&["-map_metadata", "-1"]);
+    let preset = match effort {
+        Effort::Film => "medium",
+        Effort::Draft => "veryfast",
+    };
+    match codec {
+        Codec::H264 => say(&["-c:v", "libx264", "-preset", preset, "-crf", &crf]),
+        Codec::H265 => {
+            say(&[
+                "-c:v",
+                "libx265",
+                "-preset",
+                preset,
+                "-crf",
+                &crf,
+                "-x265-params",
+                "log-level=error",
+                "-tag:v",
+                "hvc1",
+            ]);
+        }
+        Codec::Av1 => say(&["-c:v", "libsvtav1", "-preset", "8", "-crf", &crf]),
+        Codec::Ffv1 => say(&["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1"]),
+    }
+    match layout {
+        Layout::Rgb => say(&["-pix_fmt", dialect::FFV1_RGB]),
+        Layout::Yuv420 { matrix, range } => {
+            let matrix = match matrix {
+                Matrix::Bt601 => "smpte170m",
+                Matrix::Bt709 => "bt709",
+                Matrix::Bt2020 => "bt2020nc",
+            };
+            let range = match range {
+                Range::Limited => "tv",
+                Range::Full => "pc",
+            };
+            let (primaries, transfer) = (primaries.as_deref(), transfer.as_deref());
+            // Said of the frames as well as of the stream: ffmpeg 7 converts where the two differ.
+            let marks = format!(
+                "setparams=range={range}:colorspace={matrix}:color_primaries={}:color_trc={}",
+                primaries.unwrap_or("unknown"),
+                transfer.unwrap_or("unknown")
+            );
+            say(&["-vf", &marks, "-pix_fmt", "yuv420p", "-color_range", range, "-colorspace", matrix]);
+            say(&["-color_primaries", primaries.unwrap_or("unknown"), "-color_trc", transfer.unwrap_or("unknown")]);
+        }
+    }
+    if !key_frames.is_empty() {
+        let terms: Vec<String> = key_frames.iter().map(|frame| format!("eq(n,{frame})")).collect();
+        say(&["-force_key_frames", &format!("expr:{}", terms.join("+"))]);
+    }
+    if is_mp4(output) {
+        say(&["-movflags", "+faststart", "-f", "mp4"]);
+    } else {
+        say(&["-f", "matroska"]);
+    }
+    words.push(dialect::url(output));
+    words
+}
+
+fn is_mp4(output: &Path) -> bool {
+    output.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("mp4")
+            || extension.eq_ignore_ascii_case("mov")
+            || extension.eq_ignore_ascii_case("m4v")
+    })
+}

@@ -1,0 +1,184 @@
+//! Everything that can go wrong with ffmpeg, ffprobe and the files they are given.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::pipeline::{
+    cancel::Stop,
+    fault::{Code, Details, Fault},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    Ffmpeg,
+    Ffprobe,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ffmpeg => "ffmpeg",
+            Self::Ffprobe => "ffprobe",
+        })
+    }
+}
+
+/// What a child was asked and what it said, for reports.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    pub command: String,
+    pub stderr: String,
+}
+
+/// Why a clip cannot be used.
+#[derive(Debug, Clone, Default)]
+pub struct Unusable {
+    pub file: PathBuf,
+    /// Reads on after the file's name: "has no picture".
+    pub problem: String,
+    pub wanted: Option<String>,
+    pub found: Option<String>,
+    pub frame: Option<usize>,
+    pub help: Option<String>,
+    pub transcript: Option<Transcript>,
+}
+
+impl Unusable {
+    pub fn new(file: &Path, problem: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), problem: problem.into(), ..Self::default() }
+    }
+
+    pub fn wanted(mut self, wanted: impl Into<String>) -> Self {
+        self.wanted = Some(wanted.into());
+        self
+    }
+
+    pub fn found(mut self, found: impl Into<String>) -> Self {
+        self.found = Some(found.into());
+        self
+    }
+
+    pub fn frame(mut self, frame: usize) -> Self {
+        self.frame = Some(frame);
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn said(mut self, transcript: Transcript) -> Self {
+        self.transcript = Some(transcript);
+        self
+    }
+}
+
+impl From<Unusable> for MediaError {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(Box::new(unusable))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    #[error("{tool} cannot be started as `{}`: {source}", program.display())]
+    Missing { tool: Tool, program: PathBuf, source: io::Error },
+    #[error("{tool} failed while {purpose}: {how}")]
+    Failed { tool: Tool, purpose: String, how: String, transcript: Transcript },
+    #[error("{tool} showed no progress for {} s while {purpose}", patience.as_secs_f64())]
+    Stalled { tool: Tool, purpose: String, patience: Duration, transcript: Transcript },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("the time limit of {} s ran out", .0.as_secs_f64())]
+    TimedOut(Duration),
+    #[error("{} {}", name(&.0.file), .0.problem)]
+    Unusable(Box<Unusable>),
+    #[error("no space left while {purpose}")]
+    NoSpace { purpose: String, transcript: Transcript },
+    #[error("the film came out wrong: {problem}")]
+    Wrong { problem: String, wanted: String, found: String },
+    #[error("cannot read {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+impl From<Stop> for MediaError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted => Self::Interrupted,
+            Stop::TimedOut(allowed) => Self::TimedOut(allowed),
+        }
+    }
+}
+
+impl MediaError {
+    /// Whether another file would not have failed so.
+    pub fn is_about_the_file(&self) -> bool {
+        matches!(self, Self::Unusable(_))
+    }
+}
+
+impl Fault for MediaError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. } | Self::Failed { .. } | Self::Wrong { .. } => Code::Media,
+            Self::Stalled { .. } | Self::TimedOut(_) => Code::Timeout,
+            Self::Interrupted => Code::Interrupted,
+            Self::Unusable(_) => Code::Input,
+            Self::NoSpace { .. } | Self::Io { .. } => Code::Disk,
+        }
+    }
+
+    fn details(&self) -> Details {
+        let said = |transcript: &Transcript| Details {
+            command: Some(transcript.command.clone()),
+            stderr: (!transcript.stderr.is_empty()).then(|| transcript.stderr.clone()),
+            ..Details::default()
+        };
+        match self {
+            Self::Missing { tool, .. } => Details {
+                wanted: Some(format!("{tool} on the PATH, or named by WANCTL_{}", tool.to_string().to_uppercase())),
+                help: Some("install ffmpeg (`just setup` does), or name the program in that variable".into()),
+                ..Details::default()
+            },
+            Self::Failed { transcript, .. } => said(transcript),
+            Self::Stalled { transcript, .. } => Details {
+                help: Some(
+                    "the machine may be out of memory or its disk may hang; run again with -vv to see more".into(),
+                ),
+                ..said(transcript)
+            },
+            Self::NoSpace { transcript, .. } => Details {
+                help: Some("free some space, or write the film elsewhere with -o".into()),
+                ..said(transcript)
+            },
+            Self::Interrupted => Details::default(),
+            Self::TimedOut(_) => Details { help: Some("allow more with --timeout".into()), ..Details::default() },
+            Self::Unusable(unusable) => {
+                let Unusable { file, problem: _, wanted, found, frame, help, transcript } = (**unusable).clone();
+                Details {
+                    file: Some(file),
+                    wanted,
+                    found,
+                    frame,
+                    help,
+                    ..transcript.as_ref().map(said).unwrap_or_default()
+                }
+            }
+            Self::Wrong { wanted, found, .. } => Details {
+                wanted: Some(wanted.clone()),
+                found: Some(found.clone()),
+                help: Some("nothing was written; run again with --keep -vv and report it with the run folder".into()),
+                ..Details::default()
+            },
+            Self::Io { path, .. } => Details { file: Some(path.clone()), ..Details::default() },
+        }
+    }
+}

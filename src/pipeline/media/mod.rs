@@ -1,0 +1,55 @@
+//! ffmpeg and ffprobe: facts of clips, their frames, and the film. The only room that knows either program.
+#![allow(clippy::disallowed_types, reason = "this room starts ffmpeg and ffprobe")]
+
+mod clip;
+mod decode;
+mod dialect;
+mod encode;
+mod error;
+mod probe;
+mod process;
+mod sound;
+mod verify;
+
+use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+
+pub use clip::{Clip, Color, Counts, Picture, Sampling, Sound, Timing};
+pub use decode::{Fit, Frames, Wanted};
+pub use encode::{Codec, Effort, Encoder, FilmFormat};
+pub use error::{MediaError, Tool, Transcript, Unusable};
+pub use sound::{SoundCodec, SoundPart, Soundtrack};
+pub use verify::Verified;
+
+use super::cancel::Cancel;
+
+/// The two programs, and when to stop waiting for them.
+#[derive(Debug, Clone)]
+pub struct Media {
+    ffmpeg: OsString,
+    ffprobe: OsString,
+    cancel: Cancel,
+    /// How long a child may show no sign of life.
+    patience: Duration,
+}
+
+impl Media {
+    /// Takes the programs that the environment names, else those on the PATH.
+    pub fn new(cancel: Cancel) -> Self {
+        let named = |variable: &str, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
+        // For tests only: nobody wants to wait two minutes for one.
+        let patience = env::var("WANCTL_TEST_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
+        Self {
+            ffmpeg: named("WANCTL_FFMPEG", "ffmpeg"),
+            ffprobe: named("WANCTL_FFPROBE", "ffprobe"),
+            cancel,
+            patience: patience.map_or(Duration::from_secs(120), Duration::from_millis),
+        }
+    }
+
+    fn program(&self, tool: Tool) -> PathBuf {
+        match tool {
+            Tool::Ffmpeg => PathBuf::from(&self.ffmpeg),
+            Tool::Ffprobe => PathBuf::from(&self.ffprobe),
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! What a clip is: one call of ffprobe, every fact checked, and a refusal by name where a later stage could not use it.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use num_rational::Ratio;
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use super::{
+    Media,
+    clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
+    dialect,
+    error::{MediaError, Tool, Transcript, Unusable},
+    process::{Child, Pipes},
+};
+use crate::pipeline::video::{Fps, Matrix, Range, Size, Time, decimal};
+
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    packets: Vec<Packet>,
+    #[serde(default)]
+    streams: Vec<Stream>,
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Packet {
+    #[serde(default)]
+    stream_index: usize,
+    pts: Option<i64>,
+    dts: Option<i64>,
+    duration: Option<i64>,
+    #[serde(default)]
+    flags: String,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format_name: String,
+    start_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    index: usize,
+    #[serde(default)]
+    codec_type: String,
+    codec_name: Option<String>,
+    profile: Option<String>,
+    pix_fmt: Option<String>,
+    #[serde(default)]
+    width: u32,
+    #[serde(default)]
+    height: u32,
+    sample_aspect_ratio: Option<String>,
+    field_order: Option<String>,
+    color_range: Option<String>,
+    color_space: Option<String>,
+    color_transfer: Option<String>,
+    color_primaries: Option<String>,
+    r_frame_rate: Option<String>,
+    avg_frame_rate: Option<String>,
+    time_base: Option<String>,
+    duration_ts: Option<i64>,
+    nb_frames: Option<String>,
+    sample_rate: Option<String>,
+    #[serde(default)]
+    channels: u32,
+    channel_layout: Option<String>,
+    #[serde(default)]
+    disposition: Disposition,
+    #[serde(default)]
+    tags: Tags,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize, Default)]
+struct Disposition {
+    #[serde(default)]
+    attached_pic: u8,
+}
+
+#[derive(Deserialize, Default)]
+struct Tags {
+    rotate: Option<String>,
+    alpha_mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct FrameReport {
+    #[serde(default)]
+    frames: Vec<DecodedFrame>,
+}
+
+#[derive(Deserialize)]
+struct DecodedFrame {
+    pts: Option<i64>,
+    best_effort_timestamp: Option<i64>,
+    #[serde(alias = "pkt_duration")]
+    duration: Option<i64>,
+}
+
+/// Frames on the file's clock.
+struct Ticks {
+    times: Vec<i64>,
+    /// How long the last frame is shown.
+    last: i64,
+    base: Ratio<i64>,
+}
+
+impl Media {
+    /// The facts of several files, read at once.
+    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Clip, MediaError>> {
+        paths.par_iter().map(|path| self.probe(path)).collect()
+    }
+
+    /// The facts of several clips; a still image is none.
+    pub fn probe_clips(&self, paths: &[PathBuf]) -> Result<Vec<Clip>, MediaError> {
+        let moving = |clip: Clip| match clip.still {
+            true => Err(Unusable::new(&clip.path, "is a still image").wanted("a video").found(clip.container).into()),
+            false => Ok(clip),
+        };
+        self.probe_files(paths).into_iter().map(|clip| clip.and_then(moving)).collect()
+    }
+
+    /// Reads the facts of a clip; errors where it cannot be joined.
+    pub fn probe(&self, path: &Path) -> Result<Clip, MediaError> {
+        let bytes = regular_file(path)?;
+        let (mut report, transcript) = self.ask(path)?;
+        let format = report.format.take().ok_or_else(|| unreadable(path, transcript.clone()))?;
+
+        let is_picture = |s: &Stream| s.codec_type == "video" && s.disposition.attached_pic == 0;
+        let Some(stream) = report.streams.iter().find(|stream| is_picture(stream)) else {
+            let kinds: Vec<&str> = report.streams.iter().map(|stream| stream.codec_type.as_str()).collect();
+            let found = if kinds.is_empty() { "nothing that ffmpeg can read".into() } else { kinds.join(", ") };
+            return Err(Unusable::new(path, "has no picture").wanted("a video stream").found(found).into());
+        };
+        let start = format.start_time.as_deref().and_then(signed_decimal).unwrap_or_default();
+        let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
+        let packets = || report.packets.iter().filter(|packet| packet.stream_index == stream.index);
+        let shown = || packets().filter(|packet| !packet.flags.contains('D'));
+
+        let mut counts = Counts {
+            packets: shown().count(),
+            container: stream.nb_frames.as_deref().and_then(|text| text.parse().ok()),
+            duration_times_rate: stream.duration_ts.zip(rate(&stream.avg_frame_rate)).map(|(ticks, rate)| {
+                let frames = i128::from(ticks) * i128::from(*base.numer()) * i128::from(*rate.ratio().numer());
+                let per = i128::from(*base.denom()) * i128::from(*rate.ratio().denom());
+                ((frames + per / 2) / per) as usize
+            }),
+            decoded: None,
+        };
+        // Other headers than MP4's are known to promise a frame too many in whole files.
+        let promise = counts.container.filter(|_| dialect::index_is_binding(&format.format_name));
+        if let Some(promised) = promise.filter(|&promised| promised > packets().count()) {
+            return Err(Unusable::new(
+                path,
+                format!("is cut short: {} of {promised} frames are there", counts.packets),
+            )
+            .wanted(format!("{promised} frames, as its header says"))
+            .found(format!("{} frames", counts.packets))
+            .frame(counts.packets)
+            .help(format!(
+                "copy or download it again, or keep what is there: ffmpeg -i {0} -c copy whole.mp4",
+                name(path)
+            ))
+            .said(transcript)
+            .into());
+        }
+
+        let timestamps: Option<Vec<i64>> = shown().map(|packet| packet.pts).collect();
+        let timestamps = timestamps.map(|mut times| {
+            times.sort_unstable();
+            times
+        });
+        let agree = counts.container.is_none_or(|frames| frames == counts.packets)
+            && counts.duration_times_rate.is_none_or(|frames| frames.abs_diff(counts.packets) <= 1);
+        let last = || shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
+        let ticks = match &timestamps {
+            Some(times) if agree && !times.is_empty() => Ticks { times: times.clone(), last: last(), base },
+            _ => {
+                let ticks = self.decoded_times(path, stream, base)?;
+                counts.decoded = Some(ticks.times.len());
+                ticks
+            }
+        };
+        // Seeking needs packets that can be told apart by their times, each of which becomes a frame.
+        let told_apart = timestamps.is_some_and(|times| times == ticks.times && times.is_sorted_by(|a, b| a < b));
+        let entries = match told_apart && dialect::seeks_exactly(&format.format_name) {
+            true => entries(shown(), &ticks, start),
+            false => vec![],
+        };
+        let picture = picture(path, stream)?;
+        let Some(&first) = ticks.times.first() else {
+            return Err(Unusable::new(path, "has no frames")
+                .wanted("at least one frame")
+                .found("none")
+                .said(transcript)
+                .into());
+        };
+        let (fps, timing) = rhythm(&ticks, stream);
+        let frames = ticks.times.len();
+        let picture_start = base * first - start;
+        let times: Vec<Time> = match timing {
+            Timing::Constant => (0..frames).map(|index| fps.time_of(index)).collect(),
+            Timing::Variable => ticks.times.iter().map(|time| base * (time - first)).collect(),
+        };
+        let duration = match timing {
+            Timing::Constant => fps.time_of(frames),
+            Timing::Variable => {
+                let last = if ticks.last > 0 { base * ticks.last } else { fps.ratio().recip() };
+                times.last().copied().unwrap_or_default() + last
+            }
+        };
+        Ok(Clip {
+            path: path.to_owned(),
+            bytes,
+            still: dialect::is_image(&format.format_name),
+            container: format.format_name,
+            picture,
+            fps,
+            timing,
+            frames,
+            counts,
+            duration,
+            sound: report.streams.iter().find_map(sound),
+            picture_start,
+            times,
+            ticks: ticks.times,
+            entries,
+        })
+    }
+
+    /// The sound of a file that need not have a picture.
+    pub fn probe_sound(&self, path: &Path) -> Result<Sound, MediaError> {
+        regular_file(path)?;
+        let (report, transcript) = self.ask(path)?;
+        let sound = report.streams.iter().find_map(sound);
+        sound.ok_or_else(|| Unusable::new(path, "has no sound").wanted("an audio stream").said(transcript).into())
+    }
+
+    fn ask(&self, path: &Path) -> Result<(Report, Transcript), MediaError> {
+        let mut arguments: Vec<OsString> =
+            ["-v", "error", "-show_format", "-show_streams", "-show_packets"].map(OsString::from).to_vec();
+        arguments
+            .extend(["-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "json"].map(OsString::from));
+        arguments.push(dialect::url(path));
+        let mut child = Child::start(self, Tool::Ffprobe, format!("reading {}", name(path)), Pipes::Out, arguments)?;
+        let text = child.read_to_end()?;
+        let ended = child.end();
+        let transcript = child.transcript();
+        match ended {
+            // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
+            Err(MediaError::Failed { how, transcript, .. })
+                if how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) =>
+            {
+                return Err(unreadable(path, transcript));
+            }
+            other => other?,
+        }
+        let report = serde_json::from_slice(&text).map_err(|error| MediaError::Failed {
+            tool: Tool::Ffprobe,
+            purpose: format!("reading {}", name(path)),
+            how: format!("its report cannot be understood: {error}"),
+            transcript: transcript.clone(),
+        })?;
+        Ok((report, transcript))
+    }
+
+    /// Decodes the whole stream to learn when each frame is really shown.
+    fn decoded_times(&self, path: &Path, stream: &Stream, base: Ratio<i64>) -> Result<Ticks, MediaError> {
+        let mut arguments: Vec<OsString> = ["-v", "error", "-select_streams"].map(OsString::from).to_vec();
+        arguments.push(stream.index.to_string().into());
+        arguments.extend(
+            ["-show_entries", "frame=pts,best_effort_timestamp,pkt_duration,duration", "-of", "json"]
+                .map(OsString::from),
+        );
+        arguments.push(dialect::url(path));
+        let purpose = format!("counting the frames of {}", name(path));
+        let mut child = Child::start(self, Tool::Ffprobe, purpose.clone(), Pipes::Out, arguments)?;
+        let text = child.read_to_end()?;
+        child.end()?;
+        let report: FrameReport = serde_json::from_slice(&text).map_err(|error| MediaError::Failed {
+            tool: Tool::Ffprobe,
+            purpose,
+            how: format!("its report cannot be understood: {error}"),
+            transcript: child.transcript(),
+        })?;
+        let step = rate(&stream.r_frame_rate).map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1));
+        let mut times: Vec<i64> = vec![];
+        for frame in &report.frames {
+            // Files without timestamps (raw streams, some AVI) have their frames at the stream's rate.
+            let next = times.last().map_or(0, |last| last + step);
+            times.push(frame.best_effort_timestamp.or(frame.pts).filter(|&time| time >= next - step).unwrap_or(next));
+        }
+        Ok(Ticks { times, last: report.frames.last().and_then(|frame| frame.duration).unwrap_or(step), base })
+    }
+}
+
+/// Its size in bytes, or why it is no file with anything in it.
+fn regular_file(path: &Path) -> Result<u64, MediaError> {
+    let wanted = |problem: &str| Unusable::new(path, problem).wanted("a video file");
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let place = if folder.is_dir() { "no such file there" } else { "its folder is not there either" };
+            Err(wanted("does not exist").found(place).into())
+        }
+        Err(error) => Err(wanted("cannot be read").found(error.to_string()).into()),
+        Ok(facts) if facts.is_dir() => Err(wanted("is a folder").found("a folder").into()),
+        Ok(facts) if !facts.is_file() => Err(wanted("is no regular file").found("a device or a pipe").into()),
+        Ok(facts) if facts.len() == 0 => Err(wanted("is empty").found("0 bytes").into()),
+        Ok(facts) => match fs::File::open(path) {
+            Ok(_) => Ok(facts.len()),
+            Err(error) => Err(wanted("cannot be read").found(error.to_string()).into()),
+        },
+    }
+}
+
+fn unreadable(path: &Path, transcript: Transcript) -> MediaError {
+    let missing_index = transcript.stderr.contains("moov atom not found");
+    let problem = if missing_index {
+        "is cut short: its index, which stands at the end, is missing"
+    } else {
+        "is no video that ffmpeg can read"
+    };
+    let help = if missing_index {
+        "copy or download it again; what is there cannot be read without the index"
+    } else {
+        "check with a player that it is a video"
+    };
+    let found = transcript.stderr.lines().last().unwrap_or("nothing readable").to_owned();
+    Unusable::new(path, problem).wanted("a video file").found(found).help(help).said(transcript).into()
+}
+
+fn sound(stream: &Stream) -> Option<Sound> {
+    let rate = stream.sample_rate.as_deref()?.parse().ok().filter(|&rate| rate > 0)?;
+    let usable = stream.codec_type == "audio" && stream.channels > 0 && stream.codec_name.is_some();
+    let layout = stream.channel_layout.clone().filter(|layout| !layout.is_empty() && layout != "unknown");
+    usable.then(|| Sound {
+        stream: stream.index,
+        codec: stream.codec_name.clone().unwrap_or_default(),
+        rate,
+        channels: stream.channels,
+        layout: layout.unwrap_or_else(|| dialect::default_layout(stream.channels)),
+    })
+}
+
+fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
+    let refuse = |problem: &str| Unusable::new(path, problem);
+    let (Some(codec), Some(pixel_format)) = (stream.codec_name.clone(), stream.pix_fmt.clone()) else {
+        return Err(refuse("has a picture that this ffmpeg cannot decode")
+            .wanted("a codec that ffmpeg knows")
+            .found(stream.codec_name.clone().unwrap_or_else(|| "an unknown codec".into()))
+            .into());
+    };
+    let rotation = rotation(stream);
+    let sample_aspect = sample_aspect(stream);
+    let coded = Size::new(stream.width, stream.height);
+    let size = shown_size(coded, sample_aspect, rotation);
+    let quoted = name(path);
+    if rotation % 90 != 0 {
+        return Err(refuse(&format!("is turned by {rotation} degrees")).wanted("a turn by 0, 90, 180 or 270").into());
+    }
+    if size.width < 2 || size.height < 2 || size.width > 16384 || size.height > 16384 {
+        return Err(refuse(&format!("is {size} pixels"))
+            .wanted("2 to 16384 pixels on each side")
+            .found(size.to_string())
+            .into());
+    }
+    let transfer = tag(&stream.color_transfer);
+    if let Some(curve @ ("smpte2084" | "arib-std-b67")) = transfer.as_deref() {
+        let standard = if curve == "smpte2084" { "PQ" } else { "HLG" };
+        return Err(refuse(&format!("is HDR ({standard})"))
+            .wanted("a clip in standard range (SDR)")
+            .found(format!("transfer {curve}"))
+            .help(format!(
+                "tone-map it first: ffmpeg -i '{quoted}' -vf zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+                 tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p -c:v libx264 -crf 14 -c:a copy sdr.mp4"
+            ))
+            .into());
+    }
+    if dialect::has_alpha(&pixel_format) || stream.tags.alpha_mode.as_deref() == Some("1") {
+        return Err(refuse("has transparency, which a film cannot hold")
+            .wanted("an opaque picture")
+            .found(format!("pixel format {pixel_format}"))
+            .help(format!(
+                "put it on a background first: ffmpeg -f lavfi -i color=black:s={size} -i '{quoted}' -filter_complex \
+                 '[0][1]overlay=shortest=1,format=yuv420p' -map 1:a? -c:v libx264 -crf 14 opaque.mp4"
+            ))
+            .into());
+    }
+    Ok(Picture {
+        stream: stream.index,
+        codec,
+        profile: stream.profile.clone().filter(|profile| profile != "unknown"),
+        bits: dialect::bits(&pixel_format),
+        color: color(stream, &pixel_format, size),
+        pixel_format,
+        coded,
+        rotation,
+        sample_aspect,
+        size,
+        interlaced: stream.field_order.as_deref().is_some_and(|order| !matches!(order, "progressive" | "unknown")),
+    })
+}
+
+/// Degrees clockwise, 0 to 359. ffprobe's matrix counts the other way, the old tag does not.
+fn rotation(stream: &Stream) -> i32 {
+    let matrix = stream.side_data_list.iter().find_map(|side| side.rotation).map(|degrees| -degrees.round() as i32);
+    let old = || stream.tags.rotate.as_deref().and_then(|text| text.parse().ok());
+    matrix.or_else(old).unwrap_or(0).rem_euclid(360)
+}
+
+fn sample_aspect(stream: &Stream) -> Ratio<i64> {
+    let parts = stream.sample_aspect_ratio.as_deref().and_then(|text| text.split_once(':'));
+    let parsed = parts.and_then(|(w, h)| Some((w.parse::<i64>().ok()?, h.parse::<i64>().ok()?)));
+    match parsed {
+        Some((w, h)) if w > 0 && h > 0 => Ratio::new(w, h),
+        _ => Ratio::from_integer(1),
+    }
+}
+
+/// In square pixels: the side that is too short grows, so that no detail is lost.
+fn shown_size(coded: Size, aspect: Ratio<i64>, rotation: i32) -> Size {
+    let stretched = |side: u32, by: Ratio<i64>| (by * i64::from(side)).round().to_integer() as u32;
+    let square = match aspect {
+        aspect if aspect > Ratio::from_integer(1) => Size::new(stretched(coded.width, aspect), coded.height),
+        aspect => Size::new(coded.width, stretched(coded.height, aspect.recip())),
+    };
+    if rotation % 180 == 90 { Size::new(square.height, square.width) } else { square }
+}
+
+fn color(stream: &Stream, pixel_format: &str, size: Size) -> Color {
+    let tagged_matrix = tag(&stream.color_space);
+    let matrix = match tagged_matrix.as_deref() {
+        Some("bt709") => Matrix::Bt709,
+        Some("smpte170m" | "bt470bg" | "fcc" | "smpte240m") => Matrix::Bt601,
+        Some("bt2020nc" | "bt2020c") => Matrix::Bt2020,
+        // The rule of players (mpv, video/csputils.c): what is larger than standard definition is BT.709.
+        _ if size.width >= 1280 || size.height > 576 => Matrix::Bt709,
+        _ => Matrix::Bt601,
+    };
+    let full = stream.color_range.as_deref() == Some("pc") || pixel_format.starts_with("yuvj");
+    let range = if full || dialect::is_rgb(pixel_format) { Range::Full } else { Range::Limited };
+    Color {
+        matrix,
+        range,
+        tagged_matrix,
+        primaries: tag(&stream.color_primaries),
+        transfer: tag(&stream.color_transfer),
+    }
+}
+
+fn tag(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !matches!(value.as_str(), "unknown" | "unspecified" | "reserved" | "gbr"))
+}
+
+/// The key frames in the order in which they are shown.
+fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: Time) -> Vec<Entry> {
+    let keys = packets.filter(|packet| packet.flags.contains('K'));
+    let mut entries: Vec<Entry> = keys
+        .filter_map(|packet| {
+            let frame = ticks.times.binary_search(&packet.pts?).ok()?;
+            Some(Entry { frame, seek: ticks.base * packet.dts? - start })
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.frame);
+    entries
+}
+
+/// The rate, and whether every frame stands on its grid to within one tick of the file's clock.
+fn rhythm(ticks: &Ticks, stream: &Stream) -> (Fps, Timing) {
+    let count = ticks.times.len() as i64;
+    let average = ticks.times.first().zip(ticks.times.last()).filter(|_| count > 1).and_then(|(first, last)| {
+        let seconds = ticks.base * (last - first);
+        Fps::new((count - 1).checked_mul(*seconds.denom())?, *seconds.numer())
+    });
+    let told = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate), average.map(near_a_standard)];
+    let candidates = told.into_iter().chain([average]).flatten();
+    if let Some(fps) = candidates.into_iter().find(|&fps| on_grid(ticks, fps)) {
+        return (fps, Timing::Constant);
+    }
+    // Of uneven steps the usual one tells the rate: a clip with dropped frames has few long ones.
+    let mut steps: Vec<i64> = ticks.times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).filter(|&&step| step > 0).and_then(|&step| {
+        let seconds = ticks.base * step;
+        Fps::new(*seconds.denom(), *seconds.numer())
+    });
+    let fps = usual.or(told[0]).unwrap_or_else(|| Fps::new(25, 1).expect("25 is above 0"));
+    (near_a_standard(fps), Timing::Variable)
+}
+
+fn on_grid(ticks: &Ticks, fps: Fps) -> bool {
+    let wide = |ratio: Ratio<i64>| (i128::from(*ratio.numer()), i128::from(*ratio.denom()));
+    let ((base, per_base), (rate, per_rate)) = (wide(ticks.base), wide(fps.ratio()));
+    // All in units of 1 / (per_base * rate) seconds.
+    let (tick, frame) = (base * rate, per_rate * per_base);
+    let first = ticks.times.first().copied().unwrap_or(0);
+    ticks.times.iter().zip(0_i128..).all(|(&time, index)| {
+        let off = (i128::from(time - first) * tick - index * frame).abs();
+        off <= tick && off * 2 < frame
+    })
+}
+
+/// The broadcast and web rates; a measured average within half a percent is one of them.
+fn near_a_standard(fps: Fps) -> Fps {
+    let standard = [
+        (12, 1),
+        (15, 1),
+        (16, 1),
+        (24000, 1001),
+        (24, 1),
+        (25, 1),
+        (30000, 1001),
+        (30, 1),
+        (48, 1),
+        (50, 1),
+        (60000, 1001),
+        (60, 1),
+        (120, 1),
+    ];
+    let measured = fps.as_f64();
+    let near = standard.into_iter().filter_map(|(frames, seconds)| Fps::new(frames, seconds));
+    let off = |candidate: &Fps| (candidate.as_f64() / measured - 1.0).abs();
+    let best = near.min_by(|a, b| off(a).total_cmp(&off(b))).filter(|best| off(best) < 0.005);
+    // Measured averages have denominators that no container holds.
+    best.or_else(|| Fps::new((measured * 1000.0).round() as i64, 1000)).unwrap_or(fps)
+}
+
+fn ratio(text: &Option<String>) -> Option<Ratio<i64>> {
+    let (numer, denom) = text.as_deref()?.split_once('/')?;
+    let (numer, denom) = (numer.parse().ok()?, denom.parse().ok()?);
+    (numer > 0 && denom > 0).then(|| Ratio::new(numer, denom))
+}
+
+fn rate(text: &Option<String>) -> Option<Fps> {
+    ratio(text).and_then(|ratio| Fps::new(*ratio.numer(), *ratio.denom()))
+}
+
+fn signed_decimal(text: &str) -> Option<Ratio<i64>> {
+    match text.strip_prefix('-') {
+        Some(text) => decimal(text).map(|value| -value),
+        None => decimal(text),
+    }
+}

@@ -1,0 +1,147 @@
+//! The film's sound: stretches of the clips' own, silence between, one continuous encode.
+
+use std::{ffi::OsString, path::Path};
+
+use super::{
+    Media,
+    clip::Clip,
+    dialect,
+    error::{MediaError, Tool},
+    process::{Child, Pipes},
+};
+use crate::pipeline::video::Time;
+
+/// One stretch of the soundtrack. All lengths are in samples of the track's rate.
+#[derive(Debug, Clone)]
+pub struct SoundPart<'a> {
+    /// The clip that is heard and the time in it, after its first picture; None is silence.
+    pub from: Option<(&'a Clip, Time)>,
+    pub samples: u64,
+    pub fade_in: u64,
+    pub fade_out: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Soundtrack<'a> {
+    pub rate: u32,
+    /// ffmpeg's name of the channel layout.
+    pub layout: String,
+    pub channels: u32,
+    pub parts: Vec<SoundPart<'a>>,
+}
+
+/// What the sound is coded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoundCodec {
+    Aac,
+    Flac,
+}
+
+impl Media {
+    /// Writes the soundtrack; `progress` hears now and then.
+    pub fn sound(&self, track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Result<(), MediaError> {
+        let arguments = arguments(track, codec, output);
+        let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, arguments)?;
+        child.wait_with(|_| {}).map_err(|error| self.blame_sound(track, error))
+    }
+
+    /// A file of the user's own as the film's sound, cut or filled with silence to `samples`.
+    pub fn sound_from_file(
+        &self,
+        file: &Path,
+        samples: u64,
+        rate: u32,
+        channels: u32,
+        codec: SoundCodec,
+        output: &Path,
+    ) -> Result<(), MediaError> {
+        let mut words: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-xerror"]
+            .map(OsString::from)
+            .to_vec();
+        words.extend(["-i".into(), dialect::url(file), "-map".into(), "0:a:0".into(), "-af".into()]);
+        words.push(
+            format!("aresample={rate}:async=1:first_pts=0,apad=whole_len={samples},atrim=end_sample={samples}").into(),
+        );
+        words.extend(coding(codec, channels));
+        words.push(dialect::url(output));
+        let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, words)?;
+        child.wait_with(|_| {})
+    }
+
+    fn blame_sound(&self, track: &Soundtrack<'_>, error: MediaError) -> MediaError {
+        let heard: Vec<&Clip> = track.parts.iter().filter_map(|part| part.from.map(|(clip, _)| clip)).collect();
+        match (error, heard.as_slice()) {
+            (MediaError::Failed { transcript, .. }, [first, ..]) if dialect::blames_the_stream(&transcript.stderr) => {
+                // ffmpeg names the input by its number only; one clip is surely meant, of several any could be.
+                let only = heard.iter().all(|clip| clip.path == first.path);
+                let problem = if only { "has damaged sound" } else { "or a clip after it has damaged sound" };
+                super::error::Unusable::new(&first.path, problem)
+                    .wanted("sound that decodes without error")
+                    .found(transcript.stderr.lines().next().unwrap_or_default())
+                    .help("join without it: --audio mute")
+                    .said(transcript)
+                    .into()
+            }
+            (error, _) => error,
+        }
+    }
+}
+
+fn arguments(track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> =
+        ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-xerror"].map(OsString::from).to_vec();
+    let (rate, layout) = (track.rate, &track.layout);
+    let mut graph = vec![];
+    let mut input = 0;
+    for (number, part) in track.parts.iter().enumerate() {
+        let SoundPart { from, samples, fade_in, fade_out } = part;
+        let heard = from.and_then(|(clip, time)| Some((clip, clip.sound.as_ref()?, time)));
+        let mut chain = match heard {
+            Some((clip, sound, time)) => {
+                words.extend(["-vn".into(), "-i".into(), dialect::url(&clip.path)]);
+                input += 1;
+                // On the file's own clock, holes filled, so that a sample's number is its time.
+                let start = ((clip.picture_start + time) * i64::from(rate)).round().to_integer().max(0) as u64;
+                format!(
+                    "[{}:{}]aresample={rate}:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={layout},\
+                     atrim=start_sample={start}:end_sample={},asetpts=N/SR/TB,apad=whole_len={samples}",
+                    input - 1,
+                    sound.stream,
+                    start + samples,
+                )
+            }
+            None => format!(
+                "anullsrc=r={rate}:cl={layout},aformat=sample_fmts=fltp:channel_layouts={layout},atrim=end_sample={samples}"
+            ),
+        };
+        if *fade_in > 0 {
+            chain += &format!(",afade=t=in:start_sample=0:nb_samples={fade_in}:curve=hsin");
+        }
+        if *fade_out > 0 {
+            chain += &format!(",afade=t=out:start_sample={}:nb_samples={fade_out}:curve=hsin", samples - fade_out);
+        }
+        graph.push(format!("{chain}[p{number}]"));
+    }
+    let pads: String = (0..track.parts.len()).map(|number| format!("[p{number}]")).collect();
+    graph.push(format!("{pads}concat=n={}:v=0:a=1[all]", track.parts.len()));
+    words.extend(["-filter_complex".into(), graph.join(";").into(), "-map".into(), "[all]".into()]);
+    words.extend(coding(codec, track.channels));
+    words.push(dialect::url(output));
+    words
+}
+
+fn coding(codec: SoundCodec, channels: u32) -> Vec<OsString> {
+    let words = match codec {
+        // 96 kbit/s a channel is where listeners no longer tell AAC from its source.
+        SoundCodec::Aac => vec![
+            "-c:a".into(),
+            "aac".into(),
+            "-b:a".into(),
+            format!("{}k", 96 * channels.clamp(1, 6)),
+            "-f".into(),
+            "mp4".into(),
+        ],
+        SoundCodec::Flac => vec!["-c:a".into(), "flac".into(), "-f".into(), "matroska".into()],
+    };
+    words.into_iter().map(OsString::from).collect()
+}

@@ -1,0 +1,19 @@
+//! From clips to one film: facts, then a plan, then frames, then the engine, then one file.
+
+pub mod cancel;
+pub mod dissolve;
+pub mod fault;
+pub mod film;
+pub mod footage;
+pub mod guide;
+pub mod media;
+pub mod output;
+pub mod pixels;
+pub mod plan;
+pub mod progress;
+pub mod render;
+pub mod run;
+pub mod settings;
+pub mod sheet;
+pub mod soundtrack;
+pub mod video;

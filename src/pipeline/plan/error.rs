@@ -1,0 +1,225 @@
+//! What a plan can fail with, and what it has to say about short clips.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{Align, Source, name};
+use crate::pipeline::fault::{Code, Details, Fault};
+
+/// More frames than the model was trained on.
+pub(super) const MANY_FRAMES: usize = 81;
+/// More frames than one call of the model is given.
+pub(super) const MOST_FRAMES: usize = 129;
+
+/// A clip in a message: its path and its length in frames of the film.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Short {
+    pub path: PathBuf,
+    pub frames: usize,
+}
+
+impl From<&Source> for Short {
+    fn from(source: &Source) -> Self {
+        Self { path: source.path.clone(), frames: source.length() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error("a join needs two clips or more, got {found}")]
+    TooFewClips { found: usize },
+    #[error("a loop needs a clip")]
+    NothingToLoop,
+    #[error("a context of 0 shows the model nothing of the clips")]
+    NoContext,
+    #[error("a gap of 0 leaves nothing to make")]
+    NoGap,
+    #[error("a gap of {gap} beside contexts of {context} shrinks to nothing on its way to 4n+1 frames")]
+    GapVanishes { context: usize, gap: usize },
+    #[error("a blend of {blend} is longer than the context of {context}")]
+    BlendTooLong { blend: usize, context: usize },
+    #[error("{frames} frames are more than the {MOST_FRAMES} that the model can be shown")]
+    TooManyFrames { frames: usize },
+    #[error("anchors need a gap of {least} frames or more with {align} alignment, and {used} are used")]
+    NoRoomForAnchors { align: Align, used: usize, least: usize },
+    #[error("{} has no frames", name(.path))]
+    EmptyClip { path: PathBuf },
+    #[error("{}, but replace takes {takes}{}", lengths(.clips), leaving(.clips, *.takes))]
+    TooShortToReplace { clips: Vec<Short>, takes: usize },
+    #[error("{}, and no context of theirs beside a gap of {} to {most} makes 4n+1 frames", lengths(.clips), .least)]
+    TooShortToAlign { clips: Vec<Short>, least: usize, most: usize },
+}
+
+impl Fault for PlanError {
+    /// Usage where the options are wrong whatever the clips, input where the clips are too short for them.
+    fn code(&self) -> Code {
+        match self {
+            Self::EmptyClip { .. } | Self::TooShortToReplace { .. } | Self::TooShortToAlign { .. } => Code::Input,
+            _ => Code::Usage,
+        }
+    }
+
+    fn details(&self) -> Details {
+        let (wanted, found, help) = match self {
+            Self::TooFewClips { found } => {
+                ("2 clips or more".into(), clips(*found), "give another clip, or loop one with --loop")
+            }
+            Self::NothingToLoop => ("1 clip or more".into(), clips(0), "give a clip"),
+            Self::NoContext => ("a context of 1 or more".into(), "a context of 0".into(), "use --context 1 or more"),
+            Self::NoGap => ("a gap of 1 or more".into(), "a gap of 0".into(), "use --gap 1 or more"),
+            Self::GapVanishes { context, gap } => (
+                "a gap of which 1 frame or more is left".into(),
+                format!("contexts of {context} and a gap of {gap}"),
+                // No context takes more than 3 frames of it.
+                "use --gap 4 or more, or --align latent",
+            ),
+            Self::BlendTooLong { blend, context } => (
+                format!("a blend of {context} or less"),
+                format!("a blend of {blend}"),
+                "lower --blend or raise --context",
+            ),
+            Self::TooManyFrames { frames: found } => {
+                (format!("{MOST_FRAMES} frames or less"), frames(*found), "lower --gap or --context")
+            }
+            Self::NoRoomForAnchors { used, least, .. } => (
+                format!("a used gap of {least} or more"),
+                format!("a used gap of {used}"),
+                "use --gap 12 or more, or leave out --anchors",
+            ),
+            Self::EmptyClip { .. } => ("1 frame or more".into(), frames(0), "leave the clip out"),
+            Self::TooShortToReplace { clips, takes } => (
+                format!("{takes} frames to replace and one left in each clip"),
+                listed(clips),
+                "lower --gap or use --mode insert",
+            ),
+            Self::TooShortToAlign { clips, least, most } => (
+                format!("a gap of {least} to {most} and a context on each side that add up to 4n+1 frames"),
+                listed(clips),
+                "use another --gap or --align latent",
+            ),
+        };
+        let (wanted, found, help) = (Some(wanted), Some(found), Some(help.into()));
+        Details { file: self.file(), wanted, found, help, ..Details::default() }
+    }
+}
+
+impl PlanError {
+    /// The clip that is to blame, or the shortest of several.
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::EmptyClip { path } => Some(path.clone()),
+            Self::TooShortToReplace { clips, .. } | Self::TooShortToAlign { clips, .. } => {
+                clips.iter().min_by_key(|clip| clip.frames).map(|clip| clip.path.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanWarning {
+    /// A clip gives less context than asked; the end is the one at which the seam lies.
+    ShortContext {
+        path: PathBuf,
+        end: End,
+        asked: usize,
+        used: usize,
+    },
+    /// A blend is shorter than asked, or than the default.
+    ShortBlend {
+        path: PathBuf,
+        end: End,
+        asked: usize,
+        used: usize,
+    },
+    ManyFrames {
+        seam: usize,
+        frames: usize,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Start,
+    End,
+}
+
+impl PlanWarning {
+    /// The word that an event names it by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ShortContext { .. } => "short_context",
+            Self::ShortBlend { .. } => "short_blend",
+            Self::ManyFrames { .. } => "many_frames",
+        }
+    }
+
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::ShortContext { path, .. } | Self::ShortBlend { path, .. } => Some(path),
+            Self::ManyFrames { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for PlanWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShortContext { path, end, asked, used } => {
+                write!(f, "{} is short: {} of context at its {end} instead of {asked}", name(path), frames(*used))
+            }
+            Self::ShortBlend { path, end, asked, used } => {
+                write!(f, "{} blends {} at its {end} instead of {asked}", name(path), frames(*used))
+            }
+            Self::ManyFrames { seam, frames } => {
+                let seam = seam + 1;
+                write!(f, "seam {seam} shows the model {frames} frames, more than the {MANY_FRAMES} it was trained on")
+            }
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::End => "end",
+        })
+    }
+}
+
+/// `b.mp4 has 1 frame, c.mp4 2 and a.mp4 4`, the shortest first.
+fn lengths(clips: &[Short]) -> String {
+    let mut clips: Vec<_> = clips.iter().collect();
+    clips.sort_by_key(|clip| clip.frames);
+    let mut text = String::new();
+    for (n, clip) in clips.iter().enumerate() {
+        text += &match n {
+            0 => format!("{} has {}", name(&clip.path), frames(clip.frames)),
+            n if n + 1 < clips.len() => format!(", {} {}", name(&clip.path), clip.frames),
+            _ => format!(" and {} {}", name(&clip.path), clip.frames),
+        };
+    }
+    text
+}
+
+/// `a.mp4 4 frames, b.mp4 1 frame`, in the order of the film.
+fn listed(clips: &[Short]) -> String {
+    clips.iter().map(|clip| format!("{} {}", name(&clip.path), frames(clip.frames))).collect::<Vec<_>>().join(", ")
+}
+
+/// Without this, 17 frames that cannot give 16 would be a riddle.
+fn leaving(clips: &[Short], takes: usize) -> &'static str {
+    let all: usize = clips.iter().map(|clip| clip.frames).sum();
+    if all < takes { "" } else { " and leaves one in each" }
+}
+
+fn frames(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "frame" } else { "frames" })
+}
+
+fn clips(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "clip" } else { "clips" })
+}

@@ -1,0 +1,268 @@
+//! Planning a join: one seam between every two neighbouring clips, and the film that comes of it.
+
+use std::ops::Range;
+
+use super::{
+    Align, Fade, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning, Seam, Shape,
+    Slot, Source,
+    error::{End, MANY_FRAMES, MOST_FRAMES},
+    fit::{Fit, Misfit, Why, fit},
+    goal::Goal,
+};
+use crate::pipeline::video::{Fps, Size};
+
+/// What the film will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Film {
+    pub fps: Fps,
+    pub size: Size,
+    pub made_size: Size,
+}
+
+/// What the user asked of every seam.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JoinAsk {
+    /// Frames of either clip that the model is shown.
+    pub context: usize,
+    /// Frames to make.
+    pub gap: usize,
+    pub mode: Mode,
+    pub align: Align,
+    pub mask_rule: MaskRule,
+    pub blend: Blend,
+    /// Whether the last clip is joined to the first as well.
+    pub looped: bool,
+    /// Whether a frame is pinned at either third of the gap.
+    pub anchors: bool,
+}
+
+/// Frames at either end of a made piece that fade into the clip's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blend {
+    /// By default, or what the context allows.
+    UpTo(usize),
+    /// As the user asked.
+    Exactly(usize),
+}
+
+impl Blend {
+    fn frames(self) -> usize {
+        match self {
+            Self::UpTo(frames) | Self::Exactly(frames) => frames,
+        }
+    }
+}
+
+pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan, PlanError> {
+    let goal = Goal::of(ask);
+    check(&sources, goal, ask)?;
+    let lengths: Vec<_> = sources.iter().map(Source::length).collect();
+    let fits = fit(&lengths, ask.looped, goal).map_err(|misfit| misfit.of(&sources, goal))?;
+    let cut = Cut { lengths, fits };
+
+    let blends = cut.blends(ask.blend);
+    let seams = (0..cut.fits.len()).map(|seam| cut.seam(seam, blends[seam], ask)).collect::<Result<Vec<_>, _>>()?;
+    let timeline = cut.timeline(&seams);
+    let warnings = warnings(&sources, &seams, goal, ask);
+
+    let Film { fps, size, made_size } = film;
+    let &JoinAsk { align, mask_rule, .. } = ask;
+    Ok(FramePlan {
+        command: "join",
+        fps,
+        size,
+        made_size,
+        align,
+        mask_rule,
+        inputs: sources,
+        seams,
+        timeline,
+        warnings,
+    })
+}
+
+fn check(sources: &[Source], goal: Goal, ask: &JoinAsk) -> Result<(), PlanError> {
+    let &JoinAsk { context, gap, align, looped, .. } = ask;
+    // A clip too short for its context can bring a guide below the limit, but never below this.
+    let shortest = goal.least.saturating_add(2);
+    match ask.blend {
+        _ if context == 0 => Err(PlanError::NoContext),
+        _ if gap == 0 => Err(PlanError::NoGap),
+        Blend::Exactly(blend) if blend > context => Err(PlanError::BlendTooLong { blend, context }),
+        _ if align == Align::Exact && gap <= (2 * (context % 4) + gap % 4 + 3) % 4 => {
+            Err(PlanError::GapVanishes { context, gap })
+        }
+        _ if shortest > MOST_FRAMES => {
+            Err(PlanError::TooManyFrames { frames: gap.saturating_add(context.saturating_mul(2)) })
+        }
+        _ if looped && sources.is_empty() => Err(PlanError::NothingToLoop),
+        _ if !looped && sources.len() < 2 => Err(PlanError::TooFewClips { found: sources.len() }),
+        _ => match sources.iter().find(|source| source.length() == 0) {
+            Some(empty) => Err(PlanError::EmptyClip { path: empty.path.clone() }),
+            None => Ok(()),
+        },
+    }
+}
+
+impl Misfit {
+    fn of(self, sources: &[Source], goal: Goal) -> PlanError {
+        let clips = self.clips.iter().map(|&clip| (&sources[clip]).into()).collect();
+        match self.why {
+            Why::Replace { takes } => PlanError::TooShortToReplace { clips, takes },
+            Why::Align => PlanError::TooShortToAlign { clips, least: goal.least, most: goal.gap },
+        }
+    }
+}
+
+/// The clips, and what every seam takes of them.
+struct Cut {
+    lengths: Vec<usize>,
+    fits: Vec<Fit>,
+}
+
+impl Cut {
+    fn clips_of(&self, seam: usize) -> [usize; 2] {
+        [seam, (seam + 1) % self.lengths.len()]
+    }
+
+    /// The seams before and after a clip; the closing seam of a loop is before the first.
+    fn seams_of(&self, clip: usize) -> [Option<usize>; 2] {
+        let looped = self.fits.len() == self.lengths.len();
+        let before = clip.checked_sub(1).or(looped.then(|| self.fits.len() - 1));
+        [before, (clip < self.fits.len()).then_some(clip)]
+    }
+
+    /// The frames of a clip that are in the film.
+    fn survivors(&self, clip: usize) -> Range<usize> {
+        let [before, after] = self.seams_of(clip);
+        let start = before.map_or(0, |seam| self.fits[seam].removed[1]);
+        start..self.lengths[clip] - after.map_or(0, |seam| self.fits[seam].removed[0])
+    }
+
+    /// Blends lie within contexts, and the two blends of a clip share what it has.
+    fn blends(&self, blend: Blend) -> Vec<[usize; 2]> {
+        let mut blends: Vec<_> =
+            self.fits.iter().map(|fit| fit.context.map(|context| context.min(blend.frames()))).collect();
+        for clip in 0..self.lengths.len() {
+            if let [Some(before), Some(after)] = self.seams_of(clip) {
+                let (has, start, end) = (self.survivors(clip).len(), blends[before][1], blends[after][0]);
+                blends[before][1] = start.min((has / 2).max(has.saturating_sub(end)));
+                blends[after][0] = end.min(has - blends[before][1]);
+            }
+        }
+        blends
+    }
+
+    fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinAsk) -> Result<Seam, PlanError> {
+        let Fit { made, removed, context } = self.fits[seam];
+        let &JoinAsk { mode, mask_rule, .. } = ask;
+        let between @ [left, right] = self.clips_of(seam);
+        let at = |clip, index| FrameRef { origin: Origin::Input(clip), index };
+        let (end, start) = (self.survivors(left).end, self.survivors(right).start);
+
+        // Wan's VAE packs four frames into one after the first, so a guide has 4n + 1 of them.
+        let frames = (context[0] + made + context[1] + 2) / 4 * 4 + 1;
+        if frames > MOST_FRAMES {
+            return Err(PlanError::TooManyFrames { frames });
+        }
+        let mut slots: Vec<_> = (end - context[0]..end).map(|index| Slot::Keep(at(left, index))).collect();
+        slots.extend(gap(made, [at(left, end - 1), at(right, start)], ask)?);
+        slots.extend((start..start + context[1]).map(|index| Slot::Keep(at(right, index))));
+        slots.resize(frames, Slot::Repeat(at(right, start + context[1] - 1)));
+
+        let requested = Shape { context: [ask.context; 2], gap: ask.gap };
+        let used = Shape { context, gap: made };
+        let latents = latents(&slots, mask_rule);
+        Ok(Seam { between, mode, requested, used, removed, blend, slots, latents })
+    }
+
+    fn timeline(&self, seams: &[Seam]) -> Vec<Piece> {
+        let mut timeline = vec![];
+        for clip in 0..self.lengths.len() {
+            let own = self.survivors(clip);
+            let [before, after] = self.seams_of(clip).map(|seam| seam.map(|seam| (seam, &seams[seam])));
+            let start = own.start + before.map_or(0, |(_, seam)| seam.blend[1]);
+            let end = own.end - after.map_or(0, |(_, seam)| seam.blend[0]);
+
+            if let Some((seam, Seam { blend, .. })) = before {
+                let made = seams[seam].made().end;
+                let made = made..made + blend[1];
+                timeline.push(Piece::Blend {
+                    seam,
+                    input: clip,
+                    frames: own.start..start,
+                    made,
+                    fade: Fade::MadeToClip,
+                });
+            }
+            timeline.push(Piece::Copy { input: clip, frames: start..end });
+            if let Some((seam, Seam { blend, .. })) = after {
+                let frames = seams[seam].made();
+                let made = frames.start - blend[0]..frames.start;
+                timeline.push(Piece::Blend { seam, input: clip, frames: end..own.end, made, fade: Fade::ClipToMade });
+                timeline.push(Piece::Made { seam, frames });
+            }
+        }
+        timeline.retain(|piece| !piece.frames().is_empty());
+        timeline
+    }
+}
+
+/// What the model is shown in the gap: nothing, or at either third the nearer clip's last frame before it.
+fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinAsk) -> Result<Vec<Slot>, PlanError> {
+    let mut slots = vec![Slot::Fill; made];
+    if ask.anchors {
+        // An anchor that shares its latent with frames to make would leave it half known.
+        let (least, width) = match ask.align {
+            Align::Exact => (3, 1),
+            Align::Latent => (12, 4),
+        };
+        if made < least {
+            return Err(PlanError::NoRoomForAnchors { align: ask.align, used: made, least });
+        }
+        for (third, pin) in (1..).zip(pins) {
+            let first = made * third / 3 / width * width;
+            slots[first..first + width].fill(Slot::Anchor(pin));
+        }
+    }
+    Ok(slots)
+}
+
+pub(super) fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
+    let count = slots.len().div_ceil(4);
+    let known = |slot: &Slot| slot.frame().is_some();
+    let latent = |n: usize| {
+        let frames = if n == 0 { 0..1 } else { 4 * n - 3..4 * n + 1 };
+        let keep = match rule {
+            MaskRule::Exact => slots[frames.clone()].iter().all(known),
+            // Nearest-exact sampling along time: floor((n + 0.5) * frames / latents).
+            MaskRule::Reference => known(&slots[(2 * n + 1) * slots.len() / (2 * count)]),
+        };
+        Latent { frames, mask: if keep { Mask::Keep } else { Mask::Generate } }
+    };
+    (0..count).map(latent).collect()
+}
+
+fn warnings(sources: &[Source], seams: &[Seam], goal: Goal, ask: &JoinAsk) -> Vec<PlanWarning> {
+    let mut warnings = vec![];
+    for (seam, Seam { between, used, blend, slots, .. }) in seams.iter().enumerate() {
+        for (side, end) in [End::End, End::Start].into_iter().enumerate() {
+            let path = || sources[between[side]].path.clone();
+            let context = used.context[side];
+            if context < ask.context.min(goal.context[side]) {
+                warnings.push(PlanWarning::ShortContext { path: path(), end, asked: ask.context, used: context });
+            }
+            let asked = match ask.blend {
+                Blend::UpTo(blend) => blend.min(context),
+                Blend::Exactly(blend) => blend,
+            };
+            if blend[side] < asked {
+                warnings.push(PlanWarning::ShortBlend { path: path(), end, asked, used: blend[side] });
+            }
+        }
+        if slots.len() > MANY_FRAMES {
+            warnings.push(PlanWarning::ManyFrames { seam, frames: slots.len() });
+        }
+    }
+    warnings
+}

@@ -1,0 +1,195 @@
+//! Which frame goes where: the whole of a run's arithmetic, done before a single frame is decoded.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::pipeline::video::{Fps, Size, Time};
+
+mod error;
+mod fit;
+mod goal;
+mod join;
+mod json;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use error::{End, PlanError, PlanWarning, Short};
+pub use join::{Blend, Film, JoinAsk, join};
+pub use words::{Align, Mask, MaskRule, Mode};
+
+/// Where frames come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The n-th clip that the user gave.
+    Input(usize),
+    /// What the engine makes of the n-th seam.
+    Gap(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FrameRef {
+    pub origin: Origin,
+    pub index: usize,
+}
+
+/// One frame of a guide: what the model is shown there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// A frame of the film, shown as it is.
+    Keep(FrameRef),
+    /// The last frame of the context once more, to fill its latent; no frame of the film.
+    Repeat(FrameRef),
+    /// A frame that pins the gap; what the film uses is made all the same.
+    Anchor(FrameRef),
+    /// Nothing.
+    Fill,
+}
+
+impl Slot {
+    pub fn frame(self) -> Option<FrameRef> {
+        match self {
+            Self::Keep(frame) | Self::Repeat(frame) | Self::Anchor(frame) => Some(frame),
+            Self::Fill => None,
+        }
+    }
+}
+
+/// Frames of a guide that the model sees as one, and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Latent {
+    #[serde(serialize_with = "json::range")]
+    pub frames: Range<usize>,
+    pub mask: Mask,
+}
+
+/// Frames shown of each clip, and frames between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shape {
+    pub context: [usize; 2],
+    pub gap: usize,
+}
+
+/// One call of the engine: what it is shown between two clips, left and right. Repeats are no context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seam {
+    pub between: [usize; 2],
+    pub mode: Mode,
+    pub requested: Shape,
+    pub used: Shape,
+    /// Frames of the left clip's end and of the right clip's start that are not in the film.
+    pub removed: [usize; 2],
+    pub blend: [usize; 2],
+    pub slots: Vec<Slot>,
+    pub latents: Vec<Latent>,
+}
+
+impl Seam {
+    /// Which frames of the guide are made for the film.
+    pub fn made(&self) -> Range<usize> {
+        self.used.context[0]..self.used.context[0] + self.used.gap
+    }
+
+    /// Whether the model is shown a frame. There is no other mask.
+    pub fn known(&self) -> impl Iterator<Item = bool> {
+        self.slots.iter().map(|slot| slot.frame().is_some())
+    }
+}
+
+/// Which way a blend goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fade {
+    ClipToMade,
+    MadeToClip,
+}
+
+/// A stretch of the film. Frames of a clip are counted at the film's rate, made ones in the seam's guide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Piece {
+    Copy {
+        input: usize,
+        #[serde(serialize_with = "json::range")]
+        frames: Range<usize>,
+    },
+    Blend {
+        seam: usize,
+        input: usize,
+        #[serde(serialize_with = "json::range")]
+        frames: Range<usize>,
+        #[serde(serialize_with = "json::range")]
+        made: Range<usize>,
+        #[serde(skip)]
+        fade: Fade,
+    },
+    Made {
+        seam: usize,
+        #[serde(serialize_with = "json::range")]
+        frames: Range<usize>,
+    },
+}
+
+impl Piece {
+    pub fn frames(&self) -> Range<usize> {
+        match self {
+            Self::Copy { frames, .. } | Self::Blend { frames, .. } | Self::Made { frames, .. } => frames.clone(),
+        }
+    }
+}
+
+/// A clip as the plan needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    #[serde(serialize_with = "json::path")]
+    pub path: PathBuf,
+    pub frames: usize,
+    pub fps: Fps,
+    pub size: Size,
+    /// How many frames it has at the film's rate, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resampled_frames: Option<usize>,
+}
+
+impl Source {
+    /// Its length in frames of the film.
+    pub fn length(&self) -> usize {
+        self.resampled_frames.unwrap_or(self.frames)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FramePlan {
+    pub command: &'static str,
+    pub fps: Fps,
+    pub size: Size,
+    /// The size that the engine makes frames in.
+    pub made_size: Size,
+    pub align: Align,
+    pub mask_rule: MaskRule,
+    pub inputs: Vec<Source>,
+    pub seams: Vec<Seam>,
+    pub timeline: Vec<Piece>,
+    /// For the user; no part of plan.json.
+    pub warnings: Vec<PlanWarning>,
+}
+
+impl FramePlan {
+    /// How many frames the film has.
+    pub fn frames(&self) -> usize {
+        self.timeline.iter().map(|piece| piece.frames().len()).sum()
+    }
+
+    pub fn duration(&self) -> Time {
+        self.fps.time_of(self.frames())
+    }
+}
+
+/// Messages name files, not paths.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

@@ -1,0 +1,63 @@
+//! How a run says where it is; the command line decides how that looks.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The stages of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    Settings,
+    Probe,
+    Plan,
+    Guide,
+    Engine,
+    Sound,
+    Film,
+    Verify,
+}
+
+impl Stage {
+    /// As a word for people and for events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Probe => "probe",
+            Self::Plan => "plan",
+            Self::Guide => "guide",
+            Self::Engine => "engine",
+            Self::Sound => "sound",
+            Self::Film => "film",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// Something that the user should know and that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A word that a program can match.
+    pub code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    pub message: String,
+}
+
+pub trait Progress: Sync {
+    /// A stage starts; `total` is how many steps it has, 0 where that is not known.
+    fn begin(&self, stage: Stage, total: usize);
+    /// So many steps of the stage are done.
+    fn reached(&self, done: usize);
+    fn warn(&self, warning: Warning);
+}
+
+/// For tests, and for stages that nobody watches.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: Stage, _: usize) {}
+    fn reached(&self, _: usize) {}
+    fn warn(&self, _: Warning) {}
+}

@@ -1,0 +1,137 @@
+//! A run's own folder: what was asked, what was planned, how it ended. Kept where the run failed.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use jiff::Zoned;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::fault::{Code, Details, Fault};
+
+#[derive(Debug)]
+pub struct RunDir {
+    id: String,
+    path: PathBuf,
+    manifest: Value,
+}
+
+/// Whether a successful run leaves its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Always,
+    OnFailure,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the user's cache folder is unknown")]
+    NoCache,
+    #[error("cannot write the run folder {}: {source}", path.display())]
+    NotWritable { path: PathBuf, source: io::Error },
+}
+
+impl Fault for RunError {
+    fn code(&self) -> Code {
+        Code::Disk
+    }
+
+    fn details(&self) -> Details {
+        let file = match self {
+            Self::NoCache => None,
+            Self::NotWritable { path, .. } => Some(path.clone()),
+        };
+        Details { file, help: Some("name a folder for it with --work-dir".into()), ..Details::default() }
+    }
+}
+
+/// Written last of all into `run.json`, over "running".
+#[derive(Debug)]
+pub enum Outcome {
+    Done { result: Value },
+    Failed { error: Value },
+}
+
+impl RunDir {
+    /// A new folder in `work_dir`, or in the user's cache folder, with a manifest that says "running".
+    pub fn create(work_dir: Option<&Path>, command: &str) -> Result<Self, RunError> {
+        let work_dir = match work_dir {
+            Some(folder) => folder.to_owned(),
+            None => dirs::cache_dir().ok_or(RunError::NoCache)?.join("wanctl").join("runs"),
+        };
+        let now = Zoned::now();
+        let not_writable = |path: &Path, source| RunError::NotWritable { path: path.to_owned(), source };
+        fs::create_dir_all(&work_dir).map_err(|source| not_writable(&work_dir, source))?;
+        let (id, path) = loop {
+            // Runs that start in the same second are told apart by four digits of the clock.
+            let fraction = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+            let id =
+                format!("{}-{:04x}", now.strftime("%Y%m%d-%H%M%S"), (fraction / 1000) ^ std::process::id() & 0xffff);
+            let path = work_dir.join(&id);
+            match fs::create_dir(&path) {
+                Ok(()) => break (id, path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(not_writable(&path, source)),
+            }
+        };
+        let arguments: Vec<String> = std::env::args_os().map(|word: OsString| word.to_string_lossy().into()).collect();
+        let manifest = json!({
+            "version": 1,
+            "wanctl": env!("CARGO_PKG_VERSION"),
+            "run": id,
+            "command": command,
+            "arguments": arguments,
+            "started": now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            "outcome": "running",
+        });
+        let run = Self { id, path, manifest };
+        run.write()?;
+        Ok(run)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds what became known to the manifest.
+    pub fn record(&mut self, key: &str, value: &impl Serialize) -> Result<(), RunError> {
+        self.manifest[key] = serde_json::to_value(value).expect("what is recorded has only string keys");
+        self.write()
+    }
+
+    /// Where the folder still is afterwards.
+    pub fn finish(mut self, outcome: Outcome, keep: Keep) -> Result<Option<PathBuf>, RunError> {
+        let (word, key, value) = match outcome {
+            Outcome::Done { result } => ("done", "result", result),
+            Outcome::Failed { error } => ("failed", "error", error),
+        };
+        self.manifest["outcome"] = word.into();
+        self.manifest[key] = value;
+        if word == "done" && keep == Keep::OnFailure {
+            let gone = fs::remove_dir_all(&self.path);
+            return gone.map(|()| None).map_err(|source| RunError::NotWritable { path: self.path, source });
+        }
+        self.write()?;
+        Ok(Some(self.path))
+    }
+
+    /// Whole or not at all: a killed run leaves the manifest before.
+    fn write(&self) -> Result<(), RunError> {
+        let path = self.path.join("run.json");
+        let write = || {
+            let text = serde_json::to_string_pretty(&self.manifest).map_err(io::Error::other)?;
+            let new = self.path.join("run.json.new");
+            fs::write(&new, text + "\n")?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(|source| RunError::NotWritable { path: path.clone(), source })
+    }
+}
