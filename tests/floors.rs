@@ -16,10 +16,14 @@ const WANCTL: &[(&str, u8)] = &[
     ("cmd", 6),
     ("pipeline::render", 5),
     ("pipeline::guide", 4),
+    ("pipeline::sheet", 3),
     ("pipeline::footage", 3),
+    ("pipeline::soundtrack", 3),
+    ("pipeline::film", 3),
     ("pipeline::engine", 3),
     ("pipeline::dissolve", 3),
     ("pipeline::run", 3),
+    ("pipeline::output", 3),
     ("pipeline::settings", 2),
     ("pipeline::plan", 2),
     ("pipeline::media", 2),
@@ -29,6 +33,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::progress", 1),
     ("pipeline::cancel", 1),
     ("pipeline::fault", 1),
+    ("pipeline::pixels", 1),
     ("pipeline::video", 1),
 ];
 

@@ -20,12 +20,14 @@ pub(crate) use ui::{Answer, Ui, report_usage};
 
 /// The contract with scripts, at the foot of every help.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done and verified · 2 usage · 3 input · 7 media (ffmpeg) · 8 disk · 9 engine or internal · 10 timeout · \
+Exit codes: 0 done and verified · 2 usage · 3 input · 7 media (ffmpeg) · 8 disk · 9 wanctl itself · 10 timeout · \
 130 interrupted
 The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
-Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
+Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, NO_COLOR, RUST_LOG";
 
-/// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other.
+/// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other
+///
+/// `wanctl join a.mp4 b.mp4` writes a_join_b.mp4. `wanctl join --help` tells the rest.
 #[derive(Parser, Debug)]
 #[command(name = "wanctl", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {

@@ -43,10 +43,10 @@ impl<'a> Footage<'a> {
             let mut decoder = self.decode(input, frames.clone(), size, Layout::Rgb)?;
             let mut decoded = Vec::with_capacity(frames.len());
             for index in frames {
-                let rgb = decoder.next()?.expect("as many frames as were asked for").to_vec();
+                let rgb = decoder.read()?.expect("as many frames as were asked for").to_vec();
                 decoded.push((FrameRef { origin: Origin::Input(input), index }, Frame { size, rgb }));
             }
-            decoder.next()?;
+            decoder.read()?;
             Ok(decoded)
         });
         let decoded: Vec<Vec<_>> = decoded.collect::<Result<_, MediaError>>()?;

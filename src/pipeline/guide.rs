@@ -32,19 +32,25 @@ pub fn write(
     let (grey, black, white) = (Frame::filled(size, GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
 
+    // One after the other: two encoders at once need twice the memory and, on all cores, the same time.
     let mut guide = media.encode(&format, None, &folder.join("guide.mp4"), "writing the guide video")?;
-    let mut mask = media.encode(&format, None, &folder.join("mask.mp4"), "writing the mask video")?;
     for (index, slot) in seam.slots.iter().enumerate() {
-        let shown = slot.frame().map(|at| yuv(known.frame(at), format.size, format.layout));
-        guide.write(shown.as_deref().unwrap_or(&grey))?;
-        mask.write(if shown.is_some() { &black } else { &white })?;
+        match slot.frame() {
+            Some(at) => guide.write(&yuv(known.frame(at), format.size, format.layout))?,
+            None => guide.write(&grey)?,
+        }
         progress.reached(index + 1);
     }
+    guide.finish()?;
+    let write_mask = || {
+        let mut mask = media.encode(&format, None, &folder.join("mask.mp4"), "writing the mask video")?;
+        for known in seam.known() {
+            mask.write(if known { &black } else { &white })?;
+        }
+        mask.finish()
+    };
     let sheet_path = folder.join("sheet.png");
-    let (drawn, written) = rayon::join(
-        || sheet::draw(plan, number, known).save(&sheet_path),
-        || guide.finish().and_then(|_| mask.finish()),
-    );
+    let (written, drawn) = rayon::join(write_mask, || sheet::draw(plan, number, known).save(&sheet_path));
     written?;
     drawn.map_err(|error| MediaError::Io { path: sheet_path, source: std::io::Error::other(error) })
 }

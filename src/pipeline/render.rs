@@ -85,7 +85,7 @@ impl Render<'_> {
         match piece {
             Piece::Copy { input, frames } => {
                 let mut stretch = self.footage.stretch(*input, frames.clone())?;
-                while let Some(frame) = stretch.next()? {
+                while let Some(frame) = stretch.read()? {
                     film.write(frame)?;
                     done(film);
                 }

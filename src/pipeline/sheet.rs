@@ -74,14 +74,34 @@ fn thumbnail_size(Size { width, height }: Size) -> Size {
 }
 
 fn scaled(frame: &Frame, Size { width, height }: Size) -> RgbImage {
-    let picture = ImageBuffer::<Rgb<u8>, _>::from_raw(frame.size.width, frame.size.height, frame.rgb.as_slice())
+    let full = frame.size;
+    let picture = ImageBuffer::<Rgb<u8>, _>::from_raw(full.width, full.height, frame.rgb.as_slice())
         .expect("a frame has the bytes of its size");
-    // Means of whole pixels are quick, and good enough where there are many of them.
-    match frame.size.width.max(frame.size.height) / width.max(height) {
+    match full.width.max(full.height) / width.max(height) {
         0 => imageops::resize(&picture, width, height, imageops::Nearest),
         1..4 => imageops::resize(&picture, width, height, imageops::Lanczos3),
-        _ => imageops::thumbnail(&picture, width, height),
+        _ => RgbImage::from_fn(width, height, |x, y| {
+            mean(frame, span(x, full.width, width), span(y, full.height, height))
+        }),
     }
+}
+
+/// The pixels that one pixel of a picture `small` pixels wide stands for.
+fn span(pixel: u32, full: u32, small: u32) -> Range<usize> {
+    let edge = |pixel| (u64::from(pixel) * u64::from(full) / u64::from(small)) as usize;
+    edge(pixel)..edge(pixel + 1)
+}
+
+/// The image crate's own `thumbnail` does the same and takes several times as long.
+fn mean(frame: &Frame, columns: Range<usize>, rows: Range<usize>) -> Rgb<u8> {
+    let mut sum = [0; 3];
+    let count = (columns.len() * rows.len()) as u32;
+    for row in frame.rgb.chunks_exact(frame.size.width as usize * 3).take(rows.end).skip(rows.start) {
+        for pixel in row[columns.start * 3..columns.end * 3].as_chunks::<3>().0 {
+            (0..3).for_each(|n| sum[n] += u32::from(pixel[n]));
+        }
+    }
+    Rgb(sum.map(|sum| ((sum + count / 2) / count) as u8))
 }
 
 /// Where a frame of the guide stands: its row and column.
@@ -120,8 +140,12 @@ impl Sheet<'_> {
         let Self { plan, seam, .. } = *self;
         let ink = Ink { face: Face::Text, size: 36.0, colour: BRIGHT };
         let arrow = "  →  ";
-        let room = (RIGHT - MARGIN - self.canvas.width(ink, arrow)) / 2;
-        let [left, right] = seam.between.map(|clip| self.canvas.shortened(ink, &name(&plan.inputs[clip]), room));
+        let room = RIGHT - MARGIN - self.canvas.width(ink, arrow);
+        let names = seam.between.map(|clip| name(&plan.inputs[clip]));
+        let [left, right] = [0, 1].map(|side| {
+            let other = self.canvas.width(ink, &names[1 - side]).min(room / 2);
+            self.canvas.shortened(ink, &names[side], room - other)
+        });
         let x = self.canvas.text(MARGIN, self.y, Ink { colour: SIDES[0], ..ink }, &left);
         let x = self.canvas.text(x, self.y, Ink { colour: DIM, ..ink }, arrow);
         self.canvas.text(x, self.y, Ink { colour: SIDES[1], ..ink }, &right);
@@ -146,20 +170,24 @@ impl Sheet<'_> {
             true => format!("context {left}, gap {gap}"),
             false => format!("context {left} and {right}, gap {gap}"),
         };
-        let [removed, blend] =
-            [(seam.removed, "removed"), (seam.blend, "blend")].map(|([left, right], word)| match left + right {
-                0 => format!("no {word}").replace("no removed", "none removed"),
-                _ => format!("{word} {left} and {right}"),
-            });
+        let sides = |word, [left, right]: [usize; 2]| (left + right > 0).then(|| format!("{word} {left} and {right}"));
         let how = [
-            format!("asked: {}", shape(seam.requested)),
-            format!("used: {}", shape(seam.used)),
-            removed,
-            blend,
-            format!("{} alignment, {} mask rule", plan.align, plan.mask_rule),
+            Some(format!("asked: {}", shape(seam.requested))),
+            Some(format!("used: {}", shape(seam.used))),
+            sides("removed", seam.removed),
+            sides("blend", seam.blend),
+            Some(format!("{} alignment, {} mask rule", plan.align, plan.mask_rule)),
         ];
+        let how: Vec<String> = how.into_iter().flatten().collect();
         self.canvas.text(MARGIN, self.y, Ink { face: Face::Text, size: 18.0, colour: DIM }, &how.join("  ·  "));
         self.y += 24;
+    }
+
+    fn sides(&self) -> [&'static str; 2] {
+        match self.seam.between {
+            [left, right] if left == right => ["the clip's end", "the clip's start"],
+            _ => ["the left clip", "the right clip"],
+        }
     }
 
     /// Opens a part of the sheet; what it says of itself can follow on the same line.
@@ -209,8 +237,7 @@ impl Sheet<'_> {
                 film::plain(plan.fps)
             ),
         };
-        let whose = ["the left clip", "the right clip"][side];
-        let facts = format!("{whose}  ·  {length}  ·  {} shown to the model", shown.len());
+        let facts = format!("{}  ·  {length}  ·  {} shown to the model", self.sides()[side], shown.len());
         self.canvas.text(x, line + 4, Ink { face: Face::Text, size: 17.0, colour: DIM }, &facts);
 
         let mut items = vec![before];
@@ -332,9 +359,9 @@ impl Sheet<'_> {
             self.canvas.centred(cell, y + text, ink, &n.to_string());
             let source = slot.frame().map_or("—".into(), |at| format!("{} {}", letter(at.origin), at.index));
             self.canvas.centred(cell, y + text + LINE, Ink { colour, ..ink }, &source);
-            self.canvas.centred(cell, y + text + 2 * LINE, Ink { colour: MADE, ..ink }, note(slot));
+            self.canvas.centred(cell, y + text + 2 * LINE, ink, note(slot));
         }
-        self.y += rows as u32 * row - 6;
+        self.y += rows as u32 * row + 4;
     }
 
     /// The whole guide in one line, since it takes several rows below.
@@ -346,17 +373,19 @@ impl Sheet<'_> {
             let (x, end) = (x_of(frames.start), x_of(frames.end));
             Area { x, y, width: end - x, height }
         };
-        for frame in 0..count {
-            self.canvas.fill(area(&(frame..frame + 1), self.y, height), self.colour(frame));
-        }
         let ink = Ink { face: Face::Text, size: 16.0, colour: BACKGROUND };
         let made = seam.made();
-        let parts = [(0..made.start, "shown"), (made.clone(), "to make"), (made.end..count, "shown")];
-        for (frames, word) in parts {
+        let parts =
+            [(0..made.start, SIDES[0], "shown"), (made.clone(), MADE, "to make"), (made.end..count, SIDES[1], "shown")];
+        for (frames, colour, word) in parts {
             let (cell, label) = (area(&frames, self.y, height), format!("{} {word}", frames.len()));
+            self.canvas.fill(cell, colour);
             if self.canvas.width(ink, &label) + 8 < cell.width {
                 self.canvas.centred(cell, self.y + 2, ink, &label);
             }
+        }
+        for frame in made {
+            self.canvas.fill(area(&(frame..frame + 1), self.y + height - 4, 4), self.colour(frame));
         }
         for latent in &seam.latents {
             let colour = if latent.mask == Mask::Keep { FAINT } else { mixed(BACKGROUND, MADE, 0.6) };
@@ -400,21 +429,21 @@ impl Sheet<'_> {
         let Self { seam, .. } = *self;
         let [a, b] = seam.between.map(|clip| letter(Origin::Input(clip)));
         let mut items = vec![
-            (SIDES[0], format!("{a}: the left clip")),
-            (SIDES[1], format!("{b}: the right clip")),
+            (SIDES[0], format!("{a}: {}", self.sides()[0])),
+            (SIDES[1], format!("{b}: {}", self.sides()[1])),
             (MADE, "made by the model".into()),
             (GREY, "guide, grey: the model is shown nothing".into()),
             (BLACK, "mask, black: shown and kept".into()),
             (WHITE, "mask, white: to make".into()),
         ];
         let has = |word: &str| seam.slots.iter().any(|slot| note(slot) == word);
+        items.push((BACKGROUND, "bracket: one latent, seen by the model as one".into()));
         if has("anchor") {
             items.push((BACKGROUND, "anchor: shown to pin the gap, made all the same".into()));
         }
         if has("repeat") {
             items.push((BACKGROUND, "repeat: once more to fill the latent, not in the film".into()));
         }
-        items.push((BACKGROUND, "bracket: one latent, frames that the model sees as one".into()));
 
         self.canvas.fill(Area { x: MARGIN, y: self.y, width: RIGHT - MARGIN, height: 1 }, FAINT);
         self.y += 18;
@@ -450,7 +479,7 @@ fn note(slot: &Slot) -> &'static str {
 fn letter(origin: Origin) -> String {
     match origin {
         Origin::Input(input @ 0..26) => char::from(b'a' + input as u8).to_string(),
-        Origin::Input(input) => format!("{}", input + 1),
+        Origin::Input(input) => (input + 1).to_string(),
         Origin::Gap(seam) => format!("gap {}", seam + 1),
     }
 }
@@ -630,5 +659,138 @@ impl Canvas {
         };
         let shorter = (0..letters.len()).rev().map(kept);
         std::iter::once(text.to_owned()).chain(shorter).find(fits).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, join};
+
+    const ASK: JoinAsk = JoinAsk {
+        context: 8,
+        gap: 53,
+        mode: Mode::Insert,
+        align: Align::Latent,
+        mask_rule: MaskRule::Exact,
+        blend: Blend::UpTo(0),
+        looped: false,
+        anchors: false,
+    };
+    const SMALL: Size = Size::new(32, 18);
+    const TEAL: Colour = [0, 90, 100];
+
+    fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
+        let fps = "24".parse().unwrap();
+        let source = |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None };
+        join(lengths.iter().map(source).collect(), Film { fps, size, made_size: size }, &ask).ok()
+    }
+
+    /// The sheet of a seam whose clips show one colour.
+    fn teal(plan: &FramePlan, number: usize) -> RgbImage {
+        let frame = Frame::filled(plan.made_size, TEAL);
+        drawn(plan, number, &|_| &frame)
+    }
+
+    fn count(sheet: &RgbImage, colour: Colour) -> usize {
+        sheet.pixels().filter(|pixel| pixel.0 == colour).count()
+    }
+
+    #[test]
+    fn every_latent_lies_within_one_row_and_every_frame_has_its_own_place() {
+        for latent in 1..64 {
+            let frames: Vec<_> = (4 * latent - 3..4 * latent + 1).map(place).collect();
+            assert!(frames.windows(2).all(|pair| pair[1] == (pair[0].0, pair[0].1 + 1)), "{frames:?}");
+            let [first, last] = [frames[0].1, frames[3].1].map(column_x);
+            assert_eq!(last - first, 3 * (CELL + BETWEEN_FRAMES));
+        }
+        assert!((0..256).map(place).collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
+        assert_eq!(column_x(COLUMNS - 1) + CELL, RIGHT);
+    }
+
+    #[test]
+    fn the_sheet_of_every_small_plan_shows_each_frame_of_guide_and_mask() {
+        let mut sheets = 0;
+        for lengths in [&[1, 1][..], &[2, 9], &[40, 3], &[12, 7, 30]] {
+            for (context, gap) in [(1, 4), (3, 7), (8, 12), (24, 16)] {
+                for n in 0..16 {
+                    let mode = if n & 1 == 0 { Mode::Insert } else { Mode::Replace };
+                    let (align, mask_rule) = match n & 2 {
+                        0 => (Align::Latent, MaskRule::Exact),
+                        _ => (Align::Exact, MaskRule::Reference),
+                    };
+                    let (looped, anchors) = (n & 4 == 0, n & 8 == 0);
+                    let ask = JoinAsk { context, gap, mode, align, mask_rule, looped, anchors, ..ASK };
+                    let Some(plan) = plan(lengths, SMALL, ask) else { continue };
+                    let number = n % plan.seams.len();
+                    let (sheet, seam) = (teal(&plan, number), &plan.seams[number]);
+                    let thumbnail = thumbnail_size(SMALL).pixels();
+                    let known = seam.known().filter(|known| *known).count();
+                    let made = seam.slots.len() - known;
+                    let (inner, swatch) = ((CELL - 2) * (MASK - 2), 16 * 16);
+                    assert_eq!(count(&sheet, GREY), made * thumbnail + swatch, "{ask:?}");
+                    assert_eq!(count(&sheet, WHITE), made * (CELL * MASK) as usize + swatch, "{ask:?}");
+                    assert_eq!(count(&sheet, BLACK), known * inner as usize + 14 * 14, "{ask:?}");
+                    let context: usize = seam.used.context.iter().sum();
+                    assert_eq!(count(&sheet, TEAL), (known + context) * thumbnail, "{ask:?}");
+                    assert!(sheet.width() == WIDTH && sheet.height() < 1700, "{} high: {ask:?}", sheet.height());
+                    sheets += 1;
+                }
+            }
+        }
+        assert!(sheets > 100, "{sheets}");
+    }
+
+    #[test]
+    fn the_longest_guide_of_the_narrowest_or_widest_clip_stays_a_sheet() {
+        for (width, height) in [(8000, 10), (10, 4000), (1, 1), (2, 16384), (1920, 1080), (404, 720)] {
+            let ask = JoinAsk { context: 60, gap: 8, mode: Mode::Replace, ..ASK };
+            let plan = plan(&[100, 100], Size::new(width, height), ask).unwrap();
+            assert_eq!(plan.seams[0].slots.len(), 129);
+            let sheet = teal(&plan, 0);
+            assert!(sheet.height() < 4000, "{width}x{height}: {} high", sheet.height());
+            assert!(count(&sheet, TEAL) > 0, "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_keeps_the_shape_and_the_colours() {
+        for (width, height) in [(16, 16), (60, 40), (120, 90), (333, 111), (1280, 720), (720, 1280), (1919, 1079)] {
+            let size = Size::new(width, height);
+            let small = thumbnail_size(size);
+            assert!(small.width <= CELL && small.height <= TALLEST);
+            let exact = f64::from(small.width) * f64::from(height) / f64::from(width);
+            assert!((exact - f64::from(small.height)).abs() <= 1.0, "{size} became {small}");
+            let mut frame = Frame::filled(size, TEAL);
+            let half = size.rgb_bytes() / 2 / (width as usize * 3) * width as usize * 3;
+            frame.rgb[half..].fill(200);
+            let thumbnail = scaled(&frame, small);
+            assert_eq!(
+                (thumbnail.get_pixel(0, 0).0, thumbnail.get_pixel(small.width - 1, small.height - 1).0),
+                (TEAL, [200; 3])
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_name_loses_its_middle_and_keeps_its_end() {
+        let (canvas, ink) = (Canvas::new(), Ink { face: Face::Text, size: 36.0, colour: BRIGHT });
+        let shortened = canvas.shortened(ink, &format!("start{}end.mp4", "中 ".repeat(200)), 500);
+        assert!(canvas.width(ink, &shortened) <= 500);
+        assert!(
+            shortened.starts_with("start") && shortened.ends_with("end.mp4") && shortened.contains('…'),
+            "{shortened}"
+        );
+        assert_eq!(canvas.shortened(ink, "a.mp4", 500), "a.mp4");
+        assert_eq!(canvas.shortened(ink, "a.mp4", 0), "");
+    }
+
+    #[test]
+    fn a_name_of_any_characters_is_one_line_that_can_be_drawn() {
+        let mut plan = plan(&[20, 20], SMALL, ASK).unwrap();
+        plan.inputs[0].path = format!("clips/{}\n\u{1b}[2J\u{202e}é中😀.mp4", "x".repeat(200)).into();
+        plan.inputs[1].path = "..".into();
+        assert!(name(&plan.inputs[0]).ends_with("x□□[2J\u{202e}é中😀.mp4"));
+        assert!(teal(&plan, 0).height() < 2000);
     }
 }

@@ -33,7 +33,7 @@ pub struct Wanted<'a> {
     pub layout: Layout,
 }
 
-/// Frames on their way; `next` until it gives None, which is when the decoder is known to have ended well.
+/// Frames on their way; `read` until it gives None, which is when the decoder is known to have ended well.
 pub struct Frames<'a> {
     media: Media,
     wanted: Wanted<'a>,
@@ -79,14 +79,14 @@ impl Media {
 }
 
 impl Frames<'_> {
-    pub fn next(&mut self) -> Result<Option<&[u8]>, MediaError> {
+    pub fn read(&mut self) -> Result<Option<&[u8]>, MediaError> {
         if self.next == self.wanted.frames.end {
             self.child.end().map_err(|error| self.blame(error))?;
             return Ok(None);
         }
         let file_frame = self.wanted.sampling.file_frame(self.next);
         while self.files.start + self.read <= file_frame {
-            if self.child.read(&mut self.frame)? < self.frame.len() {
+            if self.child.fill(&mut self.frame)? < self.frame.len() {
                 self.begin_anew()?;
             }
             self.read += 1;
@@ -104,7 +104,7 @@ impl Frames<'_> {
         self.begun = Begin::Start;
         self.child = self.media.decoder(&self.wanted, &self.files, self.begun)?;
         for _ in 0..=self.read {
-            if self.child.read(&mut self.frame)? < self.frame.len() {
+            if self.child.fill(&mut self.frame)? < self.frame.len() {
                 return Err(self.ended_early());
             }
         }

@@ -154,6 +154,10 @@ fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<Os
         Codec::Av1 => say(&["-c:v", "libsvtav1", "-preset", "8", "-crf", &crf]),
         Codec::Ffv1 => say(&["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1"]),
     }
+    if *effort == Effort::Draft {
+        // Looking ahead would hold dozens of frames in memory for a few kilobytes less.
+        say(&["-bf", "0", "-x264-params", "rc-lookahead=0:sync-lookahead=0"]);
+    }
     match layout {
         Layout::Rgb => say(&["-pix_fmt", dialect::FFV1_RGB]),
         Layout::Yuv420 { matrix, range } => {

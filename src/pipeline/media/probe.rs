@@ -3,12 +3,13 @@
 use std::{
     ffi::OsString,
     fs,
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
 use num_rational::Ratio;
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Media,
@@ -36,7 +37,21 @@ struct Packet {
     dts: Option<i64>,
     duration: Option<i64>,
     #[serde(default)]
-    flags: String,
+    flags: Flags,
+}
+
+/// `K` for a key frame, `D` for a packet that is not shown. No string: a long clip has a hundred thousand packets.
+#[derive(Default, Clone, Copy)]
+struct Flags {
+    key: bool,
+    discard: bool,
+}
+
+impl<'de> Deserialize<'de> for Flags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Ok(Self { key: text.contains('K'), discard: text.contains('D') })
+    }
 }
 
 #[derive(Deserialize)]
@@ -149,7 +164,7 @@ impl Media {
         let start = format.start_time.as_deref().and_then(signed_decimal).unwrap_or_default();
         let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
         let packets = || report.packets.iter().filter(|packet| packet.stream_index == stream.index);
-        let shown = || packets().filter(|packet| !packet.flags.contains('D'));
+        let shown = || packets().filter(|packet| !packet.flags.discard);
 
         let mut counts = Counts {
             packets: shown().count(),
@@ -251,52 +266,54 @@ impl Media {
     }
 
     fn ask(&self, path: &Path) -> Result<(Report, Transcript), MediaError> {
-        let mut arguments: Vec<OsString> =
-            ["-v", "error", "-show_format", "-show_streams", "-show_packets"].map(OsString::from).to_vec();
-        arguments
-            .extend(["-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "json"].map(OsString::from));
-        arguments.push(dialect::url(path));
-        let mut child = Child::start(self, Tool::Ffprobe, format!("reading {}", name(path)), Pipes::Out, arguments)?;
-        let text = child.read_to_end()?;
-        let ended = child.end();
-        let transcript = child.transcript();
-        match ended {
+        let words = [
+            "-show_format",
+            "-show_streams",
+            "-show_packets",
+            "-show_entries",
+            "packet=stream_index,pts,dts,duration,flags",
+        ];
+        match self.json(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
             // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
             Err(MediaError::Failed { how, transcript, .. })
                 if how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) =>
             {
-                return Err(unreadable(path, transcript));
+                Err(unreadable(path, transcript))
             }
-            other => other?,
+            other => other,
         }
-        let report = serde_json::from_slice(&text).map_err(|error| MediaError::Failed {
-            tool: Tool::Ffprobe,
-            purpose: format!("reading {}", name(path)),
-            how: format!("its report cannot be understood: {error}"),
-            transcript: transcript.clone(),
-        })?;
-        Ok((report, transcript))
+    }
+
+    /// ffprobe's answer, parsed while it comes: that of a long clip is large.
+    fn json<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        purpose: String,
+        words: Vec<OsString>,
+    ) -> Result<(T, Transcript), MediaError> {
+        let mut arguments: Vec<OsString> = vec!["-v".into(), "error".into()];
+        arguments.extend(words);
+        arguments.extend(["-of".into(), "json".into(), dialect::url(path)]);
+        let mut child = Child::start(self, Tool::Ffprobe, purpose.clone(), Pipes::Out, arguments)?;
+        let answer = serde_json::from_reader(BufReader::with_capacity(1 << 16, &mut child));
+        // Read to the end, or a child that still writes would never end.
+        let drained = io::copy(&mut child, &mut io::sink());
+        child.end()?;
+        let transcript = child.transcript();
+        let how = match (answer, drained) {
+            (Ok(answer), Ok(_)) => return Ok((answer, transcript)),
+            (Err(error), _) => format!("its report cannot be understood: {error}"),
+            (_, Err(error)) => format!("its report cannot be read: {error}"),
+        };
+        Err(MediaError::Failed { tool: Tool::Ffprobe, purpose, how, transcript })
     }
 
     /// Decodes the whole stream to learn when each frame is really shown.
     fn decoded_times(&self, path: &Path, stream: &Stream, base: Ratio<i64>) -> Result<Ticks, MediaError> {
-        let mut arguments: Vec<OsString> = ["-v", "error", "-select_streams"].map(OsString::from).to_vec();
-        arguments.push(stream.index.to_string().into());
-        arguments.extend(
-            ["-show_entries", "frame=pts,best_effort_timestamp,pkt_duration,duration", "-of", "json"]
-                .map(OsString::from),
-        );
-        arguments.push(dialect::url(path));
-        let purpose = format!("counting the frames of {}", name(path));
-        let mut child = Child::start(self, Tool::Ffprobe, purpose.clone(), Pipes::Out, arguments)?;
-        let text = child.read_to_end()?;
-        child.end()?;
-        let report: FrameReport = serde_json::from_slice(&text).map_err(|error| MediaError::Failed {
-            tool: Tool::Ffprobe,
-            purpose,
-            how: format!("its report cannot be understood: {error}"),
-            transcript: child.transcript(),
-        })?;
+        let words = ["-show_entries", "frame=pts,best_effort_timestamp,pkt_duration,duration", "-select_streams"];
+        let mut words = words.map(OsString::from).to_vec();
+        words.push(stream.index.to_string().into());
+        let (report, _): (FrameReport, _) = self.json(path, format!("counting the frames of {}", name(path)), words)?;
         let step = rate(&stream.r_frame_rate).map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1));
         let mut times: Vec<i64> = vec![];
         for frame in &report.frames {
@@ -469,7 +486,7 @@ fn tag(value: &Option<String>) -> Option<String> {
 
 /// The key frames in the order in which they are shown.
 fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: Time) -> Vec<Entry> {
-    let keys = packets.filter(|packet| packet.flags.contains('K'));
+    let keys = packets.filter(|packet| packet.flags.key);
     let mut entries: Vec<Entry> = keys
         .filter_map(|packet| {
             let frame = ticks.times.binary_search(&packet.pts?).ok()?;

@@ -175,7 +175,7 @@ impl Child {
     }
 
     /// Fills `buffer` as far as the child's output goes; what it returns is less only at the end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, MediaError> {
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, MediaError> {
         let Some(stdout) = &mut self.stdout else { return Ok(0) };
         let mut filled = 0;
         while filled < buffer.len() {
@@ -187,17 +187,6 @@ impl Child {
             }
         }
         Ok(filled)
-    }
-
-    pub(super) fn read_to_end(&mut self) -> Result<Vec<u8>, MediaError> {
-        let (mut all, mut buffer) = (vec![], vec![0; 1 << 16]);
-        loop {
-            let bytes = self.read(&mut buffer)?;
-            all.extend_from_slice(&buffer[..bytes]);
-            if bytes < buffer.len() {
-                return Ok(all);
-            }
-        }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), MediaError> {
@@ -278,6 +267,14 @@ impl Child {
         for reader in [self.stderr.take(), self.reports.take()].into_iter().flatten() {
             let _ = reader.join();
         }
+    }
+}
+
+/// A child's output for parsers. Why it broke off is told by the child's end.
+impl Read for Child {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(stdout) = &mut self.stdout else { return Ok(0) };
+        self.watch.during(|| stdout.read(buffer))
     }
 }
 
