@@ -5,7 +5,6 @@ use std::{
     ops::Range,
 };
 
-use ab_glyph::{Font, FontRef, Glyph, ScaleFont};
 use image::{ImageBuffer, Rgb, RgbImage, imageops};
 use rayon::prelude::*;
 
@@ -15,6 +14,11 @@ use super::{
     plan::{FramePlan, FrameRef, Mask, Origin, Seam, Shape, Slot, Source},
     video::{Frame, Size},
 };
+use canvas::{Area, Canvas, Colour, Face, Ink, UNKNOWN, mixed};
+
+mod canvas;
+#[cfg(test)]
+mod tests;
 
 /// One frame and four latents, so that latents stand below each other.
 const COLUMNS: usize = 17;
@@ -57,7 +61,7 @@ fn drawn<'a>(plan: &FramePlan, number: usize, frame: &(impl Fn(FrameRef) -> &'a 
     let shown: HashSet<FrameRef> = seam.slots.iter().filter_map(|slot| slot.frame()).collect();
     let pictures = shown.into_par_iter().map(|at| (at, scaled(frame(at), picture))).collect();
     let cell = picture.height.max(LOWEST);
-    let mut sheet = Sheet { plan, seam, pictures, picture, cell, canvas: Canvas::new(), y: MARGIN };
+    let mut sheet = Sheet { plan, seam, pictures, picture, cell, canvas: Canvas::new(WIDTH, BACKGROUND), y: MARGIN };
     sheet.heading(number);
     sheet.clip(0);
     sheet.clip(1);
@@ -497,300 +501,5 @@ fn numbers(frames: &Range<usize>) -> String {
     match frames.len() {
         1 => frames.start.to_string(),
         _ => format!("{}–{}", frames.start, frames.end - 1),
-    }
-}
-
-type Colour = [u8; 3];
-
-fn mixed(from: Colour, to: Colour, share: f32) -> Colour {
-    std::array::from_fn(|n| (f32::from(from[n]) * (1.0 - share) + f32::from(to[n]) * share).round() as u8)
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Area {
-    x: u32,
-    y: u32,
-    width: u32,
-    height: u32,
-}
-
-impl Area {
-    fn middle(self) -> u32 {
-        self.y + self.height / 2
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Face {
-    Text,
-    Number,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Ink {
-    face: Face,
-    size: f32,
-    colour: Colour,
-}
-
-/// Stands for what no font has.
-const UNKNOWN: char = '□';
-
-/// As wide as the sheet, and as high as what was drawn on it.
-struct Canvas {
-    pixels: Vec<Colour>,
-    /// For text, for numbers, and for what neither has.
-    fonts: [FontRef<'static>; 3],
-}
-
-impl Canvas {
-    fn new() -> Self {
-        let fonts = [
-            epaint_default_fonts::UBUNTU_LIGHT,
-            epaint_default_fonts::HACK_REGULAR,
-            epaint_default_fonts::NOTO_EMOJI_REGULAR,
-        ];
-        let fonts = fonts.map(|font| FontRef::try_from_slice(font).expect("the built-in fonts are whole"));
-        Self { pixels: vec![], fonts }
-    }
-
-    fn finished(mut self, height: u32) -> RgbImage {
-        self.pixels.resize((WIDTH * height) as usize, BACKGROUND);
-        RgbImage::from_raw(WIDTH, height, self.pixels.into_flattened()).expect("as many pixels as the size says")
-    }
-
-    /// A stretch of one line; what lies beyond the right edge is left out.
-    fn line(&mut self, y: u32, x: u32, width: u32) -> &mut [Colour] {
-        let (start, end) = (x.min(WIDTH), (x + width).min(WIDTH));
-        let (first, needed) = ((y * WIDTH) as usize, ((y + 1) * WIDTH) as usize);
-        if self.pixels.len() < needed {
-            self.pixels.resize(needed, BACKGROUND);
-        }
-        &mut self.pixels[first + start as usize..first + end as usize]
-    }
-
-    fn fill(&mut self, Area { x, y, width, height }: Area, colour: Colour) {
-        (y..y + height).for_each(|y| self.line(y, x, width).fill(colour));
-    }
-
-    fn hatch(&mut self, Area { x, y, width, height }: Area, colour: Colour) {
-        for y in y..y + height {
-            for (x, pixel) in (x..).zip(self.line(y, x, width)) {
-                if (x + y) % 8 < 2 {
-                    *pixel = colour;
-                }
-            }
-        }
-    }
-
-    fn outline(&mut self, Area { x, y, width, height }: Area, colour: Colour) {
-        let sides = [(x, y, width, 1), (x, y + height - 1, width, 1), (x, y, 1, height), (x + width - 1, y, 1, height)];
-        sides.into_iter().for_each(|(x, y, width, height)| self.fill(Area { x, y, width, height }, colour));
-    }
-
-    fn picture(&mut self, Area { x, y, width, .. }: Area, picture: &RgbImage) {
-        for (y, row) in (y..).zip(picture.as_raw().as_chunks::<3>().0.chunks_exact(width as usize)) {
-            let line = self.line(y, x, width);
-            line.copy_from_slice(&row[..line.len()]);
-        }
-    }
-
-    fn font_of(&self, face: Face, letter: char) -> (&FontRef<'static>, char) {
-        let [text, number, other] = &self.fonts;
-        let fonts = match face {
-            Face::Text => [text, number, other],
-            Face::Number => [number, text, other],
-        };
-        match fonts.into_iter().find(|font| font.glyph_id(letter).0 != 0) {
-            Some(font) => (font, letter),
-            None => (number, UNKNOWN),
-        }
-    }
-
-    /// Every letter's glyph and where it starts, and where the last one ends.
-    fn glyphs(&self, ink: Ink, text: &str) -> (Vec<(&FontRef<'static>, Glyph)>, f32) {
-        let mut x = 0.0;
-        let glyphs = text.chars().map(|letter| {
-            let (font, letter) = self.font_of(ink.face, letter);
-            let (id, scaled) = (font.glyph_id(letter), font.as_scaled(ink.size));
-            let glyph = id.with_scale_and_position(ink.size, ab_glyph::point(x, 0.0));
-            x += scaled.h_advance(id);
-            (font, glyph)
-        });
-        (glyphs.collect(), x)
-    }
-
-    fn width(&self, ink: Ink, text: &str) -> u32 {
-        self.glyphs(ink, text).1.ceil() as u32
-    }
-
-    /// Writes below `y`, from `x` on, and says where the text ends.
-    fn text(&mut self, x: u32, y: u32, ink: Ink, text: &str) -> u32 {
-        let ascent = self.fonts[ink.face as usize].as_scaled(ink.size).ascent().round() as i32;
-        let (glyphs, width) = self.glyphs(ink, text);
-        let outlines: Vec<_> = glyphs.into_iter().filter_map(|(font, glyph)| font.outline_glyph(glyph)).collect();
-        for outline in outlines {
-            let bounds = outline.px_bounds();
-            let (left, top) = (x as i32 + bounds.min.x as i32, y as i32 + ascent + bounds.min.y as i32);
-            outline.draw(|right, down, coverage| {
-                let (x, y) = (left + right as i32, top + down as i32);
-                if let (Ok(x), Ok(y)) = (x.try_into(), y.try_into())
-                    && let [pixel] = self.line(y, x, 1)
-                {
-                    *pixel = mixed(*pixel, ink.colour, coverage.min(1.0));
-                }
-            });
-        }
-        x + width.ceil() as u32
-    }
-
-    fn centred(&mut self, Area { x, width, .. }: Area, y: u32, ink: Ink, text: &str) {
-        let wide = self.width(ink, text);
-        self.text((x + width / 2).saturating_sub(wide / 2), y, ink, text);
-    }
-
-    /// With its middle left out where it is wider than `room`.
-    fn shortened(&self, ink: Ink, text: &str, room: u32) -> String {
-        let fits = |text: &String| self.width(ink, text) <= room;
-        let letters: Vec<char> = text.chars().collect();
-        let kept = |count: usize| {
-            let (start, end) = (&letters[..count.div_ceil(2)], &letters[letters.len() - count / 2..]);
-            start.iter().chain(&['…']).chain(end).collect::<String>()
-        };
-        let shorter = (0..letters.len()).rev().map(kept);
-        std::iter::once(text.to_owned()).chain(shorter).find(fits).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, join};
-
-    const ASK: JoinAsk = JoinAsk {
-        context: 8,
-        gap: 53,
-        mode: Mode::Insert,
-        align: Align::Latent,
-        mask_rule: MaskRule::Exact,
-        blend: Blend::UpTo(0),
-        looped: false,
-        anchors: false,
-    };
-    const SMALL: Size = Size::new(32, 18);
-    const TEAL: Colour = [0, 90, 100];
-
-    fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
-        let fps = "24".parse().unwrap();
-        let source = |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None };
-        join(lengths.iter().map(source).collect(), Film { fps, size, made_size: size }, &ask).ok()
-    }
-
-    /// The sheet of a seam whose clips show one colour.
-    fn teal(plan: &FramePlan, number: usize) -> RgbImage {
-        let frame = Frame::filled(plan.made_size, TEAL);
-        drawn(plan, number, &|_| &frame)
-    }
-
-    fn count(sheet: &RgbImage, colour: Colour) -> usize {
-        sheet.pixels().filter(|pixel| pixel.0 == colour).count()
-    }
-
-    #[test]
-    fn every_latent_lies_within_one_row_and_every_frame_has_its_own_place() {
-        for latent in 1..64 {
-            let frames: Vec<_> = (4 * latent - 3..4 * latent + 1).map(place).collect();
-            assert!(frames.windows(2).all(|pair| pair[1] == (pair[0].0, pair[0].1 + 1)), "{frames:?}");
-            let [first, last] = [frames[0].1, frames[3].1].map(column_x);
-            assert_eq!(last - first, 3 * (CELL + BETWEEN_FRAMES));
-        }
-        assert!((0..256).map(place).collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
-        assert_eq!(column_x(COLUMNS - 1) + CELL, RIGHT);
-    }
-
-    #[test]
-    fn the_sheet_of_every_small_plan_shows_each_frame_of_guide_and_mask() {
-        let mut sheets = 0;
-        for lengths in [&[1, 1][..], &[2, 9], &[40, 3], &[12, 7, 30]] {
-            for (context, gap) in [(1, 4), (3, 7), (8, 12), (24, 16)] {
-                for n in 0..16 {
-                    let mode = if n & 1 == 0 { Mode::Insert } else { Mode::Replace };
-                    let (align, mask_rule) = match n & 2 {
-                        0 => (Align::Latent, MaskRule::Exact),
-                        _ => (Align::Exact, MaskRule::Reference),
-                    };
-                    let (looped, anchors) = (n & 4 == 0, n & 8 == 0);
-                    let ask = JoinAsk { context, gap, mode, align, mask_rule, looped, anchors, ..ASK };
-                    let Some(plan) = plan(lengths, SMALL, ask) else { continue };
-                    let number = n % plan.seams.len();
-                    let (sheet, seam) = (teal(&plan, number), &plan.seams[number]);
-                    let thumbnail = thumbnail_size(SMALL).pixels();
-                    let known = seam.known().filter(|known| *known).count();
-                    let made = seam.slots.len() - known;
-                    let (inner, swatch) = ((CELL - 2) * (MASK - 2), 16 * 16);
-                    assert_eq!(count(&sheet, GREY), made * thumbnail + swatch, "{ask:?}");
-                    assert_eq!(count(&sheet, WHITE), made * (CELL * MASK) as usize + swatch, "{ask:?}");
-                    assert_eq!(count(&sheet, BLACK), known * inner as usize + 14 * 14, "{ask:?}");
-                    let context: usize = seam.used.context.iter().sum();
-                    assert_eq!(count(&sheet, TEAL), (known + context) * thumbnail, "{ask:?}");
-                    assert!(sheet.width() == WIDTH && sheet.height() < 1700, "{} high: {ask:?}", sheet.height());
-                    sheets += 1;
-                }
-            }
-        }
-        assert!(sheets > 100, "{sheets}");
-    }
-
-    #[test]
-    fn the_longest_guide_of_the_narrowest_or_widest_clip_stays_a_sheet() {
-        for (width, height) in [(8000, 10), (10, 4000), (1, 1), (2, 16384), (1920, 1080), (404, 720)] {
-            let ask = JoinAsk { context: 60, gap: 8, mode: Mode::Replace, ..ASK };
-            let plan = plan(&[100, 100], Size::new(width, height), ask).unwrap();
-            assert_eq!(plan.seams[0].slots.len(), 129);
-            let sheet = teal(&plan, 0);
-            assert!(sheet.height() < 4000, "{width}x{height}: {} high", sheet.height());
-            assert!(count(&sheet, TEAL) > 0, "{width}x{height}");
-        }
-    }
-
-    #[test]
-    fn a_thumbnail_keeps_the_shape_and_the_colours() {
-        for (width, height) in [(16, 16), (60, 40), (120, 90), (333, 111), (1280, 720), (720, 1280), (1919, 1079)] {
-            let size = Size::new(width, height);
-            let small = thumbnail_size(size);
-            assert!(small.width <= CELL && small.height <= TALLEST);
-            let exact = f64::from(small.width) * f64::from(height) / f64::from(width);
-            assert!((exact - f64::from(small.height)).abs() <= 1.0, "{size} became {small}");
-            let mut frame = Frame::filled(size, TEAL);
-            let half = size.rgb_bytes() / 2 / (width as usize * 3) * width as usize * 3;
-            frame.rgb[half..].fill(200);
-            let thumbnail = scaled(&frame, small);
-            assert_eq!(
-                (thumbnail.get_pixel(0, 0).0, thumbnail.get_pixel(small.width - 1, small.height - 1).0),
-                (TEAL, [200; 3])
-            );
-        }
-    }
-
-    #[test]
-    fn a_long_name_loses_its_middle_and_keeps_its_end() {
-        let (canvas, ink) = (Canvas::new(), Ink { face: Face::Text, size: 36.0, colour: BRIGHT });
-        let shortened = canvas.shortened(ink, &format!("start{}end.mp4", "中 ".repeat(200)), 500);
-        assert!(canvas.width(ink, &shortened) <= 500);
-        assert!(
-            shortened.starts_with("start") && shortened.ends_with("end.mp4") && shortened.contains('…'),
-            "{shortened}"
-        );
-        assert_eq!(canvas.shortened(ink, "a.mp4", 500), "a.mp4");
-        assert_eq!(canvas.shortened(ink, "a.mp4", 0), "");
-    }
-
-    #[test]
-    fn a_name_of_any_characters_is_one_line_that_can_be_drawn() {
-        let mut plan = plan(&[20, 20], SMALL, ASK).unwrap();
-        plan.inputs[0].path = format!("clips/{}\n\u{1b}[2J\u{202e}é中😀.mp4", "x".repeat(200)).into();
-        plan.inputs[1].path = "..".into();
-        assert!(name(&plan.inputs[0]).ends_with("x□□[2J\u{202e}é中😀.mp4"));
-        assert!(teal(&plan, 0).height() < 2000);
     }
 }

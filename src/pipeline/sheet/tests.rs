@@ -1,0 +1,128 @@
+//! The sheet's invariants, over every small plan.
+
+use super::*;
+use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, join};
+
+const ASK: JoinAsk = JoinAsk {
+    context: 8,
+    gap: 53,
+    mode: Mode::Insert,
+    align: Align::Latent,
+    mask_rule: MaskRule::Exact,
+    blend: Blend::UpTo(0),
+    looped: false,
+    anchors: false,
+};
+const SMALL: Size = Size::new(32, 18);
+const TEAL: Colour = [0, 90, 100];
+
+fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
+    let fps = "24".parse().unwrap();
+    let source = |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None };
+    join(lengths.iter().map(source).collect(), Film { fps, size, made_size: size }, &ask).ok()
+}
+
+/// The sheet of a seam whose clips show one colour.
+fn teal(plan: &FramePlan, number: usize) -> RgbImage {
+    let frame = Frame::filled(plan.made_size, TEAL);
+    drawn(plan, number, &|_| &frame)
+}
+
+fn count(sheet: &RgbImage, colour: Colour) -> usize {
+    sheet.pixels().filter(|pixel| pixel.0 == colour).count()
+}
+
+#[test]
+fn every_latent_lies_within_one_row_and_every_frame_has_its_own_place() {
+    for latent in 1..64 {
+        let frames: Vec<_> = (4 * latent - 3..4 * latent + 1).map(place).collect();
+        assert!(frames.windows(2).all(|pair| pair[1] == (pair[0].0, pair[0].1 + 1)), "{frames:?}");
+        let [first, last] = [frames[0].1, frames[3].1].map(column_x);
+        assert_eq!(last - first, 3 * (CELL + BETWEEN_FRAMES));
+    }
+    assert!((0..256).map(place).collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
+    assert_eq!(column_x(COLUMNS - 1) + CELL, RIGHT);
+}
+
+#[test]
+fn the_sheet_of_every_small_plan_shows_each_frame_of_guide_and_mask() {
+    let mut sheets = 0;
+    for lengths in [&[1, 1][..], &[2, 9], &[40, 3], &[12, 7, 30]] {
+        for (context, gap) in [(1, 4), (3, 7), (8, 12), (24, 16)] {
+            for n in 0..16 {
+                let mode = if n & 1 == 0 { Mode::Insert } else { Mode::Replace };
+                let (align, mask_rule) = match n & 2 {
+                    0 => (Align::Latent, MaskRule::Exact),
+                    _ => (Align::Exact, MaskRule::Reference),
+                };
+                let (looped, anchors) = (n & 4 == 0, n & 8 == 0);
+                let ask = JoinAsk { context, gap, mode, align, mask_rule, looped, anchors, ..ASK };
+                let Some(plan) = plan(lengths, SMALL, ask) else { continue };
+                let number = n % plan.seams.len();
+                let (sheet, seam) = (teal(&plan, number), &plan.seams[number]);
+                let thumbnail = thumbnail_size(SMALL).pixels();
+                let known = seam.known().filter(|known| *known).count();
+                let made = seam.slots.len() - known;
+                let (inner, swatch) = ((CELL - 2) * (MASK - 2), 16 * 16);
+                assert_eq!(count(&sheet, GREY), made * thumbnail + swatch, "{ask:?}");
+                assert_eq!(count(&sheet, WHITE), made * (CELL * MASK) as usize + swatch, "{ask:?}");
+                assert_eq!(count(&sheet, BLACK), known * inner as usize + 14 * 14, "{ask:?}");
+                let context: usize = seam.used.context.iter().sum();
+                assert_eq!(count(&sheet, TEAL), (known + context) * thumbnail, "{ask:?}");
+                assert!(sheet.width() == WIDTH && sheet.height() < 1700, "{} high: {ask:?}", sheet.height());
+                sheets += 1;
+            }
+        }
+    }
+    assert!(sheets > 100, "{sheets}");
+}
+
+#[test]
+fn the_longest_guide_of_the_narrowest_or_widest_clip_stays_a_sheet() {
+    for (width, height) in [(8000, 10), (10, 4000), (1, 1), (2, 16384), (1920, 1080), (404, 720)] {
+        let ask = JoinAsk { context: 60, gap: 8, mode: Mode::Replace, ..ASK };
+        let plan = plan(&[100, 100], Size::new(width, height), ask).unwrap();
+        assert_eq!(plan.seams[0].slots.len(), 129);
+        let sheet = teal(&plan, 0);
+        assert!(sheet.height() < 4000, "{width}x{height}: {} high", sheet.height());
+        assert!(count(&sheet, TEAL) > 0, "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_thumbnail_keeps_the_shape_and_the_colours() {
+    for (width, height) in [(16, 16), (60, 40), (120, 90), (333, 111), (1280, 720), (720, 1280), (1919, 1079)] {
+        let size = Size::new(width, height);
+        let small = thumbnail_size(size);
+        assert!(small.width <= CELL && small.height <= TALLEST);
+        let exact = f64::from(small.width) * f64::from(height) / f64::from(width);
+        assert!((exact - f64::from(small.height)).abs() <= 1.0, "{size} became {small}");
+        let mut frame = Frame::filled(size, TEAL);
+        let half = size.rgb_bytes() / 2 / (width as usize * 3) * width as usize * 3;
+        frame.rgb[half..].fill(200);
+        let thumbnail = scaled(&frame, small);
+        assert_eq!(
+            (thumbnail.get_pixel(0, 0).0, thumbnail.get_pixel(small.width - 1, small.height - 1).0),
+            (TEAL, [200; 3])
+        );
+    }
+}
+
+#[test]
+fn a_long_name_loses_its_middle_and_keeps_its_end() {
+    let (canvas, ink) = (Canvas::new(WIDTH, BACKGROUND), Ink { face: Face::Text, size: 36.0, colour: BRIGHT });
+    let shortened = canvas.shortened(ink, &format!("start{}end.mp4", "中 ".repeat(200)), 500);
+    assert!(canvas.width(ink, &shortened) <= 500);
+    assert!(shortened.starts_with("start") && shortened.ends_with("end.mp4") && shortened.contains('…'), "{shortened}");
+    assert_eq!(canvas.shortened(ink, "a.mp4", 500), "a.mp4");
+    assert_eq!(canvas.shortened(ink, "a.mp4", 0), "");
+}
+
+#[test]
+fn a_name_of_any_characters_is_one_line_that_can_be_drawn() {
+    let mut plan = plan(&[20, 20], SMALL, ASK).unwrap();
+    plan.inputs[0].path = format!("clips/{}\n\u{1b}[2J\u{202e}é中😀.mp4", "x".repeat(200)).into();
+    plan.inputs[1].path = "..".into();
+    assert!(name(&plan.inputs[0]).ends_with("x□□[2J\u{202e}é中😀.mp4"));
+    assert!(teal(&plan, 0).height() < 2000);
+}
