@@ -32,6 +32,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::job", 1),
     ("pipeline::progress", 1),
     ("pipeline::cancel", 1),
+    ("pipeline::child", 1),
     ("pipeline::fault", 1),
     ("pipeline::pixels", 1),
     ("pipeline::video", 1),

@@ -1,11 +1,13 @@
 //! From clips to one film: facts, then a plan, then frames, then the engine, then one file.
 
 pub mod cancel;
+pub mod child;
 pub mod dissolve;
 pub mod fault;
 pub mod film;
 pub mod footage;
 pub mod guide;
+pub mod job;
 pub mod media;
 pub mod output;
 pub mod pixels;

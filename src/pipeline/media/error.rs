@@ -8,6 +8,7 @@ use std::{
 
 use crate::pipeline::{
     cancel::Stop,
+    child::Transcript,
     fault::{Code, Details, Fault},
 };
 
@@ -24,13 +25,6 @@ impl fmt::Display for Tool {
             Self::Ffprobe => "ffprobe",
         })
     }
-}
-
-/// What a child was asked and what it said, for reports.
-#[derive(Debug, Clone, Default)]
-pub struct Transcript {
-    pub command: String,
-    pub stderr: String,
 }
 
 /// Why a clip cannot be used.

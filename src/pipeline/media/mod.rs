@@ -11,38 +11,33 @@ mod process;
 mod sound;
 mod verify;
 
-use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+use std::{env, ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, Sampling, Sound, Timing};
 pub use decode::{Fit, Frames, Wanted};
 pub use encode::{Codec, Effort, Encoder, FilmFormat};
-pub use error::{MediaError, Tool, Transcript, Unusable};
+pub use error::{MediaError, Tool, Unusable};
 pub use sound::{SoundCodec, SoundPart, Soundtrack};
 pub use verify::Verified;
 
-use super::cancel::Cancel;
+use super::{cancel::Cancel, child::Leash};
 
 /// The two programs, and when to stop waiting for them.
 #[derive(Debug, Clone)]
 pub struct Media {
     ffmpeg: OsString,
     ffprobe: OsString,
-    cancel: Cancel,
-    /// How long a child may show no sign of life.
-    patience: Duration,
+    leash: Leash,
 }
 
 impl Media {
     /// Takes the programs that the environment names, else those on the PATH.
     pub fn new(cancel: Cancel) -> Self {
         let named = |variable: &str, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
-        // For tests only: nobody wants to wait two minutes for one.
-        let patience = env::var("WANCTL_TEST_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
         Self {
             ffmpeg: named("WANCTL_FFMPEG", "ffmpeg"),
             ffprobe: named("WANCTL_FFPROBE", "ffprobe"),
-            cancel,
-            patience: patience.map_or(Duration::from_secs(120), Duration::from_millis),
+            leash: Leash::new(cancel),
         }
     }
 

@@ -15,10 +15,13 @@ use super::{
     Media,
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
     dialect,
-    error::{MediaError, Tool, Transcript, Unusable},
+    error::{MediaError, Tool, Unusable},
     process::{Child, Pipes},
 };
-use crate::pipeline::video::{Fps, Matrix, Range, Size, Time, decimal};
+use crate::pipeline::{
+    child::Transcript,
+    video::{Fps, Matrix, Range, Size, Time, decimal},
+};
 
 #[derive(Deserialize)]
 struct Report {

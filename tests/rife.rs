@@ -1,0 +1,2 @@
+//! The embedded network.
+#![cfg(feature = "torch")]
