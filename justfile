@@ -33,3 +33,13 @@ check: setup
 # make the clips that the demo and the tests join
 clips:
     tests/fixtures/clips/make_clips
+
+# make the README's pictures
+pictures: setup
+    cargo build --release
+    scripts/pictures
+
+# measure beside plain ffmpeg (docs/performance.md): just bench [guide|join|start]
+bench *what: setup
+    cargo build --release
+    scripts/bench.py {{ what }}

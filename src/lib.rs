@@ -1,5 +1,5 @@
-//! What `wanctl` and `wanctl-engine` share: the pipeline from clips to one film and, with the feature `torch`, the engine.
+//! What `wanctl`, `wanctl-engine` and the tests share: the pipeline from clips to one film.
+//!
+//! The engine is no part of it: its modules belong to the program `wanctl-engine`, so that only that one needs libtorch.
 
-#[cfg(feature = "torch")]
-pub mod engine;
 pub mod pipeline;

@@ -1,11 +1,21 @@
 //! `wanctl`: hooks, arguments, one command, an exit code.
 #![allow(clippy::disallowed_types, reason = "the last stop of every error")]
 
-use std::{panic, process::ExitCode, sync::Arc};
+use std::{
+    panic,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use color_eyre::eyre::{Report, eyre};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM, SIGXFSZ},
+    iterator::Signals,
+    low_level,
+};
 
 use wanctl::pipeline::{cancel::Cancel, fault::Code};
 
@@ -36,17 +46,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// `timeout` and some shells send their signal twice at once: to the program and to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
 /// The first signal asks for an orderly end, a second one does not wait for it.
 fn listen(cancel: &Cancel) -> std::io::Result<()> {
-    let asked_before = cancel.flag();
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Code::Interrupted.exit().into(),
-            Arc::clone(&asked_before),
-        )?;
-        signal_hook::flag::register(signal, Arc::clone(&asked_before))?;
-    }
+    // Its default action is to kill; handled, a write past the file size limit is an error like a full disk.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let flag = cancel.flag();
+    thread::spawn(move || {
+        let mut asked: Option<Instant> = None;
+        for _ in signals.forever() {
+            match asked {
+                None => flag.store(true, Ordering::Relaxed),
+                Some(first) if first.elapsed() < ONE_REQUEST => continue,
+                Some(_) => low_level::exit(Code::Interrupted.exit().into()),
+            }
+            asked = Some(Instant::now());
+        }
+    });
     Ok(())
 }
 

@@ -16,6 +16,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("cmd", 6),
     ("pipeline::render", 5),
     ("pipeline::guide", 4),
+    ("pipeline::between", 4),
     ("pipeline::sheet", 3),
     ("pipeline::footage", 3),
     ("pipeline::soundtrack", 3),
@@ -42,6 +43,7 @@ const WANCTL: &[(&str, u8)] = &[
 const ENGINE: &[(&str, u8)] = &[
     ("bin::wanctl-engine", 5),
     ("engine", 4),
+    ("engine::jobs", 4),
     ("engine::rife", 3),
     ("engine::wan", 3),
     ("engine::weights", 2),

@@ -6,7 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use wanctl::engine::torch;
+use engine::torch;
+
+// A module of this program and not of the library: what the library held of tch, the linker would put into `wanctl` too.
+#[path = "../engine/mod.rs"]
+mod engine;
 
 const USAGE: &str = "\
 usage: wanctl-engine --devices    the devices that libtorch sees, one JSON object a line

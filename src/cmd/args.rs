@@ -5,11 +5,12 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
+    job::Device,
     media::{Codec, Fit},
     output::Replace,
     plan::{Align, MaskRule, Mode, PlanError},
     run::Keep,
-    settings::{Audio, EngineChoice, FilmSettings, Length, Settings, SettingsError},
+    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Length, Settings, SettingsError},
     video::{Fps, Size},
 };
 
@@ -23,11 +24,11 @@ pub(crate) struct PlanArgs {
     pub(crate) clips: Vec<PathBuf>,
 
     /// Frames (or seconds, 0.5s) of each clip shown to the engine at each seam
-    #[arg(long, value_name = "N|Ns", default_value = "8", allow_negative_numbers = true, help_heading = "Plan")]
+    #[arg(long, value_name = "N|Ns", default_value = "8", allow_hyphen_values = true, help_heading = "Plan")]
     context: Length,
 
     /// Frames (or seconds) to make at each seam [default: 53, with --mode replace 16]
-    #[arg(long, value_name = "N|Ns", allow_negative_numbers = true, help_heading = "Plan")]
+    #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
     gap: Option<Length>,
 
     /// Put made frames between the clips, or let them replace the clips' own, half from each side
@@ -56,7 +57,7 @@ pub(crate) struct PlanArgs {
     anchors: bool,
 
     /// Frames per second of the result, such as 24 or 30000/1001 [default: the first clip's]
-    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Film")]
+    #[arg(long, value_name = "R", allow_hyphen_values = true, help_heading = "Film")]
     fps: Option<Fps>,
 
     /// Size of the result [default: the first clip's]
@@ -97,7 +98,26 @@ pub(crate) struct FilmArgs {
 
     /// Keep the clips' sound, mute it, or take it from a file
     #[arg(long, value_name = "keep|mute|FILE", default_value = "keep", help_heading = "Film")]
-    audio: OsString,
+    audio: PathBuf,
+}
+
+/// How the engine works.
+#[derive(clap::Args, Debug)]
+pub(crate) struct EngineArgs {
+    /// Where the engine computes: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Engine")]
+    device: Device,
+
+    /// Threads of the engine [default: one for every core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true, help_heading = "Engine")]
+    threads: Option<u16>,
+}
+
+impl EngineArgs {
+    pub(crate) fn settings(&self) -> EngineSettings {
+        let Self { device, threads } = self;
+        EngineSettings { device: *device, threads: threads.map(usize::from) }
+    }
 }
 
 /// What every working command has.
@@ -116,7 +136,7 @@ pub(crate) struct RunArgs {
     keep: bool,
 
     /// End the whole run after this time (90s, 10m, 1h30m)
-    #[arg(long, value_name = "D", value_parser = duration, allow_negative_numbers = true, help_heading = "Run")]
+    #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Run")]
     pub(crate) timeout: Option<Duration>,
 
     /// Print the plan and stop
@@ -181,6 +201,7 @@ impl PlanArgs {
             anchors: *anchors,
             engine: match engine {
                 EngineArg::Auto => EngineChoice::Auto,
+                EngineArg::Rife => EngineChoice::Rife,
                 EngineArg::Dissolve => EngineChoice::Dissolve,
             },
         })
@@ -214,7 +235,7 @@ impl FilmArgs {
         let audio = match audio.to_str() {
             Some("keep") => Audio::Keep,
             Some("mute") => Audio::Mute,
-            _ => Audio::File(audio.into()),
+            _ => Audio::File(audio.clone()),
         };
         FilmSettings::new(codec, *crf, *lossless, audio)
     }
@@ -279,8 +300,10 @@ enum FitArg {
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum EngineArg {
-    /// The best that is there
+    /// The best that is there: rife
     Auto,
+    /// A small interpolation network inside the engine program; carries the clips' motion across
+    Rife,
     /// One clip fades into the other
     Dissolve,
 }

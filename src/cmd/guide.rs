@@ -49,7 +49,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         }
         return Ok(Answer::Yes);
     }
-    let destination = FolderDestination::claim(&output, run.replace())?;
+    let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
     session::with_run("guide", &run, ui, log, |folder| {
         let Prepared { cast, plan } = session::prepare(&plan_args, &settings, false, &media, ui)?;
         folder.record("plan", &plan)?;

@@ -9,12 +9,21 @@ use color_eyre::eyre::Result;
 use serde_json::json;
 
 use wanctl::pipeline::{
-    cancel::Cancel, film::plain, footage::Footage, media::Media, output::Destination, render::Render,
+    between::Between,
+    cancel::Cancel,
+    child::Leash,
+    engine::Engine,
+    film::plain,
+    footage::Footage,
+    media::Media,
+    output::{self, Destination},
+    render::Render,
+    settings::Audio,
 };
 
 use super::{
     RunLog, Ui,
-    args::{FilmArgs, PlanArgs, RunArgs},
+    args::{EngineArgs, FilmArgs, PlanArgs, RunArgs},
     session::{self, Prepared},
     show,
     ui::Answer,
@@ -29,6 +38,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
     film: FilmArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -36,7 +47,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { plan: plan_args, film, run } = args;
+    let Args { plan: plan_args, engine, film, run } = args;
     let settings = plan_args.settings()?;
     let film_settings = film.settings()?;
     let extension = format!(".{}", film_settings.extension());
@@ -44,7 +55,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     for name in std::iter::once(&output).chain(&film.transition) {
         film_settings.check_name(name)?;
     }
-    let media = Media::new(cancel.with_timeout(run.timeout));
+    let cancel = cancel.with_timeout(run.timeout);
+    let media = Media::new(cancel.clone());
     if run.dry_run {
         let Prepared { plan, .. } = session::prepare(&plan_args, &settings, film_settings.lossless, &media, ui)?;
         if !ui.json() {
@@ -52,27 +64,39 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         }
         return Ok(Answer::Yes);
     }
-    let destination = Destination::claim(&output, run.replace(), &plan_args.clips)?;
     let seams =
         if plan_args.clips.len() > 1 && !settings.looped { plan_args.clips.len() - 1 } else { plan_args.clips.len() };
     let transitions = transition_names(film.transition.as_deref(), seams);
-    let transitions = transitions
-        .iter()
-        .map(|name| Destination::claim(name, run.replace(), &plan_args.clips))
-        .collect::<Result<Vec<_>, _>>()?;
+    output::distinct(transitions.iter().chain([&output]))?;
+    let mut inputs = plan_args.clips.clone();
+    if let Audio::File(file) = &film_settings.audio {
+        inputs.push(file.clone());
+    }
+    let claim = |name: &PathBuf| Destination::claim(name, run.replace(), &inputs);
+    let destination = claim(&output)?;
+    let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
     session::with_run("join", &run, ui, log, |folder| {
-        let engine = session::engine(&settings, ui);
+        let maker = session::maker(&settings, ui);
         let Prepared { cast, plan } = session::prepare(&plan_args, &settings, film_settings.lossless, &media, ui)?;
         folder.record("settings", &json!({ "plan": settings, "film": film_settings }))?;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
-        let render = Render { footage, plan: &plan, settings: &film_settings, run_folder: folder.path() };
-        let mut written = vec![];
-        for (seam, destination) in transitions.into_iter().enumerate() {
-            written.push(render.transition(seam, destination, ui)?);
+        let place = folder.path().to_owned();
+        let between = Between::Dissolve;
+        let mut render = Render { footage, plan: &plan, settings: &film_settings, run_folder: &place, between };
+        if let Some(maker) = &maker {
+            let program = Engine::new(Leash::new(cancel));
+            let outcomes = render.run_engine(&program, maker, engine.settings(), folder.id(), ui)?;
+            folder.record("engine", &outcomes)?;
         }
-        let finished = render.film(destination, ui)?;
+        for (seam, destination) in transitions.iter().enumerate() {
+            render.transition(seam, destination, ui)?;
+        }
+        let finished = render.film(&destination, ui)?;
+        // The film last: where its name stands, everything does.
+        let written = transitions.into_iter().map(Destination::finish).collect::<Result<Vec<_>, _>>()?;
+        let path = destination.finish()?;
         let seconds = |time: std::time::Duration| (time.as_secs_f64() * 100.0).round() / 100.0;
         ui.end_progress();
         ui.note(&format!(
@@ -82,11 +106,11 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             started.elapsed().as_secs_f64()
         ));
         Ok(json!({
-            "output": finished.path,
+            "output": path,
             "transitions": written,
             "frames": finished.film.frames,
             "fps": finished.film.fps,
-            "engine": engine,
+            "engine": session::engine_name(maker.as_ref()),
             "seconds": seconds(started.elapsed()),
             "verify_seconds": seconds(finished.verifying),
         }))

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracing_subscriber::{EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::ui::{Ui, Verbosity};
 
@@ -51,8 +51,10 @@ pub(crate) fn install(log: &RunLog, ui: &Ui, verbosity: Verbosity) {
         Verbosity::Normal | Verbosity::Quiet => "off",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let people = tracing_subscriber::fmt::layer().without_time().with_ansi(ui.color()).with_writer(ui.line_writer());
-    let file = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log.clone());
+    // A log that cannot be written, as on a full disk, is not worth a word between the others.
+    let people =
+        fmt::layer().log_internal_errors(false).without_time().with_ansi(ui.color()).with_writer(ui.line_writer());
+    let file = fmt::layer().log_internal_errors(false).with_ansi(false).with_writer(log.clone());
     tracing_subscriber::registry()
         .with(people.with_filter(filter))
         .with(file.with_filter(EnvFilter::new("wanctl=debug")))

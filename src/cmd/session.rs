@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     film::Cast,
+    job::Maker,
     media::Media,
     plan::{self, FramePlan},
     progress::{Progress, Stage, Warning},
@@ -47,12 +48,24 @@ pub(crate) fn prepare(
     Ok(Prepared { cast, plan })
 }
 
-/// Which engine does the work, said where the user left it open.
-pub(crate) fn engine(settings: &Settings, ui: &Ui) -> &'static str {
-    if settings.engine == EngineChoice::Auto {
-        ui.note("engine: dissolve, the only one that this version has");
+/// Which engine does the work, said where the user left it open. None is dissolve, which needs no program.
+pub(crate) fn maker(settings: &Settings, ui: &Ui) -> Option<Maker> {
+    match settings.engine {
+        EngineChoice::Auto => {
+            ui.note("engine: dissolve, the only one that this version has");
+            None
+        }
+        EngineChoice::Rife => Some(Maker::Rife),
+        EngineChoice::Dissolve => None,
     }
-    "dissolve"
+}
+
+/// The engine's word in results.
+pub(crate) fn engine_name(maker: Option<&Maker>) -> &'static str {
+    match maker {
+        Some(Maker::Rife) => "rife",
+        None => "dissolve",
+    }
 }
 
 /// Runs `work` with a folder of its own, in which its outcome is recorded.

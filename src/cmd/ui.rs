@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
+    engine::EngineError,
     fault::{Code, Details, Fault},
     media::MediaError,
     output::OutputError,
@@ -57,6 +58,7 @@ pub(crate) struct Ui {
 #[derive(Debug)]
 struct State {
     stage: Stage,
+    seam: Option<usize>,
     total: usize,
     begun: Instant,
     /// When the next event or log line is due, and how long until the one after it.
@@ -73,7 +75,8 @@ impl Ui {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let now = Instant::now();
-        let state = State { stage: Stage::Settings, total: 0, begun: now, due: now, interval: FIRST_LOG_INTERVAL };
+        let state =
+            State { stage: Stage::Settings, seam: None, total: 0, begun: now, due: now, interval: FIRST_LOG_INTERVAL };
         Self {
             json,
             verbosity,
@@ -124,13 +127,16 @@ impl Ui {
     }
 
     pub(crate) fn print_bytes(&self, bytes: &[u8]) -> Result<()> {
-        Ok(io::stdout().write_all(bytes)?)
+        match io::stdout().write_all(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// A line for people; not with `-q`.
     pub(crate) fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.bar.suspend(|| eprintln!("{text}"));
+            self.bar.suspend(|| say(text));
         }
     }
 
@@ -142,6 +148,23 @@ impl Ui {
         LineWriter(self.bar.clone())
     }
 
+    fn begin_at(&self, stage: Stage, seam: Option<usize>, total: usize) {
+        let now = Instant::now();
+        let interval = if self.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
+        *self.state() = State { stage, seam, total, begun: now, due: now + interval, interval };
+        self.done.store(0, Ordering::Relaxed);
+        tracing::debug!(stage = stage.name(), total, "begin");
+        self.bar.reset();
+        self.bar.set_message(stage.name());
+        if total > 0 {
+            self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {pos}/{len} {eta:>4}"));
+            self.bar.set_length(total as u64);
+        } else {
+            self.bar.set_style(bar_style("{msg:<7} {spinner} {elapsed}"));
+        }
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,7 +174,7 @@ impl Ui {
         self.end_progress();
         let failure = self.failure(report);
         let text = failure.text(self.run.get().map(|(_, folder)| folder.as_path()));
-        eprintln!("{text}");
+        say(&text);
         tracing::debug!("{text}");
         self.event("error", &failure);
         failure.exit
@@ -159,7 +182,9 @@ impl Ui {
 
     pub(crate) fn failure(&self, report: &Report) -> Failure {
         let fault = report.chain().find_map(as_fault);
-        let code = fault.map_or(Code::Engine, Fault::code);
+        // What no room of ours has words for is the file system's doing or our own.
+        let other = if report.chain().any(|error| error.is::<io::Error>()) { Code::Disk } else { Code::Engine };
+        let code = fault.map_or(other, Fault::code);
         Failure {
             code,
             exit: code.exit(),
@@ -169,6 +194,11 @@ impl Ui {
             run_folder: self.run.get().map(|(_, folder)| folder.to_string_lossy().into_owned()),
         }
     }
+}
+
+/// A line on stderr. A reader that went away is no reason to stop the work, and `eprintln!` would panic.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Contexts first, the cause last.
@@ -189,6 +219,7 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
     let media = error.downcast_ref::<MediaError>().map(|error| error as &dyn Fault);
     media
         .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
@@ -261,26 +292,17 @@ pub(crate) fn report_usage(error: &clap::Error, json: bool) {
         let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let event = json!({"type": "error", "v": 1, "code": "usage", "exit": 2, "stage": "settings", "message": message,
             "help": "see wanctl --help"});
-        println!("{event}");
+        let _ = writeln!(io::stdout(), "{event}");
     }
 }
 
 impl Progress for Ui {
     fn begin(&self, stage: Stage, total: usize) {
-        let now = Instant::now();
-        let interval = if self.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
-        *self.state() = State { stage, total, begun: now, due: now + interval, interval };
-        self.done.store(0, Ordering::Relaxed);
-        tracing::debug!(stage = stage.name(), total, "begin");
-        self.bar.reset();
-        self.bar.set_message(stage.name());
-        if total > 0 {
-            self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {pos}/{len} {eta:>4}"));
-            self.bar.set_length(total as u64);
-        } else {
-            self.bar.set_style(bar_style("{msg:<7} {spinner} {elapsed}"));
-        }
-        self.bar.enable_steady_tick(Duration::from_millis(100));
+        self.begin_at(stage, None, total);
+    }
+
+    fn begin_seam(&self, stage: Stage, seam: usize, total: usize) {
+        self.begin_at(stage, Some(seam), total);
     }
 
     fn reached(&self, done: usize) {
@@ -294,7 +316,7 @@ impl Progress for Ui {
         let spent = (now - state.begun).as_secs_f64();
         let left = state.total.saturating_sub(done);
         let eta = if done > 0 { spent / done as f64 * left as f64 } else { 0.0 };
-        let (stage, total) = (state.stage, state.total);
+        let (stage, seam, total) = (state.stage, state.seam, state.total);
         if !self.json {
             state.interval *= 2;
         }
@@ -302,7 +324,11 @@ impl Progress for Ui {
         drop(state);
         if self.json {
             let eta = (eta * 10.0).round() / 10.0;
-            self.event("progress", &json!({"stage": stage, "done": done, "total": total, "eta_s": eta}));
+            let mut event = json!({"stage": stage, "done": done, "total": total, "eta_s": eta});
+            if let Some(seam) = seam {
+                event["seam"] = seam.into();
+            }
+            self.event("progress", &event);
         } else if self.bar.is_hidden() && total > 0 {
             self.note(&format!("{} {done}/{total}, about {eta:.0} s left", stage.name()));
         }

@@ -14,7 +14,7 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use serde::Serialize;
 
 #[derive(Debug, thiserror::Error)]
-pub enum TorchError {
+pub(crate) enum TorchError {
     #[error("out of memory during {stage}")]
     OutOfMemory { stage: &'static str },
     #[error("libtorch failed during {stage}: {message}")]
@@ -29,7 +29,7 @@ thread_local! {
 ///
 /// tch's plain methods panic where libtorch throws. Models use them, since formulas then read as formulas;
 /// only this function catches, so the rest of wanctl sees a `Result`.
-pub fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, TorchError> {
+pub(crate) fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, TorchError> {
     let outcome = tch::no_grad(|| {
         let outside = INSIDE.replace(true);
         let outcome = catch_unwind(AssertUnwindSafe(work));
@@ -46,7 +46,7 @@ pub fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, Torc
 }
 
 /// Keeps the panics that [`stage`] turns into errors off stderr. For a program's `main`.
-pub fn silence_stages() {
+pub(crate) fn silence_stages() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !INSIDE.get() {
@@ -73,19 +73,19 @@ fn first_line(panic: &str) -> String {
 /// One line of `wanctl-engine --devices`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "device")]
-pub struct Device {
+pub(crate) struct Device {
     /// As `--device` takes it: `cpu`, `cuda:0`; `cuda` where there is none.
-    pub name: String,
-    pub available: bool,
+    pub(crate) name: String,
+    pub(crate) available: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<i32>,
+    pub(crate) threads: Option<i32>,
     /// All of its memory, used or not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
+    pub(crate) memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 impl Device {
@@ -111,7 +111,7 @@ impl Device {
 }
 
 /// What this machine has: always the CPU, then each CUDA device or why there is none.
-pub fn devices() -> Vec<Device> {
+pub(crate) fn devices() -> Vec<Device> {
     let cuda = load_cuda().and_then(|()| Driver::open()).and_then(|driver| {
         let count = stage("counting CUDA devices", tch::Cuda::device_count).map_err(|error| error.to_string())?;
         match i32::try_from(count) {
@@ -128,7 +128,7 @@ pub fn devices() -> Vec<Device> {
 ///
 /// libtorch remembers its first answer about CUDA, so this comes before the first question. It costs a second
 /// or two: call it only where a CUDA device is wanted. The error is the loader's own and names what is missing.
-pub fn load_cuda() -> Result<(), String> {
+pub(crate) fn load_cuda() -> Result<(), String> {
     static LOADED: OnceLock<Result<Library, String>> = OnceLock::new();
     // SAFETY: libtorch's initialisers are made to run at any time, and the static keeps the library loaded for good.
     let load = || unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }.map_err(loader_words);
@@ -136,7 +136,7 @@ pub fn load_cuda() -> Result<(), String> {
 }
 
 /// The version of the libtorch that is loaded, `2.11.0`; none where it does not say.
-pub fn version() -> Option<String> {
+pub(crate) fn version() -> Option<String> {
     // SAFETY: declared so in torch/csrc/inductor/aoti_torch/c/shim.h (2.11.0); libtorch_cpu stays loaded.
     let number = unsafe {
         let ask: Symbol<unsafe extern "C" fn() -> u64> = Library::this().get(b"aoti_torch_abi_version\0").ok()?;

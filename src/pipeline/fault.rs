@@ -10,6 +10,8 @@ use serde::Serialize;
 pub enum Code {
     Usage,
     Input,
+    Weights,
+    Memory,
     Media,
     Disk,
     Engine,
@@ -22,6 +24,8 @@ impl Code {
         match self {
             Self::Usage => 2,
             Self::Input => 3,
+            Self::Weights => 4,
+            Self::Memory => 5,
             Self::Media => 7,
             Self::Disk => 8,
             Self::Engine => 9,

@@ -33,29 +33,27 @@ impl Known {
 impl<'a> Footage<'a> {
     /// A stretch of a clip in the film's own layout.
     pub fn stretch(&self, input: usize, frames: Range<usize>) -> Result<Frames<'a>, MediaError> {
-        self.decode(input, frames, self.cast.film.size, self.cast.film.layout)
+        self.media.frames(self.wanted(input, frames, self.cast.film.size, self.cast.film.layout))
     }
 
     /// What the seam's guide shows.
     pub fn known(&self, seam: &Seam) -> Result<Known, MediaError> {
         let size = self.cast.film.made_size;
         let decoded = runs(seam).into_par_iter().map(|(input, frames)| {
-            let mut decoder = self.decode(input, frames.clone(), size, Layout::Rgb)?;
-            let mut decoded = Vec::with_capacity(frames.len());
-            for index in frames {
-                let rgb = decoder.read()?.expect("as many frames as were asked for").to_vec();
-                decoded.push((FrameRef { origin: Origin::Input(input), index }, Frame { size, rgb }));
-            }
-            decoder.read()?;
-            Ok(decoded)
+            let decoded = self.media.all_frames(self.wanted(input, frames.clone(), size, Layout::Rgb))?;
+            let numbered = frames.zip(decoded).map(|(index, rgb)| {
+                let at = FrameRef { origin: Origin::Input(input), index };
+                (at, Frame { size, rgb })
+            });
+            Ok(numbered.collect())
         });
         let decoded: Vec<Vec<_>> = decoded.collect::<Result<_, MediaError>>()?;
         Ok(Known { frames: decoded.into_iter().flatten().collect() })
     }
 
-    fn decode(&self, input: usize, frames: Range<usize>, size: Size, layout: Layout) -> Result<Frames<'a>, MediaError> {
+    fn wanted(&self, input: usize, frames: Range<usize>, size: Size, layout: Layout) -> Wanted<'a> {
         let (clip, sampling) = (&self.cast.clips[input], &self.cast.samplings[input]);
-        self.media.frames(Wanted { clip, sampling, frames, size, fit: self.fit, layout })
+        Wanted { clip, sampling, frames, size, fit: self.fit, layout }
     }
 }
 

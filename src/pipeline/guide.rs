@@ -1,6 +1,6 @@
 //! What the model would be shown at a seam, as videos and a sheet that a person can look at. No engine reads them.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, path::Path};
 
 use super::{
     film::Film,
@@ -15,6 +15,12 @@ use super::{
 
 /// Mid grey: 0.0 in the model's -1 to 1. In limited range it is luma 126 and comes back as 128.
 const GREY: [u8; 3] = [128; 3];
+
+/// Whether an entry of a guide's folder is one that guides have.
+pub fn writes(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    matches!(&*name, "guide.mp4" | "mask.mp4" | "plan.json" | "sheet.png") || name.starts_with("seam_")
+}
 
 /// Writes guide.mp4, mask.mp4 and sheet.png of one seam into `folder`.
 pub fn write(

@@ -48,6 +48,20 @@ pub enum Device {
     Cuda(usize),
 }
 
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "0")) {
+            ("auto", "0") if text == "auto" => Ok(Self::Auto),
+            ("cpu", "0") if text == "cpu" => Ok(Self::Cpu),
+            ("cuda", index) => index.parse().ok().filter(|index| *index < 64).map(Self::Cuda).ok_or(()),
+            _ => Err(()),
+        }
+        .map_err(|()| format!("`{text}` is no device, wanted auto, cpu, cuda or cuda:N"))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -109,6 +123,8 @@ pub enum Event {
         seam: usize,
         message: String,
     },
+    /// Said now and then, however long a step takes.
+    Alive,
     Error(Trouble),
     Done {
         seam: usize,
@@ -132,6 +148,24 @@ pub enum TroubleCode {
     Memory,
     Disk,
     Engine,
+}
+
+impl Trouble {
+    pub fn new(code: TroubleCode, message: impl ToString) -> Self {
+        Self { code, message: message.to_string(), help: None }
+    }
+
+    pub fn help(mut self, help: &str) -> Self {
+        self.help = Some(help.to_owned());
+        self
+    }
+}
+
+impl From<JobError> for Trouble {
+    fn from(error: JobError) -> Self {
+        let code = if matches!(error, JobError::Write { .. }) { TroubleCode::Disk } else { TroubleCode::Engine };
+        Self::new(code, error)
+    }
 }
 
 /// Written last: with it the job is done.

@@ -1,8 +1,10 @@
 //! From clips to one film: facts, then a plan, then frames, then the engine, then one file.
 
+pub mod between;
 pub mod cancel;
 pub mod child;
 pub mod dissolve;
+pub mod engine;
 pub mod fault;
 pub mod film;
 pub mod footage;

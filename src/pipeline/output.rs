@@ -1,6 +1,8 @@
 //! Where a result will stand: claimed before the work, taken only by a finished and verified file.
 
 use std::{
+    collections::HashSet,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -32,6 +34,10 @@ pub enum OutputError {
     IsFolder { path: PathBuf },
     #[error("the output {} is one of the inputs", path.display())]
     IsInput { path: PathBuf },
+    #[error("{} is the name of two outputs", path.display())]
+    Twice { path: PathBuf },
+    #[error("{} holds {}, which no guide does", path.display(), entry.display())]
+    Foreign { path: PathBuf, entry: PathBuf },
     #[error("the folder {} does not exist", folder.display())]
     NoFolder { folder: PathBuf },
     #[error("cannot write in {}: {source}", folder.display())]
@@ -44,7 +50,7 @@ impl Fault for OutputError {
     fn code(&self) -> Code {
         match self {
             // Nothing about the disk would change that.
-            Self::IsInput { .. } => Code::Usage,
+            Self::IsInput { .. } | Self::Twice { .. } => Code::Usage,
             _ => Code::Disk,
         }
     }
@@ -54,12 +60,22 @@ impl Fault for OutputError {
             Self::Exists { path } => (path, "use --overwrite, or another name with -o"),
             Self::IsFolder { path } => (path, "give a file's name with -o"),
             Self::IsInput { path } => (path, "give another name with -o"),
+            Self::Twice { path } => (path, "give the film and the transition different names"),
+            Self::Foreign { path, .. } => (path, "only what wanctl wrote is replaced: give another name with -o"),
             Self::NoFolder { folder } => (folder, "make the folder first, or give another name with -o"),
             Self::NotWritable { folder, .. } => (folder, "write elsewhere with -o"),
             Self::NotNamed { path, .. } => (path, "write elsewhere with -o"),
         };
         Details { file: Some(file.clone()), help: Some(help.into()), ..Details::default() }
     }
+}
+
+/// Two results cannot have one name.
+pub fn distinct<'a>(names: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), OutputError> {
+    let mut seen = HashSet::new();
+    let whole = |name: &PathBuf| fs::canonicalize(folder_of(name)).ok().zip(name.file_name().map(ToOwned::to_owned));
+    let twice = names.into_iter().find(|name| whole(name).is_some_and(|name| !seen.insert(name)));
+    twice.map_or(Ok(()), |path| Err(OutputError::Twice { path: path.clone() }))
 }
 
 impl Destination {
@@ -123,10 +139,15 @@ pub struct FolderDestination {
 }
 
 impl FolderDestination {
-    pub fn claim(path: &Path, replace: Replace) -> Result<Self, OutputError> {
+    /// A folder that stands there may go if it holds nothing but what `ours` knows by name.
+    pub fn claim(path: &Path, replace: Replace, ours: impl Fn(&OsStr) -> bool) -> Result<Self, OutputError> {
         let path = path.to_owned();
         if path.symlink_metadata().is_ok() && (replace == Replace::Never || !path.is_dir()) {
             return Err(OutputError::Exists { path });
+        }
+        let mut entries = fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        if let Some(entry) = entries.find(|entry| !ours(entry)) {
+            return Err(OutputError::Foreign { path, entry: entry.into() });
         }
         let folder = folder_of(&path);
         if !folder.is_dir() {

@@ -47,6 +47,8 @@ pub struct Warning {
 pub trait Progress: Sync {
     /// A stage starts; `total` is how many steps it has, 0 where that is not known.
     fn begin(&self, stage: Stage, total: usize);
+    /// The same for one seam of several.
+    fn begin_seam(&self, stage: Stage, seam: usize, total: usize);
     /// So many steps of the stage are done.
     fn reached(&self, done: usize);
     fn warn(&self, warning: Warning);
@@ -58,6 +60,7 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _: Stage, _: usize) {}
+    fn begin_seam(&self, _: Stage, _: usize, _: usize) {}
     fn reached(&self, _: usize) {}
     fn warn(&self, _: Warning) {}
 }

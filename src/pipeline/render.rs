@@ -9,14 +9,16 @@ use std::{
 use color_eyre::eyre::{Result, WrapErr};
 
 use super::{
-    dissolve,
-    footage::{Footage, Known},
+    between::{Between, SeamFrames},
+    engine::{self, Engine, EngineError},
+    footage::Footage,
+    job::{self, Event, Maker, Outcome, Request},
     media::{Clip, Encoder, FilmFormat, MediaError, SoundCodec},
     output::Destination,
     pixels,
-    plan::{Fade, FramePlan, FrameRef, Origin, Piece},
-    progress::{Progress, Stage},
-    settings::{Audio, FilmSettings},
+    plan::{Fade, FramePlan, Piece},
+    progress::{Progress, Stage, Warning},
+    settings::{Audio, EngineSettings, FilmSettings},
     soundtrack::{soundtrack, total_samples},
 };
 
@@ -28,20 +30,76 @@ pub struct Render<'a> {
     pub settings: &'a FilmSettings,
     /// Where intermediate files go.
     pub run_folder: &'a Path,
+    /// Who makes the frames between; the engine's are here once it has run.
+    pub between: Between,
 }
 
 /// A film that is done and verified.
 #[derive(Debug)]
 pub struct Finished {
-    pub path: PathBuf,
     pub film: Clip,
     /// The part of the time that went into the last check.
     pub verifying: Duration,
 }
 
 impl Render<'_> {
-    /// Sound, frames, check, name: in this order, so that the name is given to nothing less.
-    pub fn film(&self, destination: Destination, progress: &dyn Progress) -> Result<Finished> {
+    /// Has the engine program make the frames of all seams, in one start.
+    pub fn run_engine(
+        &mut self,
+        engine: &Engine,
+        maker: &Maker,
+        settings: EngineSettings,
+        run: &str,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Outcome>> {
+        let seams = self.plan.seams.len();
+        progress.begin(Stage::Guide, seams);
+        let mut folders = vec![];
+        for (number, seam) in self.plan.seams.iter().enumerate() {
+            let known = self.footage.known(seam).wrap_err_with(|| of_seams(number, seams))?;
+            let size = self.plan.made_size;
+            let request = Request {
+                version: job::VERSION,
+                program: job::PROGRAM.into(),
+                run: run.to_owned(),
+                seam: number,
+                maker: maker.clone(),
+                width: size.width,
+                height: size.height,
+                frames: seam.slots.len(),
+                device: settings.device,
+                threads: settings.threads,
+                guide: String::new(),
+            };
+            let folder = self.run_folder.join(format!("seam_{number:02}"));
+            engine::write_job(&folder, request, self.plan, number, &known)?;
+            folders.push(folder);
+            progress.reached(number + 1);
+        }
+        progress.begin(Stage::Engine, 0);
+        let mut begun = None;
+        let made = engine.run(&folders, |event| match event {
+            Event::Progress { seam, done, total } => {
+                if begun != Some(*seam) {
+                    progress.begin_seam(Stage::Engine, *seam, *total);
+                    begun = Some(*seam);
+                }
+                progress.reached(*done);
+            }
+            Event::Note { seam, message } => {
+                let message =
+                    if seams > 1 { format!("{}: {message}", of_seams(*seam, seams)) } else { message.clone() };
+                progress.warn(Warning { code: "engine", file: None, message });
+            }
+            _ => {}
+        })?;
+        let outcomes = made.iter().map(|made| made.outcome.clone()).collect();
+        self.between = Between::Engine(made);
+        Ok(outcomes)
+    }
+
+    /// Sound, frames, check. The name is the caller's to give, when all that a run makes is whole.
+    pub fn film(&mut self, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let sound = self.sound(progress)?;
         let frames = self.plan.frames();
@@ -49,7 +107,8 @@ impl Render<'_> {
         progress.begin(Stage::Film, frames);
         let mut film =
             self.footage.media.encode(&format, sound.as_deref(), destination.temporary(), "encoding the film")?;
-        for piece in &self.plan.timeline {
+        let plan = self.plan;
+        for piece in &plan.timeline {
             self.write(piece, &mut film, progress)?;
         }
         film.finish()?;
@@ -59,28 +118,29 @@ impl Render<'_> {
         let media = self.footage.media;
         let each = |done| progress.reached(done);
         let verified = media.verify(destination.temporary(), &format, frames, sound.is_some(), each)?;
-        let path = destination.finish()?;
-        Ok(Finished { path, film: verified.film, verifying: verify.elapsed() })
+        Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(&self, seam: usize, destination: Destination, progress: &dyn Progress) -> Result<PathBuf> {
+    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<()> {
         let format = self.footage.cast.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
-        let known = self.known(seam)?;
-        let mut film = self.footage.media.encode(&format, None, destination.temporary(), "encoding the transition")?;
+        let media = self.footage.media;
+        let mut frames = self.between.seam(&self.footage, &self.plan.seams, seam)?;
+        let mut film = media.encode(&format, None, destination.temporary(), "encoding the transition")?;
         for index in 0..slots {
-            film.write(&self.made(seam, &known, index, &format))?;
+            film.write(&made(&mut frames, index, &format)?)?;
             progress.reached(index + 1);
         }
         film.finish()?;
         self.footage.media.verify(destination.temporary(), &format, slots, false, |_| {})?;
-        Ok(destination.finish()?)
+        Ok(())
     }
 
-    fn write(&self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
+    fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
         let format = self.footage.cast.film.format(self.settings);
+        let seams = &self.plan.seams;
         let done = |film: &Encoder| progress.reached(film.written());
         match piece {
             Piece::Copy { input, frames } => {
@@ -91,21 +151,23 @@ impl Render<'_> {
                 }
             }
             Piece::Made { seam, frames } => {
-                let known = self.known(*seam)?;
+                let mut between =
+                    self.between.seam(&self.footage, seams, *seam).wrap_err_with(|| of_seams(*seam, seams.len()))?;
                 for index in frames.clone() {
-                    film.write(&self.made(*seam, &known, index, &format))?;
+                    film.write(&made(&mut between, index, &format)?)?;
                     done(film);
                 }
             }
-            Piece::Blend { seam, input, frames, made, fade } => {
-                let known = self.known(*seam)?;
-                for (step, (index, made)) in frames.clone().zip(made.clone()).enumerate() {
-                    let own = &known.frame(FrameRef { origin: Origin::Input(*input), index }).rgb;
-                    let made = dissolve::made(&self.plan.seams[*seam], &known, made).rgb;
-                    let weight = pixels::fade_weight(step, frames.len());
+            Piece::Blend { seam, made, fade, .. } => {
+                let mut between =
+                    self.between.seam(&self.footage, seams, *seam).wrap_err_with(|| of_seams(*seam, seams.len()))?;
+                for (step, index) in made.clone().enumerate() {
+                    let own = between.shown(index).map_err(EngineError::from)?.rgb;
+                    let new = between.made(index).map_err(EngineError::from)?.rgb;
+                    let weight = pixels::fade_weight(step, made.len());
                     let mixed = match fade {
-                        Fade::ClipToMade => pixels::mix(own, &made, weight),
-                        Fade::MadeToClip => pixels::mix(&made, own, weight),
+                        Fade::ClipToMade => pixels::mix(&own, &new, weight),
+                        Fade::MadeToClip => pixels::mix(&new, &own, weight),
                     };
                     film.write(&pixels::from_rgb(&mixed, format.size, format.layout))?;
                     done(film);
@@ -113,16 +175,6 @@ impl Render<'_> {
             }
         }
         Ok(())
-    }
-
-    fn made(&self, seam: usize, known: &Known, index: usize, format: &FilmFormat) -> Vec<u8> {
-        let frame = dissolve::made(&self.plan.seams[seam], known, index);
-        pixels::from_rgb(&frame.rgb, format.size, format.layout)
-    }
-
-    fn known(&self, seam: usize) -> Result<Known> {
-        let known = self.footage.known(&self.plan.seams[seam]);
-        known.wrap_err_with(|| format!("seam {} of {}", seam + 1, self.plan.seams.len()))
     }
 
     /// The coded soundtrack; None for a silent film.
@@ -144,9 +196,17 @@ impl Render<'_> {
                 progress.begin(Stage::Sound, 0);
                 let sound = media.probe_sound(file)?;
                 let rate = if sound.rate > 96_000 { 48_000 } else { sound.rate };
-                media.sound_from_file(file, total_samples(self.plan, rate), rate, sound.channels, codec, &path)?;
+                media.sound_from_file(file, &sound, total_samples(self.plan, rate), rate, codec, &path)?;
             }
         }
         Ok(Some(path))
     }
+}
+
+fn made(frames: &mut SeamFrames<'_>, index: usize, format: &FilmFormat) -> Result<Vec<u8>, EngineError> {
+    Ok(pixels::from_rgb(&frames.made(index)?.rgb, format.size, format.layout))
+}
+
+fn of_seams(seam: usize, seams: usize) -> String {
+    format!("seam {} of {seams}", seam + 1)
 }

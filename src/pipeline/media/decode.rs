@@ -6,7 +6,7 @@ use num_rational::Ratio;
 
 use super::{
     Media,
-    clip::{Clip, Picture, Sampling},
+    clip::{Clip, Entry, Picture, Sampling},
     dialect,
     error::{MediaError, Tool, Unusable},
     process::{Child, Pipes},
@@ -23,7 +23,7 @@ pub enum Fit {
 }
 
 /// Frames `frames` of a clip after sampling, as the film wants them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Wanted<'a> {
     pub clip: &'a Clip,
     pub sampling: &'a Sampling,
@@ -62,11 +62,44 @@ impl std::fmt::Debug for Frames<'_> {
 }
 
 impl Media {
-    /// Starts to decode; `wanted.frames` is not empty.
+    /// Starts to decode; `wanted.frames` is not empty. Frames that cannot be taken back once they are given need a place
+    /// to begin that was tried, unless it is the file's start.
     pub fn frames<'a>(&self, wanted: Wanted<'a>) -> Result<Frames<'a>, MediaError> {
+        let first = Wanted { frames: wanted.frames.start..wanted.frames.start + 1, ..wanted.clone() };
+        let begin = match begins_amid(&first) && self.attempt(first, Begin::Near).is_err_and(|e| e.is_about_the_file())
+        {
+            true => Begin::Start,
+            false => Begin::Near,
+        };
+        self.begin(wanted, begin)
+    }
+
+    /// All that is wanted at once.
+    pub fn all_frames(&self, wanted: Wanted<'_>) -> Result<Vec<Vec<u8>>, MediaError> {
+        match self.attempt(wanted.clone(), Begin::Near) {
+            Err(error) if error.is_about_the_file() && begins_amid(&wanted) => self.attempt(wanted, Begin::Start),
+            other => other,
+        }
+    }
+
+    /// An error also where the decoder began amid the file and complained: then that was no real key frame (gradual
+    /// refresh, wrong flags), and what it gave can be broken pictures.
+    fn attempt(&self, wanted: Wanted<'_>, begin: Begin) -> Result<Vec<Vec<u8>>, MediaError> {
+        let mut frames = self.begin(wanted, begin)?;
+        let mut all = Vec::with_capacity(frames.wanted.frames.len());
+        while let Some(frame) = frames.read()? {
+            all.push(frame.to_vec());
+        }
+        let distrusted = frames.begun == Begin::Near
+            && begins_amid(&frames.wanted)
+            && dialect::doubts_its_start(&frames.child.transcript().stderr);
+        if distrusted { Err(frames.ended_early()) } else { Ok(all) }
+    }
+
+    fn begin<'a>(&self, wanted: Wanted<'a>, begin: Begin) -> Result<Frames<'a>, MediaError> {
         let Wanted { sampling, frames, size, layout, .. } = &wanted;
         let files = sampling.file_frame(frames.start)..sampling.file_frame(frames.end - 1) + 1;
-        let begun = if wanted.clip.entries.is_empty() { Begin::Start } else { Begin::Near };
+        let begun = if wanted.clip.entries.is_empty() { Begin::Start } else { begin };
         let child = self.decoder(&wanted, &files, begun)?;
         let frame = vec![0; layout.frame_bytes(*size)];
         Ok(Frames { media: self.clone(), next: frames.start, read: 0, files, begun, wanted, child, frame })
@@ -131,19 +164,38 @@ impl Frames<'_> {
     fn blame(&self, error: MediaError) -> MediaError {
         let clip = self.wanted.clip;
         match error {
-            MediaError::Failed { transcript, .. } if dialect::blames_the_stream(&transcript.stderr) => {
+            MediaError::Failed { transcript, .. }
+                if dialect::blames_the_stream(&transcript.stderr, &clip.picture.codec) =>
+            {
                 let frame = self.files.start + self.read;
-                Unusable::new(&clip.path, format!("is damaged near frame {frame}"))
+                // Decoding begins at a key frame, so where nothing came the damage can lie before what is wanted.
+                let place = if self.read == 0 && frame > 0 { "at or before" } else { "near" };
+                Unusable::new(&clip.path, format!("is damaged {place} frame {frame}"))
                     .wanted("a stream that decodes without error")
                     .found(transcript.stderr.lines().next().unwrap_or_default())
                     .frame(frame)
-                    .help("copy or download it again, or re-encode what can be read: ffmpeg -i CLIP -c:v libx264 -crf 14 repaired.mp4")
+                    .help(format!(
+                        "copy or download it again, or re-encode what can be read: ffmpeg -i {} -c:v libx264 -crf 14 \
+                         repaired.mp4",
+                        dialect::typed(&clip.path)
+                    ))
                     .said(transcript)
                     .into()
             }
             other => other,
         }
     }
+}
+
+/// The last place to begin at before a frame of the file.
+fn entry(clip: &Clip, frame: usize) -> Option<Entry> {
+    clip.entries.iter().rfind(|entry| entry.frame <= frame).copied()
+}
+
+/// Whether decoding would begin at a key frame that is not the first frame.
+fn begins_amid(wanted: &Wanted<'_>) -> bool {
+    let first = wanted.sampling.file_frame(wanted.frames.start);
+    entry(wanted.clip, first).is_some_and(|entry| entry.frame > 0)
 }
 
 /// What ffmpeg is asked for the frames `files` of the file.
@@ -155,8 +207,8 @@ fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsS
     match begin {
         // Frames are told by their times, so one that the seek missed is missing and never replaced by another.
         Begin::Near => {
-            let entry = clip.entries.iter().rfind(|entry| entry.frame <= files.start);
-            if let Some(seek) = entry.map(|entry| entry.seek).filter(|seek| *seek > Time::default()) {
+            if let Some(seek) = entry(clip, files.start).map(|entry| entry.seek).filter(|seek| *seek > Time::default())
+            {
                 let microseconds = (seek * 1_000_000).ceil().to_integer();
                 let seek = format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
                 arguments.extend(["-noaccurate_seek", "-ss", &seek].map(OsString::from));
@@ -179,13 +231,16 @@ fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsS
         "-map".into(),
         format!("0:{}", clip.picture.stream).into(),
     ]);
-    filters.extend(shaping(&clip.picture, size, fit, layout));
+    let shaping = shaping(&clip.picture, size, fit, layout);
+    // The same bytes under another name; where they are scaled they have the film's name already.
+    let scaled = shaping.iter().any(|filter| filter.starts_with("scale="));
+    let stored_as_is = clip.picture.pixel_format == "yuvj420p" && layout != Layout::Rgb && !scaled;
+    filters.extend(shaping);
     if !filters.is_empty() {
         arguments.extend(["-vf".into(), filters.join(",").into()]);
     }
     arguments.extend(dialect::PASS_FRAMES.map(OsString::from));
     arguments.extend(["-frames:v".into(), files.len().to_string().into()]);
-    let stored_as_is = clip.picture.pixel_format == "yuvj420p" && layout != Layout::Rgb;
     let pixel_format = if stored_as_is { "yuvj420p" } else { pixel_format(layout) };
     arguments.extend(["-f", "rawvideo", "-pix_fmt", pixel_format, "pipe:1"].map(OsString::from));
     arguments

@@ -18,6 +18,13 @@ pub(super) fn url(path: &Path) -> OsString {
     url
 }
 
+/// A file's name as it can be pasted into a command line of ffmpeg.
+pub(super) fn typed(path: &Path) -> String {
+    let name = path.to_string_lossy();
+    let protocol = if name.contains(':') { "file:" } else { "" };
+    shell_words::quote(&format!("{protocol}{name}")).into_owned()
+}
+
 /// Demuxers whose seek lands at or before the decoding time that is asked for.
 pub(super) fn seeks_exactly(demuxer: &str) -> bool {
     demuxer.split(',').any(|name| matches!(name, "mp4" | "matroska" | "webm"))
@@ -47,8 +54,15 @@ pub(super) fn blames_the_file(stderr: &str) -> bool {
     words.iter().any(|word| stderr.contains(word))
 }
 
-/// Whether what ffmpeg said while decoding means a damaged stream (and not a broken ffmpeg).
-pub(super) fn blames_the_stream(stderr: &str) -> bool {
+/// Whether a decoder that began amid a file misses what its first pictures are made from. Of the pictures before an
+/// open group's key frame, which nobody sees, ffmpeg says "unref short failure" only.
+pub(super) fn doubts_its_start(stderr: &str) -> bool {
+    stderr.lines().any(|line| !line.contains("mmco: unref short failure"))
+}
+
+/// Whether what ffmpeg said while decoding means a damaged stream (and not a broken ffmpeg): the decoder itself speaks,
+/// or one of these words falls.
+pub(super) fn blames_the_stream(stderr: &str, codec: &str) -> bool {
     let words = [
         "rror while decoding",
         "corrupt",
@@ -62,7 +76,7 @@ pub(super) fn blames_the_stream(stderr: &str) -> bool {
         "Invalid NAL",
         "error reading",
     ];
-    words.iter().any(|word| stderr.contains(word))
+    stderr.contains(&format!("[{codec} @ ")) || words.iter().any(|word| stderr.contains(word))
 }
 
 pub(super) fn has_alpha(pixel_format: &str) -> bool {

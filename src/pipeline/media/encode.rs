@@ -1,6 +1,9 @@
 //! Frames into a file: one encode, tagged, counted.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Media,
@@ -58,6 +61,7 @@ pub struct FilmFormat {
 /// A file that is being written.
 pub struct Encoder {
     child: Child,
+    output: PathBuf,
     written: usize,
     frame_bytes: usize,
     purpose: String,
@@ -82,7 +86,8 @@ impl Media {
         purpose: &str,
     ) -> Result<Encoder, MediaError> {
         let child = Child::start(self, Tool::Ffmpeg, purpose, Pipes::InWithProgress, arguments(format, sound, output))?;
-        Ok(Encoder { child, written: 0, frame_bytes: format.layout.frame_bytes(format.size), purpose: purpose.into() })
+        let frame_bytes = format.layout.frame_bytes(format.size);
+        Ok(Encoder { child, output: output.to_owned(), written: 0, frame_bytes, purpose: purpose.into() })
     }
 }
 
@@ -90,7 +95,7 @@ impl Encoder {
     /// One frame in the format's layout.
     pub fn write(&mut self, frame: &[u8]) -> Result<(), MediaError> {
         assert_eq!(frame.len(), self.frame_bytes, "a frame of another size or layout");
-        self.child.write(frame)?;
+        self.child.write(frame).map_err(|error| error.writing(&self.output))?;
         self.written += 1;
         Ok(())
     }
@@ -101,7 +106,7 @@ impl Encoder {
 
     /// Waits until the file is whole; how many frames are in it.
     pub fn finish(mut self) -> Result<usize, MediaError> {
-        self.child.end()?;
+        self.child.end().map_err(|error| error.writing(&self.output))?;
         let counted = self.child.frames_reported();
         if counted != self.written {
             return Err(MediaError::Wrong {
@@ -119,7 +124,8 @@ fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<Os
     let mut words: Vec<OsString> = vec![];
     let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
     let (size, rate, crf) = (size.to_string(), fps.to_string(), crf.to_string());
-    say(&["-v", "error", "-y", "-nostats", "-progress", "pipe:1", "-stats_period", "0.2"]);
+    // Without -xerror, ffmpeg 5.1 ends well although the disk was too full for the file's index.
+    say(&["-v", "error", "-y", "-nostats", "-progress", "pipe:1", "-stats_period", "0.2", "-xerror"]);
     say(&["-f", "rawvideo", "-pixel_format", pixel_format(*layout), "-video_size", &size, "-framerate", &rate]);
     say(&["-i", "pipe:0"]);
     if let Some(sound) = sound {

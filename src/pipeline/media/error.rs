@@ -91,8 +91,8 @@ pub enum MediaError {
     TimedOut(Duration),
     #[error("{} {}", name(&.0.file), .0.problem)]
     Unusable(Box<Unusable>),
-    #[error("no space left while {purpose}")]
-    NoSpace { purpose: String, transcript: Transcript },
+    #[error("no space left{} while {purpose}", folder.as_ref().map_or(String::new(), |folder| format!(" in {}", folder.display())))]
+    NoSpace { purpose: String, folder: Option<PathBuf>, transcript: Transcript },
     #[error("the film came out wrong: {problem}")]
     Wrong { problem: String, wanted: String, found: String },
     #[error("cannot read {}: {source}", path.display())]
@@ -113,6 +113,16 @@ impl From<Stop> for MediaError {
 }
 
 impl MediaError {
+    /// Names the disk that is full: the one on which `output` lies.
+    pub(super) fn writing(self, output: &Path) -> Self {
+        match self {
+            Self::NoSpace { purpose, transcript, .. } => {
+                Self::NoSpace { purpose, folder: output.parent().map(Path::to_owned), transcript }
+            }
+            other => other,
+        }
+    }
+
     /// Whether another file would not have failed so.
     pub fn is_about_the_file(&self) -> bool {
         matches!(self, Self::Unusable(_))
@@ -137,20 +147,25 @@ impl Fault for MediaError {
             ..Details::default()
         };
         match self {
-            Self::Missing { tool, .. } => Details {
+            Self::Missing { tool, program, source } => Details {
                 wanted: Some(format!("{tool} on the PATH, or named by WANCTL_{}", tool.to_string().to_uppercase())),
+                found: Some(format!("`{}`: {source}", program.display())),
                 help: Some("install ffmpeg (`just setup` does), or name the program in that variable".into()),
                 ..Details::default()
             },
-            Self::Failed { transcript, .. } => said(transcript),
+            Self::Failed { transcript, .. } => Details {
+                help: Some("try that command by hand; where it works, report this together with the run folder".into()),
+                ..said(transcript)
+            },
             Self::Stalled { transcript, .. } => Details {
                 help: Some(
                     "the machine may be out of memory or its disk may hang; run again with -vv to see more".into(),
                 ),
                 ..said(transcript)
             },
-            Self::NoSpace { transcript, .. } => Details {
-                help: Some("free some space, or write the film elsewhere with -o".into()),
+            Self::NoSpace { folder, transcript, .. } => Details {
+                file: folder.clone(),
+                help: Some("free some space, or write elsewhere: the film with -o, all else with --work-dir".into()),
                 ..said(transcript)
             },
             Self::Interrupted => Details::default(),

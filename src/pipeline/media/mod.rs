@@ -9,6 +9,8 @@ mod error;
 mod probe;
 mod process;
 mod sound;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{env, ffi::OsString, path::PathBuf};

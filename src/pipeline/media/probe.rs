@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{self, BufReader},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -190,8 +190,8 @@ impl Media {
             .found(format!("{} frames", counts.packets))
             .frame(counts.packets)
             .help(format!(
-                "copy or download it again, or keep what is there: ffmpeg -i {0} -c copy whole.mp4",
-                name(path)
+                "copy or download it again, or keep what is there: ffmpeg -i {} -c copy whole.mp4",
+                dialect::typed(path)
             ))
             .said(transcript)
             .into());
@@ -349,7 +349,8 @@ fn regular_file(path: &Path) -> Result<u64, MediaError> {
 }
 
 fn unreadable(path: &Path, transcript: Transcript) -> MediaError {
-    let missing_index = transcript.stderr.contains("moov atom not found");
+    // ffprobe looks for an index in whatever is called .mp4.
+    let missing_index = transcript.stderr.contains("moov atom not found") && begins_like_mp4(path);
     let problem = if missing_index {
         "is cut short: its index, which stands at the end, is missing"
     } else {
@@ -362,6 +363,14 @@ fn unreadable(path: &Path, transcript: Transcript) -> MediaError {
     };
     let found = transcript.stderr.lines().last().unwrap_or("nothing readable").to_owned();
     Unusable::new(path, problem).wanted("a video file").found(found).help(help).said(transcript).into()
+}
+
+/// Whether the first box of the file has a type with which MP4 and QuickTime files begin.
+fn begins_like_mp4(path: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok()
+        && [b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp"].iter().any(|kind| kind[..] == head[4..])
 }
 
 fn sound(stream: &Stream) -> Option<Sound> {
@@ -389,7 +398,7 @@ fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
     let sample_aspect = sample_aspect(stream);
     let coded = Size::new(stream.width, stream.height);
     let size = shown_size(coded, sample_aspect, rotation);
-    let quoted = name(path);
+    let quoted = dialect::typed(path);
     if rotation % 90 != 0 {
         return Err(refuse(&format!("is turned by {rotation} degrees")).wanted("a turn by 0, 90, 180 or 270").into());
     }
@@ -406,18 +415,20 @@ fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
             .wanted("a clip in standard range (SDR)")
             .found(format!("transfer {curve}"))
             .help(format!(
-                "tone-map it first: ffmpeg -i '{quoted}' -vf zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+                "tone-map it first: ffmpeg -i {quoted} -vf zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
                  tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p -c:v libx264 -crf 14 -c:a copy sdr.mp4"
             ))
             .into());
     }
-    if dialect::has_alpha(&pixel_format) || stream.tags.alpha_mode.as_deref() == Some("1") {
+    // VP8 and VP9 keep it in a second stream that only this tag tells of.
+    let tagged = stream.tags.alpha_mode.as_deref() == Some("1");
+    if dialect::has_alpha(&pixel_format) || tagged {
         return Err(refuse("has transparency, which a film cannot hold")
             .wanted("an opaque picture")
-            .found(format!("pixel format {pixel_format}"))
+            .found(if tagged { "alpha_mode 1".into() } else { format!("pixel format {pixel_format}") })
             .help(format!(
-                "put it on a background first: ffmpeg -f lavfi -i color=black:s={size} -i '{quoted}' -filter_complex \
-                 '[0][1]overlay=shortest=1,format=yuv420p' -map 1:a? -c:v libx264 -crf 14 opaque.mp4"
+                "put it on black first: ffmpeg -i {quoted} -vf format=gbrap,premultiply=inplace=1,format=yuv420p -c:v \
+                 libx264 -crf 14 opaque.mp4"
             ))
             .into());
     }
@@ -500,23 +511,29 @@ fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: 
     entries
 }
 
-/// The rate, and whether every frame stands on its grid to within one tick of the file's clock.
+/// The rate, and whether every frame stands on its grid to within one tick of the file's clock, or a millisecond: that
+/// is Matroska's tick, and files that were copied out of one keep its rounding under a finer clock.
 fn rhythm(ticks: &Ticks, stream: &Stream) -> (Fps, Timing) {
     let count = ticks.times.len() as i64;
     let average = ticks.times.first().zip(ticks.times.last()).filter(|_| count > 1).and_then(|(first, last)| {
         let seconds = ticks.base * (last - first);
         Fps::new((count - 1).checked_mul(*seconds.denom())?, *seconds.numer())
     });
-    let told = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate), average.map(near_a_standard)];
-    let candidates = told.into_iter().chain([average]).flatten();
+    let told = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)];
+    // Headers round as well: Matroska's can say 19001/317 for 60000/1001.
+    let standard = [told[0], told[1], average].map(|fps| fps.map(near_a_standard));
+    let candidates = standard.into_iter().chain(told).chain([average]).flatten();
     if let Some(fps) = candidates.into_iter().find(|&fps| on_grid(ticks, fps)) {
         return (fps, Timing::Constant);
     }
     // Of uneven steps the usual one tells the rate: a clip with dropped frames has few long ones.
     let mut steps: Vec<i64> = ticks.times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
-    let usual = steps.get(steps.len() / 2).filter(|&&step| step > 0).and_then(|&step| {
-        let seconds = ticks.base * step;
+    let usual = steps.get(steps.len() / 2).filter(|&&step| step > 0).and_then(|&middle| {
+        // 33 and 34 ms are one step of 1001/30 ms, rounded.
+        let rounding = (ticks.base.recip() / 1000).to_integer().max(1);
+        let alike = || steps.iter().filter(|step| step.abs_diff(middle) <= rounding as u64);
+        let seconds = ticks.base * alike().sum::<i64>() / alike().count() as i64;
         Fps::new(*seconds.denom(), *seconds.numer())
     });
     let fps = usual.or(told[0]).unwrap_or_else(|| Fps::new(25, 1).expect("25 is above 0"));
@@ -527,11 +544,11 @@ fn on_grid(ticks: &Ticks, fps: Fps) -> bool {
     let wide = |ratio: Ratio<i64>| (i128::from(*ratio.numer()), i128::from(*ratio.denom()));
     let ((base, per_base), (rate, per_rate)) = (wide(ticks.base), wide(fps.ratio()));
     // All in units of 1 / (per_base * rate) seconds.
-    let (tick, frame) = (base * rate, per_rate * per_base);
+    let (tick, frame, millisecond) = (base * rate, per_rate * per_base, per_base * rate / 1000);
     let first = ticks.times.first().copied().unwrap_or(0);
     ticks.times.iter().zip(0_i128..).all(|(&time, index)| {
         let off = (i128::from(time - first) * tick - index * frame).abs();
-        off <= tick && off * 2 < frame
+        off <= tick.max(millisecond) && off * 2 < frame
     })
 }
 

@@ -136,7 +136,7 @@ impl Child {
                 let full = ["No space left on device", "File too large", "Disk quota exceeded"];
                 let no_space = full.iter().any(|words| transcript.stderr.contains(words));
                 if no_space || signal == Some(FILE_SIZE_LIMIT) {
-                    return MediaError::NoSpace { purpose, transcript };
+                    return MediaError::NoSpace { purpose, folder: None, transcript };
                 }
                 MediaError::Failed { tool, purpose, how, transcript }
             }

@@ -1,12 +1,12 @@
 //! The film's sound: stretches of the clips' own, silence between, one continuous encode.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::HashSet, ffi::OsString, path::Path};
 
 use super::{
     Media,
-    clip::Clip,
+    clip::{Clip, Sound},
     dialect,
-    error::{MediaError, Tool},
+    error::{MediaError, Tool, Unusable},
     process::{Child, Pipes},
 };
 use crate::pipeline::video::Time;
@@ -42,16 +42,20 @@ impl Media {
     pub fn sound(&self, track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Result<(), MediaError> {
         let arguments = arguments(track, codec, output);
         let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, arguments)?;
-        child.wait_with(|_| {}).map_err(|error| self.blame_sound(track, error))
+        child.wait_with(|_| {}).map_err(|error| {
+            let heard = track.parts.iter().filter_map(|part| part.from.map(|(clip, _)| clip));
+            let sounds = heard.filter_map(|clip| Some((clip.path.as_path(), clip.sound.as_ref()?)));
+            self.blame_sound(sounds, error).writing(output)
+        })
     }
 
     /// A file of the user's own as the film's sound, cut or filled with silence to `samples`.
     pub fn sound_from_file(
         &self,
         file: &Path,
+        sound: &Sound,
         samples: u64,
         rate: u32,
-        channels: u32,
         codec: SoundCodec,
         output: &Path,
     ) -> Result<(), MediaError> {
@@ -62,27 +66,43 @@ impl Media {
         words.push(
             format!("aresample={rate}:async=1:first_pts=0,apad=whole_len={samples},atrim=end_sample={samples}").into(),
         );
-        words.extend(coding(codec, channels));
+        words.extend(coding(codec, sound.channels));
         words.push(dialect::url(output));
         let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, words)?;
-        child.wait_with(|_| {})
+        child.wait_with(|_| {}).map_err(|error| self.blame_sound([(file, sound)].into_iter(), error).writing(output))
     }
 
-    fn blame_sound(&self, track: &Soundtrack<'_>, error: MediaError) -> MediaError {
-        let heard: Vec<&Clip> = track.parts.iter().filter_map(|part| part.from.map(|(clip, _)| clip)).collect();
-        match (error, heard.as_slice()) {
-            (MediaError::Failed { transcript, .. }, [first, ..]) if dialect::blames_the_stream(&transcript.stderr) => {
-                // ffmpeg names the input by its number only; one clip is surely meant, of several any could be.
-                let only = heard.iter().all(|clip| clip.path == first.path);
-                let problem = if only { "has damaged sound" } else { "or a clip after it has damaged sound" };
-                super::error::Unusable::new(&first.path, problem)
+    /// ffmpeg names an input by its number at best, so each is decoded by itself to find the one that is damaged.
+    fn blame_sound<'a>(&self, sounds: impl Iterator<Item = (&'a Path, &'a Sound)>, error: MediaError) -> MediaError {
+        if !matches!(error, MediaError::Failed { .. }) {
+            return error;
+        }
+        let mut heard = HashSet::new();
+        let mut sounds = sounds.filter(|(path, _)| heard.insert(*path));
+        sounds.find_map(|(path, sound)| self.damage(path, sound)).unwrap_or(error)
+    }
+
+    /// Why the sound of a file cannot be decoded; None where it can.
+    fn damage(&self, path: &Path, sound: &Sound) -> Option<MediaError> {
+        let mut words: Vec<OsString> =
+            ["-v", "error", "-nostdin", "-nostats", "-progress", "pipe:1", "-xerror"].map(OsString::from).to_vec();
+        words.extend(["-vn".into(), "-i".into(), dialect::url(path), "-map".into()]);
+        words.push(format!("0:{}", sound.stream).into());
+        words.extend(["-f", "null", "-"].map(OsString::from));
+        let child = Child::start(self, Tool::Ffmpeg, "looking for damaged sound", Pipes::Progress, words);
+        match child.and_then(|mut child| child.wait_with(|_| {})) {
+            Err(MediaError::Failed { transcript, .. })
+                if dialect::blames_the_stream(&transcript.stderr, &sound.codec) =>
+            {
+                let damaged = Unusable::new(path, "has damaged sound")
                     .wanted("sound that decodes without error")
                     .found(transcript.stderr.lines().next().unwrap_or_default())
-                    .help("join without it: --audio mute")
-                    .said(transcript)
-                    .into()
+                    .help("copy or download it again, or join without sound: --audio mute")
+                    .said(transcript);
+                Some(damaged.into())
             }
-            (error, _) => error,
+            Err(stop @ (MediaError::Interrupted | MediaError::TimedOut(_))) => Some(stop),
+            _ => None,
         }
     }
 }

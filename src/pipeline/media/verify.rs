@@ -44,10 +44,13 @@ impl Media {
         if decoded != frames {
             return wrong("its frames do not add up", format!("{frames} frames"), format!("{decoded} frames decode"));
         }
-        let film = self.probe(path).map_err(|error| MediaError::Wrong {
-            problem: format!("it cannot be read back: {error}"),
-            wanted: "a file that wanctl itself could join".into(),
-            found: "one that it refuses".into(),
+        let film = self.probe(path).map_err(|error| match error {
+            MediaError::Unusable(_) => MediaError::Wrong {
+                problem: format!("it cannot be read back: {error}"),
+                wanted: "a file that wanctl itself could join".into(),
+                found: "one that it refuses".into(),
+            },
+            other => other,
         })?;
         if film.frames != frames {
             return wrong(

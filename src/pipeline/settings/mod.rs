@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     fault::{Code, Details, Fault},
+    job::Device,
     media::{Codec, Fit},
     plan::{Align, Blend, JoinAsk, MaskRule, Mode},
     video::{Fps, Size, Time, decimal},
@@ -59,7 +60,16 @@ impl Serialize for Length {
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     Auto,
+    Rife,
     Dissolve,
+}
+
+/// How the engine does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EngineSettings {
+    pub device: Device,
+    /// None: one for every core.
+    pub threads: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,7 +127,7 @@ impl Settings {
                 Align::Latent => MaskRule::Exact,
                 Align::Exact => MaskRule::Reference,
             }),
-            // What dissolve makes of the context is the context itself: nothing to fade.
+            // What rife and dissolve make of the context is the context itself: nothing to fade.
             blend: self.blend.map_or(Blend::UpTo(0), Blend::Exactly),
             looped: self.looped,
             anchors: self.anchors,

@@ -1,0 +1,278 @@
+//! The parent's side of the engine: job folders written, the engine program started and listened to, its work checked.
+#![allow(clippy::disallowed_types, reason = "this room starts the engine program")]
+
+use std::{
+    env, fs, io,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{
+    cancel::Stop,
+    child::{Child, Ending, Failed, Feeds, Leash, Transcript},
+    fault::{Code, Details, Fault},
+    footage::Known,
+    job::{self, Event, FrameFile, GuideHead, JobError, Outcome, Request, SlotKind, Trouble, TroubleCode},
+    plan::{FramePlan, Mask, Slot},
+    video::{Frame, Size},
+};
+
+/// What a guide shows where the model is shown nothing.
+const GREY: [u8; 3] = [128; 3];
+
+/// The engine program, and how long it may be silent.
+#[derive(Debug)]
+pub struct Engine {
+    program: PathBuf,
+    leash: Leash,
+}
+
+/// A job that is done and checked.
+#[derive(Debug)]
+pub struct Made {
+    pub outcome: Outcome,
+    pub guide: FrameFile,
+    pub frames: FrameFile,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the engine program cannot be started: {source}")]
+    NotStarted { program: PathBuf, source: io::Error },
+    #[error("the engine program is of another version")]
+    Version { program: PathBuf, found: String },
+    #[error("the engine failed: {how}")]
+    Died { how: String, signal: Option<i32>, transcript: Transcript },
+    #[error("the engine said nothing for {seconds} s")]
+    Silent { seconds: f64, transcript: Transcript },
+    #[error("{}", trouble.message)]
+    Trouble { trouble: Trouble, transcript: Transcript },
+    #[error("the engine's work is not what was asked: {problem}")]
+    Wrong { problem: String, wanted: String, found: String },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("the time limit of {} s ran out", .0.as_secs_f64())]
+    TimedOut(std::time::Duration),
+    #[error(transparent)]
+    Job(#[from] JobError),
+}
+
+impl From<Stop> for EngineError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted => Self::Interrupted,
+            Stop::TimedOut(allowed) => Self::TimedOut(allowed),
+        }
+    }
+}
+
+/// The kernel's own signal to a process that takes too much memory. It says nothing else.
+const KILLED: i32 = 9;
+
+impl Fault for EngineError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Died { signal: Some(KILLED), .. } => Code::Memory,
+            Self::NotStarted { .. } | Self::Version { .. } | Self::Died { .. } | Self::Wrong { .. } => Code::Engine,
+            Self::Silent { .. } | Self::TimedOut(_) => Code::Timeout,
+            Self::Interrupted => Code::Interrupted,
+            Self::Job(JobError::Write { .. }) => Code::Disk,
+            Self::Job(_) => Code::Engine,
+            Self::Trouble { trouble, .. } => match trouble.code {
+                TroubleCode::Usage => Code::Usage,
+                TroubleCode::Weights => Code::Weights,
+                TroubleCode::Memory => Code::Memory,
+                TroubleCode::Disk => Code::Disk,
+                TroubleCode::Engine => Code::Engine,
+            },
+        }
+    }
+
+    fn details(&self) -> Details {
+        let said = |transcript: &Transcript, help: Option<&str>| Details {
+            command: Some(transcript.command.clone()),
+            stderr: (!transcript.stderr.is_empty()).then(|| transcript.stderr.clone()),
+            help: help.map(ToOwned::to_owned),
+            ..Details::default()
+        };
+        const SMALLER: &str = "make the picture smaller with --size, close other programs, or use --engine dissolve";
+        match self {
+            Self::NotStarted { program, .. } => Details {
+                file: Some(program.clone()),
+                wanted: Some("the program wanctl-engine beside wanctl, or named by WANCTL_ENGINE".into()),
+                help: Some("build it with `just setup && cargo build --release`, or use --engine dissolve".into()),
+                ..Details::default()
+            },
+            Self::Version { program, found } => Details {
+                file: Some(program.clone()),
+                wanted: Some(format!("wanctl-engine {}", job::PROGRAM)),
+                found: Some(found.clone()),
+                help: Some("build both programs together: cargo build --release".into()),
+                ..Details::default()
+            },
+            Self::Died { signal: Some(KILLED), transcript, .. } => said(transcript, Some(SMALLER)),
+            Self::Died { transcript, .. } => {
+                let unlinked = transcript.stderr.contains("error while loading shared libraries");
+                said(transcript, unlinked.then_some("libtorch is not where it was at the build: `just setup`, or set LD_LIBRARY_PATH to its lib folder"))
+            }
+            Self::Silent { transcript, .. } => said(transcript, None),
+            Self::Trouble { trouble, transcript } => {
+                let help = trouble.help.as_deref();
+                said(transcript, help.or((trouble.code == TroubleCode::Memory).then_some(SMALLER)))
+            }
+            Self::Wrong { wanted, found, .. } => Details {
+                wanted: Some(wanted.clone()),
+                found: Some(found.clone()),
+                help: Some("the job folder inside the run folder holds what was asked and what came".into()),
+                ..Details::default()
+            },
+            Self::TimedOut(_) => Details { help: Some("allow more with --timeout".into()), ..Details::default() },
+            Self::Interrupted => Details::default(),
+            Self::Job(error) => {
+                let (JobError::Read { path, .. } | JobError::Write { path, .. } | JobError::Malformed { path, .. }) =
+                    error;
+                Details { file: Some(path.clone()), ..Details::default() }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// The program that `WANCTL_ENGINE` names, else the one beside this one.
+    pub fn new(leash: Leash) -> Self {
+        let beside = || {
+            let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
+            env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
+        };
+        Self { program: env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash }
+    }
+
+    /// Does the jobs in order with one start of the program; what each of them made.
+    pub fn run(&self, folders: &[PathBuf], mut hear: impl FnMut(&Event)) -> Result<Vec<Made>, EngineError> {
+        let log = folders.first().map(|folder| folder.join(job::LOG));
+        let log = log.and_then(|path| fs::File::create(path).ok());
+        let mut command = Command::new(&self.program);
+        command.args(folders);
+        let started = Child::start(command, Feeds::No, &self.leash, log);
+        let mut child = started.map_err(|ending| self.meaning(ending, Transcript::default()))?;
+        let mut trouble = None;
+        let heard = self.listen(&mut child, |event| {
+            if let Event::Error(error) = event {
+                trouble = Some(error.clone());
+            }
+            hear(event);
+        });
+        // A program of another version, or one that talks nonsense, is not waited for.
+        heard?;
+        let ended = child.end();
+        let transcript = child.transcript();
+        match (ended, trouble) {
+            (Err(Ending::Stopped(stop)), _) => Err(stop.into()),
+            (_, Some(trouble)) => Err(EngineError::Trouble { trouble, transcript }),
+            (Err(ending), None) => Err(self.meaning(ending, transcript)),
+            (Ok(()), None) => folders.iter().map(|folder| check(folder)).collect(),
+        }
+    }
+
+    fn listen(&self, child: &mut Child, mut hear: impl FnMut(&Event)) -> Result<(), EngineError> {
+        let mut first = true;
+        for line in BufReader::new(child).lines() {
+            // A broken pipe or broken UTF-8 ends the talk; the program's end tells the rest.
+            let Ok(line) = line else { break };
+            let event = serde_json::from_str::<Event>(&line);
+            if first {
+                match &event {
+                    Ok(Event::Started { program, .. }) if program == job::PROGRAM => {}
+                    Ok(Event::Started { program, .. }) => return Err(self.version(format!("wanctl-engine {program}"))),
+                    _ => {
+                        return Err(self
+                            .version(format!("a program that says `{}`", line.chars().take(60).collect::<String>())));
+                    }
+                }
+                first = false;
+            }
+            match event {
+                Ok(event) => hear(&event),
+                Err(error) => tracing::warn!(%line, %error, "an event that is not understood"),
+            }
+        }
+        Ok(())
+    }
+
+    fn version(&self, found: String) -> EngineError {
+        EngineError::Version { program: self.program.clone(), found }
+    }
+
+    fn meaning(&self, ending: Ending, transcript: Transcript) -> EngineError {
+        match ending {
+            Ending::NotStarted(source) => EngineError::NotStarted { program: self.program.clone(), source },
+            Ending::Stopped(stop) => stop.into(),
+            Ending::Stalled => EngineError::Silent { seconds: self.leash.patience.as_secs_f64(), transcript },
+            Ending::Failed(Failed { how, signal, .. }) => EngineError::Died { how, signal, transcript },
+        }
+    }
+}
+
+/// Writes a seam's job folder; `request.guide` is filled in here.
+pub fn write_job(
+    folder: &Path,
+    mut request: Request,
+    plan: &FramePlan,
+    seam: usize,
+    known: &Known,
+) -> Result<(), EngineError> {
+    fs::create_dir_all(folder).map_err(|source| JobError::Write { path: folder.to_owned(), source })?;
+    let size = plan.made_size;
+    let head = head(plan, seam);
+    let path = folder.join(job::GUIDE);
+    let slots = &plan.seams[seam].slots;
+    job::write_guide::<JobError>(&path, &head, |index| {
+        Ok(slots[index].frame().map_or_else(|| Frame::filled(size, GREY), |at| known.frame(at).clone()))
+    })?;
+    request.guide = job::hash(&path)?;
+    Ok(job::write_json(&folder.join(job::REQUEST), &request)?)
+}
+
+fn head(plan: &FramePlan, seam: usize) -> GuideHead {
+    let seam = &plan.seams[seam];
+    let kind = |slot: &Slot| match slot {
+        Slot::Keep(_) | Slot::Repeat(_) => SlotKind::Keep,
+        Slot::Anchor(_) => SlotKind::Anchor,
+        Slot::Fill => SlotKind::Fill,
+    };
+    let unit = |generate: bool| if generate { 1.0 } else { 0.0 };
+    GuideHead {
+        size: plan.made_size,
+        slots: seam.slots.iter().map(kind).collect(),
+        mask: seam.known().map(|known| unit(!known)).collect(),
+        latent_mask: seam.latents.iter().map(|latent| unit(latent.mask == Mask::Generate)).collect(),
+    }
+}
+
+/// A job is done when its result names the request as it stands and the frames as they are.
+fn check(folder: &Path) -> Result<Made, EngineError> {
+    let wrong =
+        |problem: &str, wanted: String, found: String| EngineError::Wrong { problem: problem.into(), wanted, found };
+    let request: Request = job::read_json(&folder.join(job::REQUEST))?;
+    if !folder.join(job::RESULT).exists() {
+        return Err(wrong("there is no result", format!("{} in {}", job::RESULT, folder.display()), "none".into()));
+    }
+    let outcome: Outcome = job::read_json(&folder.join(job::RESULT))?;
+    let asked = job::hash(&folder.join(job::REQUEST))?;
+    if outcome.request != asked {
+        return Err(wrong("its result is for another request", asked, outcome.request));
+    }
+    let made = folder.join(job::MADE);
+    let hash = job::hash(&made)?;
+    if outcome.made != hash {
+        return Err(wrong("its frames are not those it vouched for", outcome.made, hash));
+    }
+    let (frames, guide) = (FrameFile::open(&made)?, FrameFile::open(&folder.join(job::GUIDE))?);
+    let size = Size::new(request.width, request.height);
+    if (frames.frames, frames.size) != (request.frames, size) {
+        let say = |frames: usize, size: Size| format!("{frames} frames of {size}");
+        return Err(wrong("its frames do not fit", say(request.frames, size), say(frames.frames, frames.size)));
+    }
+    Ok(Made { outcome, guide, frames })
+}

@@ -1,2 +1,0 @@
-//! The embedded network.
-#![cfg(feature = "torch")]
