@@ -60,6 +60,11 @@ pub(super) fn doubts_its_start(stderr: &str) -> bool {
     stderr.lines().any(|line| !line.contains("mmco: unref short failure"))
 }
 
+/// Whether a line of a demuxer says that the file is shorter than it should be.
+pub(super) fn misses_the_end(line: &str) -> bool {
+    line.contains("File ended prematurely") || line.contains("partial file")
+}
+
 /// Whether what ffmpeg said while decoding means a damaged stream (and not a broken ffmpeg): the decoder itself speaks,
 /// or one of these words falls.
 pub(super) fn blames_the_stream(stderr: &str, codec: &str) -> bool {

@@ -189,12 +189,20 @@ impl Media {
             .wanted(format!("{promised} frames, as its header says"))
             .found(format!("{} frames", counts.packets))
             .frame(counts.packets)
-            .help(format!(
-                "copy or download it again, or keep what is there: ffmpeg -i {} -c copy whole.mp4",
-                dialect::typed(path)
-            ))
+            .help(keep_what_is_there(path))
             .said(transcript)
             .into());
+        }
+
+        if let Some(said) = transcript.stderr.lines().find(|line| dialect::misses_the_end(line)) {
+            let problem = format!("is cut short: {} frames are there, but not its end", counts.packets);
+            return Err(Unusable::new(path, problem)
+                .wanted("a whole file")
+                .found(said.to_owned())
+                .frame(counts.packets)
+                .help(keep_what_is_there(path))
+                .said(transcript)
+                .into());
         }
 
         let timestamps: Option<Vec<i64>> = shown().map(|packet| packet.pts).collect();
@@ -346,6 +354,12 @@ fn regular_file(path: &Path) -> Result<u64, MediaError> {
             Err(error) => Err(wanted("cannot be read").found(error.to_string()).into()),
         },
     }
+}
+
+fn keep_what_is_there(path: &Path) -> String {
+    let extension = path.extension().map_or("mp4".into(), |extension| extension.to_string_lossy());
+    let quoted = dialect::typed(path);
+    format!("copy or download it again, or keep what is there: ffmpeg -i {quoted} -c copy whole.{extension}")
 }
 
 fn unreadable(path: &Path, transcript: Transcript) -> MediaError {

@@ -30,6 +30,11 @@ pub struct Soundtrack<'a> {
     pub parts: Vec<SoundPart<'a>>,
 }
 
+/// Sound on its file's own clock: holes are filled and overlaps cut, so that a sample's number is its time. Files that
+/// were put together out of others have a hole of some ten milliseconds at every joint; left alone they add up to the
+/// 100 ms from which ffmpeg would care. Below 5 ms it can be the rounding of a container's clock.
+const ON_ITS_CLOCK: &str = "async=1:first_pts=0:min_hard_comp=0.005";
+
 /// What the sound is coded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SoundCodec {
@@ -64,7 +69,7 @@ impl Media {
             .to_vec();
         words.extend(["-i".into(), dialect::url(file), "-map".into(), "0:a:0".into(), "-af".into()]);
         words.push(
-            format!("aresample={rate}:async=1:first_pts=0,apad=whole_len={samples},atrim=end_sample={samples}").into(),
+            format!("aresample={rate}:{ON_ITS_CLOCK},apad=whole_len={samples},atrim=end_sample={samples}").into(),
         );
         words.extend(coding(codec, sound.channels));
         words.push(dialect::url(output));
@@ -120,10 +125,9 @@ fn arguments(track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Vec<Os
             Some((clip, sound, time)) => {
                 words.extend(["-vn".into(), "-i".into(), dialect::url(&clip.path)]);
                 input += 1;
-                // On the file's own clock, holes filled, so that a sample's number is its time.
                 let start = ((clip.picture_start + time) * i64::from(rate)).round().to_integer().max(0) as u64;
                 format!(
-                    "[{}:{}]aresample={rate}:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={layout},\
+                    "[{}:{}]aresample={rate}:{ON_ITS_CLOCK},aformat=sample_fmts=fltp:channel_layouts={layout},\
                      atrim=start_sample={start}:end_sample={},asetpts=N/SR/TB,apad=whole_len={samples}",
                     input - 1,
                     sound.stream,

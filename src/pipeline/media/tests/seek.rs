@@ -9,28 +9,27 @@ const SOURCE: &str = "-f lavfi -i testsrc2=size=64x36:rate=25,noise=alls=20:allf
 
 const X264: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -x264-params log-level=error";
 
-/// Names and how they are made; `{20}` is the source cut to so many frames.
-const FILES: [(&str, &str); 18] = [
-    ("closed.mp4", "{20} {x264}:keyint=6:bframes=2"),
-    ("open.mp4", "{20} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0:b-pyramid=2"),
-    ("long.mp4", "{16} {x264}:keyint=250:bframes=3"),
-    ("refresh.mp4", "{20} {x264}:keyint=8:intra-refresh=1:bframes=0"),
-    ("refresh.mkv", "{20} {x264}:keyint=8:intra-refresh=1:bframes=0"),
+/// Names and how they are made; `{14}` is the source cut to so many frames.
+const FILES: [(&str, &str); 17] = [
+    ("closed.mp4", "{14} {x264}:keyint=6:bframes=2"),
+    ("open.mp4", "{14} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0:b-pyramid=2"),
+    ("long.mp4", "{12} {x264}:keyint=250:bframes=3"),
+    ("refresh.mp4", "{14} {x264}:keyint=8:intra-refresh=1:bframes=0"),
     (
         "hevc.mp4",
-        "{18} -c:v libx265 -preset ultrafast -x265-params keyint=6:min-keyint=6:open-gop=1:bframes=3:log-level=none:pools=1",
+        "{13} -c:v libx265 -preset ultrafast -x265-params keyint=6:min-keyint=6:open-gop=1:bframes=3:log-level=none:pools=1",
     ),
-    ("pyramid.mp4", "{20} {x264}:keyint=6:bframes=3:open-gop=1:b-adapt=0:b-pyramid=2:ref=4"),
-    ("open.mkv", "{20} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0"),
-    ("open.ts", "{16} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0"),
+    ("pyramid.mp4", "{14} {x264}:keyint=6:bframes=3:open-gop=1:b-adapt=0:b-pyramid=2:ref=4"),
+    ("open.mkv", "{14} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0"),
+    ("open.ts", "{12} {x264}:keyint=7:bframes=3:open-gop=1:b-adapt=0"),
     ("closed.avi", "{12} {x264}:keyint=6:bframes=0"),
-    ("offset.mp4", "{16} -vf setpts=PTS+1.5/TB -fps_mode passthrough {x264}:keyint=5:bframes=2"),
-    ("offset.mkv", "{16} -vf setpts=PTS+1.5/TB -fps_mode passthrough {x264}:keyint=5:bframes=2"),
-    ("vp8.webm", "{16} -c:v libvpx -g 6 -auto-alt-ref 1 -lag-in-frames 8 -cpu-used 8 -deadline realtime"),
-    ("vp9.webm", "{16} -c:v libvpx-vp9 -g 6 -auto-alt-ref 1 -lag-in-frames 8 -cpu-used 8 -threads 1"),
-    ("variable.mp4", r"{20} -vf select=not(eq(mod(n\,5)\,2)) -fps_mode vfr {x264}:keyint=6:bframes=2"),
-    ("variable.mkv", r"{20} -vf select=not(eq(mod(n\,5)\,2)) -fps_mode vfr {x264}:keyint=6:bframes=2:open-gop=1"),
-    ("ntsc.mkv", "{16} -r 30000/1001 {x264}:keyint=5:bframes=2"),
+    ("offset.mp4", "{12} -vf setpts=PTS+1.5/TB -fps_mode passthrough {x264}:keyint=5:bframes=2"),
+    ("offset.mkv", "{12} -vf setpts=PTS+1.5/TB -fps_mode passthrough {x264}:keyint=5:bframes=2"),
+    ("vp8.webm", "{12} -c:v libvpx -g 6 -auto-alt-ref 1 -lag-in-frames 8 -cpu-used 8 -deadline realtime"),
+    ("vp9.webm", "{12} -c:v libvpx-vp9 -g 6 -auto-alt-ref 1 -lag-in-frames 8 -cpu-used 8 -threads 1"),
+    ("variable.mp4", r"{14} -vf select=not(eq(mod(n\,5)\,2)) -fps_mode vfr {x264}:keyint=6:bframes=2"),
+    ("variable.mkv", r"{14} -vf select=not(eq(mod(n\,5)\,2)) -fps_mode vfr {x264}:keyint=6:bframes=2:open-gop=1"),
+    ("ntsc.mkv", "{12} -r 30000/1001 {x264}:keyint=5:bframes=2"),
     ("prores.mov", "{8} -c:v prores_ks -profile:v 0 -vendor apl0"),
 ];
 
@@ -53,7 +52,9 @@ fn assert_seeks(shelf: &Shelf, name: &str) {
     ));
     assert_eq!(all.concat().len(), plain.len(), "{name}: as many frames as ffmpeg decodes");
     assert!(clip.picture.pixel_format != "yuv420p" || all.concat() == plain, "{name}: the frames that ffmpeg decodes");
-    for index in 0..clip.frames {
+    // Where nothing is sought, all frames are found alike.
+    let step = if clip.entries.is_empty() { 5 } else { 1 };
+    for index in (0..clip.frames).step_by(step) {
         let found = &frames(&clip, &sampling, index..index + 1)[0];
         let same: Vec<usize> = (0..all.len()).filter(|&other| all[other] == *found).collect();
         assert_eq!(same, [index], "{name}: which frame came for {index}");
@@ -97,8 +98,8 @@ fn key_frames_that_are_none_are_survived_by_beginning_anew() {
     clip.entries =
         (0..16).step_by(3).map(|frame| super::super::clip::Entry { frame, seek: start + clip.times[frame] }).collect();
     assert_eq!(first.frame, 0);
-    for index in 0..16 {
-        assert!(frames(&clip, &sampling, index..index + 1)[0] == all[index], "frame {index}");
+    for (index, frame) in all.iter().enumerate() {
+        assert!(frames(&clip, &sampling, index..index + 1)[0] == *frame, "frame {index}");
     }
     assert!(frames(&clip, &sampling, 7..16) == all[7..]);
     assert!(streamed(&clip, &sampling, 7..16) == all[7..]);

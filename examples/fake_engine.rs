@@ -1,0 +1,108 @@
+//! An engine program that tests start in place of the real one: it does each job, or fails in the way `FAKE_ENGINE` says.
+//! It needs no libtorch. What it "makes" is the guide with flat blue frames where frames are to be made.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a small program of its own"
+)]
+#![allow(clippy::unwrap_used, reason = "a test's helper may die of what it did not expect")]
+
+use std::{env, fs, path::Path, process, thread, time::Duration};
+
+use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Request, SlotKind, Trouble, TroubleCode};
+
+fn main() {
+    let way = env::var("FAKE_ENGINE").unwrap_or_default();
+    let folders: Vec<String> = env::args().skip(1).collect();
+    let program = if way == "version" { "0.0.1" } else { job::PROGRAM };
+    match way.as_str() {
+        "nonsense" => println!("Segmentation faulty"),
+        "mute" => {}
+        _ => say(&Event::Started { program: program.into(), libtorch: "none".into() }),
+    }
+    for (seam, folder) in folders.iter().enumerate() {
+        say(&Event::Job { seam, device: "cpu".into(), threads: 1 });
+        match way.as_str() {
+            "exit" => {
+                eprintln!("something broke inside");
+                process::exit(3);
+            }
+            "killed" => end_by("KILL"),
+            "aborted" => end_by("ABRT"),
+            "silent" => thread::sleep(Duration::from_secs(600)),
+            "alive" => loop {
+                say(&Event::Alive);
+                thread::sleep(Duration::from_millis(100));
+            },
+            "memory" | "weights" | "disk" | "engine" => {
+                let code = serde_json::from_value(way.clone().into()).unwrap();
+                say(&Event::Error(Trouble::new(code, "it is as it is")));
+                process::exit(9);
+            }
+            "noise" => println!("{{\"type\": \"sunshine\"}}\nnot even JSON"),
+            "late" => thread::sleep(Duration::from_millis(1500)),
+            _ => {}
+        }
+        work(Path::new(folder), seam, &way);
+    }
+    if way == "error_after_all" {
+        say(&Event::Error(Trouble::new(TroubleCode::Engine, "it failed at the very end")));
+        process::exit(9);
+    }
+}
+
+fn work(folder: &Path, seam: usize, way: &str) {
+    let request: Request = job::read_json(&folder.join(job::REQUEST)).unwrap();
+    let mut guide = FrameFile::open(&folder.join(job::GUIDE)).unwrap();
+    let head = guide.guide_head().unwrap();
+    let total = head.slots.iter().filter(|slot| **slot == SlotKind::Fill).count();
+    let mut frames: Vec<Vec<u8>> = (0..guide.frames).map(|index| guide.frame(index).unwrap().rgb).collect();
+    let blue = [20, 40, 200].repeat(head.size.pixels());
+    let fills = head.slots.iter().enumerate().filter(|(_, slot)| **slot == SlotKind::Fill);
+    for (done, (index, _)) in fills.enumerate() {
+        frames[index] = blue.clone();
+        say(&Event::Progress { seam, done: done + 1, total });
+    }
+    if way == "count" {
+        frames.pop();
+    }
+    let made = folder.join(job::MADE);
+    job::write_made(&made, head.size, &frames).unwrap();
+    let outcome = Outcome {
+        version: job::VERSION,
+        program: job::PROGRAM.into(),
+        libtorch: "none".into(),
+        device: "cpu".into(),
+        threads: 1,
+        seconds: 0.0,
+        request: if way == "stranger" { "0".repeat(64) } else { job::hash(&folder.join(job::REQUEST)).unwrap() },
+        made: job::hash(&made).unwrap(),
+        notes: vec![],
+        peak_memory_bytes: None,
+    };
+    if way == "edited" {
+        let mut bytes = fs::read(&made).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&made, bytes).unwrap();
+    }
+    if way == "note" {
+        say(&Event::Note { seam, message: "the two shots have nothing in common".into() });
+    }
+    if way != "result" {
+        job::write_json(&folder.join(job::RESULT), &outcome).unwrap();
+    }
+    assert_eq!(request.seam, seam);
+    say(&Event::Done { seam });
+}
+
+fn say(event: &Event) {
+    println!("{}", serde_json::to_string(event).unwrap());
+}
+
+fn end_by(signal: &str) -> ! {
+    let _ = process::Command::new("kill").args([&format!("-{signal}"), &process::id().to_string()]).status();
+    thread::sleep(Duration::from_secs(10));
+    process::exit(1);
+}

@@ -1,0 +1,17 @@
+//! `wanctl` driven as a user drives it: the built program, an empty folder, a clean environment.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
+#![allow(clippy::unwrap_used, reason = "a failure of the test's own is a failure of the test")]
+
+mod bad_clips;
+mod bad_runs;
+mod colours;
+mod engine;
+mod film;
+mod guide;
+mod harness;
+mod inspect;
+mod interrupt;
+mod material;
+mod refusals;
+mod shapes;
+mod sound;
