@@ -148,7 +148,7 @@ def join(pairs):
 def start(pairs):
     a = CLIPS / "bunny_a.mp4"
     probe = ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-show_packets", "-show_entries",
-             "packet=stream_index,pts,dts,duration,flags", "-of", "json", a]
+             "packet=stream_index,pts,duration,flags", "-of", "json", a]
     pairs = max(pairs, 21)
     row("wanctl --help against ffprobe -version", [timed([WANCTL, "--help"]) for _ in range(pairs)],
         [timed(["ffprobe", "-version"]) for _ in range(pairs)])

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use color_eyre::eyre::{Report, eyre};
+use color_eyre::eyre::Report;
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGXFSZ},
     iterator::Signals,
@@ -38,8 +38,7 @@ fn main() -> ExitCode {
     }
     // A failure of our own is reported like any other, with the run folder.
     silence_panics();
-    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| cli.run(&cancel, &ui, &log)));
-    match outcome.unwrap_or_else(|panic| Err(panic_report(&*panic))) {
+    match cmd::caught(|| cli.run(&cancel, &ui, &log)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(Code::Input.exit()),
         Err(report) => ExitCode::from(ui.error(&report)),
@@ -71,10 +70,4 @@ fn listen(cancel: &Cancel) -> std::io::Result<()> {
 
 fn silence_panics() {
     panic::set_hook(Box::new(|info| tracing::error!("{info}")));
-}
-
-fn panic_report(panic: &(dyn std::any::Any + Send)) -> Report {
-    let text =
-        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-    eyre!("wanctl itself failed: {}", text.unwrap_or_else(|| "unknown panic".into()))
 }

@@ -1,8 +1,10 @@
 //! The command line: what can be typed, and what comes back. The only room that prints.
 #![allow(clippy::disallowed_types, reason = "errors end here, with their whole chain")]
 
+use std::panic;
+
 use clap::{Parser, Subcommand, ValueEnum};
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Result, eyre};
 
 use wanctl::pipeline::cancel::Cancel;
 
@@ -86,6 +88,15 @@ impl Cli {
             (None, None) => unreachable!("clap shows the help for an empty command line"),
         }
     }
+}
+
+/// Turns a panic, which is a fault of ours, into an error like any other.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(eyre!("wanctl itself failed: {}", words.unwrap_or_else(|| "unknown panic".into())))
+    })
 }
 
 fn generate(what: Generate, ui: &Ui) -> Result<ui::Answer> {

@@ -80,7 +80,7 @@ pub(crate) fn with_run(
     log.open(run.path())?;
     ui.run_started(run.id(), run.path());
     tracing::info!(folder = %run.path().display(), "run folder");
-    match work(&mut run) {
+    match super::caught(|| work(&mut run)) {
         Ok(mut result) => {
             let folder = run.path().to_owned();
             let kept = run.finish(Outcome::Done { result: result.clone() }, args.keep())?;
@@ -93,9 +93,14 @@ pub(crate) fn with_run(
             Ok(())
         }
         Err(report) => {
-            let error = serde_json::to_value(ui.failure(&report))?;
+            let failure = ui.failure(&report);
+            // Nothing of a wrong option is worth keeping, also where it took the clips to find it out.
+            let outcome = match failure.is_usage() {
+                true => Outcome::Refused,
+                false => Outcome::Failed { error: serde_json::to_value(failure)? },
+            };
             // The first error is the one that matters; a full disk may forbid recording it.
-            if let Err(second) = run.finish(Outcome::Failed { error }, args.keep()) {
+            if let Err(second) = run.finish(outcome, args.keep()) {
                 tracing::warn!(%second, "the outcome could not be recorded");
             }
             Err(report)

@@ -173,11 +173,16 @@ impl Ui {
     pub(crate) fn error(&self, report: &Report) -> u8 {
         self.end_progress();
         let failure = self.failure(report);
-        let text = failure.text(self.run.get().map(|(_, folder)| folder.as_path()));
+        let text = failure.text(self.run_folder());
         say(&text);
         tracing::debug!("{text}");
         self.event("error", &failure);
         failure.exit
+    }
+
+    /// As long as it is there.
+    fn run_folder(&self) -> Option<&Path> {
+        self.run.get().map(|(_, folder)| folder.as_path()).filter(|folder| folder.exists())
     }
 
     pub(crate) fn failure(&self, report: &Report) -> Failure {
@@ -191,7 +196,7 @@ impl Ui {
             stage: self.state().stage,
             message: chain(report),
             details: fault.map(Fault::details).unwrap_or_default(),
-            run_folder: self.run.get().map(|(_, folder)| folder.to_string_lossy().into_owned()),
+            run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
         }
     }
 }
@@ -239,6 +244,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn is_usage(&self) -> bool {
+        self.code == Code::Usage
+    }
+
     /// Below a file's name.
     pub(crate) fn indented(&self) -> String {
         let text = self.text(None);

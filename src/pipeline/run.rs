@@ -52,8 +52,14 @@ impl Fault for RunError {
 /// Written last of all into `run.json`, over "running".
 #[derive(Debug)]
 pub enum Outcome {
-    Done { result: Value },
-    Failed { error: Value },
+    Done {
+        result: Value,
+    },
+    Failed {
+        error: Value,
+    },
+    /// The options were wrong: nothing was done, and nothing is kept.
+    Refused,
 }
 
 impl RunDir {
@@ -112,10 +118,11 @@ impl RunDir {
         let (word, key, value) = match outcome {
             Outcome::Done { result } => ("done", "result", result),
             Outcome::Failed { error } => ("failed", "error", error),
+            Outcome::Refused => ("refused", "result", Value::Null),
         };
         self.manifest["outcome"] = word.into();
         self.manifest[key] = value;
-        if word == "done" && keep == Keep::OnFailure {
+        if word != "failed" && keep == Keep::OnFailure {
             let gone = fs::remove_dir_all(&self.path);
             return gone.map(|()| None).map_err(|source| RunError::NotWritable { path: self.path, source });
         }

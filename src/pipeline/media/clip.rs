@@ -114,9 +114,11 @@ pub struct Sound {
 pub(super) struct Entry {
     /// The frame that it is.
     pub(super) frame: usize,
-    /// What to seek to, after the start of the file: its decoding time, since demuxers look that up and a key frame
-    /// of an open GOP is decoded before frames that are shown earlier.
+    /// What to seek to: when it is shown, after the start of the file.
     pub(super) seek: Time,
+    /// Whether frames that are shown before it come after it in the file (an open GOP). They lack what they are made
+    /// from, and the decoder says so; nobody sees them.
+    pub(super) leads: bool,
 }
 
 /// Which frame of the file each frame of the clip is, at the film's rate.

@@ -90,9 +90,9 @@ impl Media {
         while let Some(frame) = frames.read()? {
             all.push(frame.to_vec());
         }
+        let entry = entry(frames.wanted.clip, frames.files.start).filter(|entry| entry.frame > 0);
         let distrusted = frames.begun == Begin::Near
-            && begins_amid(&frames.wanted)
-            && dialect::doubts_its_start(&frames.child.transcript().stderr);
+            && entry.is_some_and(|entry| dialect::doubts_its_start(&frames.child.transcript().stderr, entry.leads));
         if distrusted { Err(frames.ended_early()) } else { Ok(all) }
     }
 

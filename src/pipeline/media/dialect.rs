@@ -25,7 +25,7 @@ pub(super) fn typed(path: &Path) -> String {
     shell_words::quote(&format!("{protocol}{name}")).into_owned()
 }
 
-/// Demuxers whose seek lands at or before the decoding time that is asked for.
+/// Demuxers whose seek to the time of a key frame lands at that key frame or before it.
 pub(super) fn seeks_exactly(demuxer: &str) -> bool {
     demuxer.split(',').any(|name| matches!(name, "mp4" | "matroska" | "webm"))
 }
@@ -54,10 +54,13 @@ pub(super) fn blames_the_file(stderr: &str) -> bool {
     words.iter().any(|word| stderr.contains(word))
 }
 
-/// Whether a decoder that began amid a file misses what its first pictures are made from. Of the pictures before an
-/// open group's key frame, which nobody sees, ffmpeg says "unref short failure" only.
-pub(super) fn doubts_its_start(stderr: &str) -> bool {
-    stderr.lines().any(|line| !line.contains("mmco: unref short failure"))
+/// Whether a decoder that began amid a file misses what its first pictures are made from. `leads`: whether the key frame
+/// leads pictures that nobody sees, and whose lack means nothing.
+pub(super) fn doubts_its_start(stderr: &str, leads: bool) -> bool {
+    let harmless = |line: &str| {
+        line.contains("mmco: unref short failure") || leads && line.to_lowercase().contains("missing reference picture")
+    };
+    stderr.lines().any(|line| !harmless(line))
 }
 
 /// Whether a line of a demuxer says that the file is shorter than it should be.

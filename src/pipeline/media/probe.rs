@@ -37,7 +37,6 @@ struct Packet {
     #[serde(default)]
     stream_index: usize,
     pts: Option<i64>,
-    dts: Option<i64>,
     duration: Option<i64>,
     #[serde(default)]
     flags: Flags,
@@ -282,7 +281,7 @@ impl Media {
             "-show_streams",
             "-show_packets",
             "-show_entries",
-            "packet=stream_index,pts,dts,duration,flags",
+            "packet=stream_index,pts,duration,flags",
         ];
         match self.json(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
             // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
@@ -512,15 +511,18 @@ fn tag(value: &Option<String>) -> Option<String> {
     value.clone().filter(|value| !matches!(value.as_str(), "unknown" | "unspecified" | "reserved" | "gbr"))
 }
 
-/// The key frames in the order in which they are shown.
+/// The key frames in the order in which they are shown; `packets` come in the order in which they are decoded.
 fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: Time) -> Vec<Entry> {
-    let keys = packets.filter(|packet| packet.flags.key);
-    let mut entries: Vec<Entry> = keys
-        .filter_map(|packet| {
-            let frame = ticks.times.binary_search(&packet.pts?).ok()?;
-            Some(Entry { frame, seek: ticks.base * packet.dts? - start })
-        })
-        .collect();
+    let mut entries: Vec<Entry> = vec![];
+    for packet in packets {
+        let Some(pts) = packet.pts else { continue };
+        let Ok(frame) = ticks.times.binary_search(&pts) else { continue };
+        if packet.flags.key {
+            entries.push(Entry { frame, seek: ticks.base * pts - start, leads: false });
+        } else if let Some(entry) = entries.last_mut() {
+            entry.leads |= frame < entry.frame;
+        }
+    }
     entries.sort_by_key(|entry| entry.frame);
     entries
 }

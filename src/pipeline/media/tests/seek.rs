@@ -95,8 +95,10 @@ fn key_frames_that_are_none_are_survived_by_beginning_anew() {
     let all = frames(&clip, &sampling, 0..16);
     // As if every third frame were flagged as one to begin at.
     let (first, start) = (clip.entries[0], clip.entries[0].seek);
-    clip.entries =
-        (0..16).step_by(3).map(|frame| super::super::clip::Entry { frame, seek: start + clip.times[frame] }).collect();
+    clip.entries = (0..16)
+        .step_by(3)
+        .map(|frame| super::super::clip::Entry { frame, seek: start + clip.times[frame], leads: false })
+        .collect();
     assert_eq!(first.frame, 0);
     for (index, frame) in all.iter().enumerate() {
         assert!(frames(&clip, &sampling, index..index + 1)[0] == *frame, "frame {index}");
