@@ -427,16 +427,23 @@ fn one_clip_is_no_join_unless_it_loops() {
     room.joins(&["a.mp4", "--loop", "--gap", "4"]).good();
 }
 
+/// Found only when the clips' rate is known, and yet a wrong option: no run folder stays.
 #[test]
 fn more_frames_than_the_model_takes_are_refused_with_both_numbers() {
     let room = room();
     for gap in ["129", "100000", "3600s"] {
-        let refusal = room.refuses(&["a.mp4", "b.mp4", "--gap", gap], 2).with("wanted", "129 frames or less");
+        let refusal = room
+            .refuses_at_once(&join_words(&["a.mp4", "b.mp4", "--gap", gap]), 2)
+            .with("wanted", "129 frames or less");
         refusal.with("message", "more than the 129").with("help", "lower --gap or --context");
     }
-    let refusal = room.refuses(&["a.mp4", "b.mp4", "--blend", "9"], 2).with("message", "a blend of 9 is longer");
+    let refusal = room
+        .refuses_at_once(&join_words(&["a.mp4", "b.mp4", "--blend", "9"]), 2)
+        .with("message", "a blend of 9 is longer");
     refusal.with("help", "lower --blend");
-    let refusal = room.refuses(&["a.mp4", "b.mp4", "--gap", "8", "--anchors"], 2).with("message", "anchors need a gap");
+    let refusal = room
+        .refuses_at_once(&join_words(&["a.mp4", "b.mp4", "--gap", "8", "--anchors"]), 2)
+        .with("message", "anchors need a gap");
     refusal.with("found", "a used gap of 8");
 }
 
