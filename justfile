@@ -16,7 +16,7 @@ setup-cuda:
 demo: setup
     cargo build --release
     ${CARGO_TARGET_DIR:-target}/release/wanctl join \
-        tests/fixtures/clips/bunny_a.mp4 tests/fixtures/clips/bunny_b.mp4 --overwrite
+        tests/fixtures/clips/bunny_a.mp4 tests/fixtures/clips/bunny_b.mp4 --gap 24 --overwrite
     @echo "The film is $PWD/bunny_a_join_bunny_b.mp4"
 
 # set up and run all tests

@@ -1,19 +1,27 @@
 //! The engine program: `wanctl` starts it, so that only this process ever touches libtorch.
 
+#![allow(clippy::disallowed_methods, reason = "a main may end the program")]
+
 use std::{
     env,
     io::{self, Write},
+    panic,
+    path::PathBuf,
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
-use engine::torch;
+use engine::{jobs, torch};
+use wanctl::pipeline::job::{Event, Trouble, TroubleCode};
 
 // A module of this program and not of the library: what the library held of tch, the linker would put into `wanctl` too.
 #[path = "../engine/mod.rs"]
 mod engine;
 
 const USAGE: &str = "\
-usage: wanctl-engine --devices    the devices that libtorch sees, one JSON object a line
+usage: wanctl-engine FOLDER ...   does the jobs in these folders, in order; says how as one JSON object a line
+       wanctl-engine --devices    the devices that libtorch sees, one JSON object a line
        wanctl-engine --version    versions of this program and of libtorch";
 
 /// cli.md's code for wrong usage.
@@ -29,13 +37,57 @@ fn main() -> ExitCode {
         [Some("--devices")] => devices(),
         [Some("--version" | "-V")] => Ok(version()),
         [Some("--help" | "-h")] => Ok(USAGE.to_owned()),
-        _ => return complain(USAGE, EXIT_USAGE),
+        [] => return complain(USAGE, EXIT_USAGE),
+        [..] if words.iter().any(|word| word.is_some_and(|word| word.starts_with('-'))) => {
+            return complain(USAGE, EXIT_USAGE);
+        }
+        _ => return work(&arguments.into_iter().map(PathBuf::from).collect::<Vec<_>>()),
     };
     match lines.and_then(|lines| writeln!(io::stdout(), "{lines}")) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(&format!("wanctl-engine: stdout cannot be written: {error}"), EXIT_ENGINE),
+    }
+}
+
+/// How often a step that takes long says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+fn work(folders: &[PathBuf]) -> ExitCode {
+    thread::spawn(|| {
+        loop {
+            thread::sleep(HEARTBEAT);
+            say(&Event::Alive);
+        }
+    });
+    let outcome = panic::catch_unwind(|| jobs::run(folders, &mut say));
+    let trouble = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(trouble)) => trouble,
+        Err(panic) => {
+            let words = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            Trouble::new(
+                TroubleCode::Engine,
+                format!("the engine itself failed: {}", words.unwrap_or_else(|| "unknown panic".into())),
+            )
+        }
+    };
+    say(&Event::Error(trouble));
+    ExitCode::from(EXIT_ENGINE)
+}
+
+/// One line, whole, even from two threads.
+fn say(event: &Event) {
+    let Ok(mut line) = serde_json::to_string(event) else { return };
+    line.push('\n');
+    let mut stdout = io::stdout().lock();
+    if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+        // Whoever asked is gone; nobody wants the rest.
+        std::process::exit(i32::from(EXIT_ENGINE));
     }
 }
 

@@ -304,7 +304,7 @@ enum EngineArg {
     Auto,
     /// A small interpolation network inside the engine program; carries the clips' motion across
     Rife,
-    /// One clip fades into the other
+    /// One clip fades into the other; needs no engine program
     Dissolve,
 }
 

@@ -22,10 +22,10 @@ pub(crate) use ui::{Answer, Ui, report_usage};
 
 /// The contract with scripts, at the foot of every help.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done and verified · 2 usage · 3 input · 7 media (ffmpeg) · 8 disk · 9 wanctl itself · 10 timeout · \
+Exit codes: 0 done and verified · 2 usage · 3 input · 4 weights · 5 memory · 7 media (ffmpeg) · 8 disk · 9 engine · 10 timeout · \
 130 interrupted
 The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
-Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, NO_COLOR, RUST_LOG";
+Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
 
 /// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other
 ///
@@ -78,7 +78,7 @@ impl Cli {
         Ui::new(json, self.verbosity())
     }
 
-    /// What was asked for; `Ok(false)` where the answer is "no", said already.
+    /// What was asked for.
     pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(args, cancel, ui, log),

@@ -52,8 +52,8 @@ pub(crate) fn prepare(
 pub(crate) fn maker(settings: &Settings, ui: &Ui) -> Option<Maker> {
     match settings.engine {
         EngineChoice::Auto => {
-            ui.note("engine: dissolve, the only one that this version has");
-            None
+            ui.note("engine: rife, since this version has no Wan yet");
+            Some(Maker::Rife)
         }
         EngineChoice::Rife => Some(Maker::Rife),
         EngineChoice::Dissolve => None,
@@ -64,6 +64,7 @@ pub(crate) fn maker(settings: &Settings, ui: &Ui) -> Option<Maker> {
 pub(crate) fn engine_name(maker: Option<&Maker>) -> &'static str {
     match maker {
         Some(Maker::Rife) => "rife",
+        Some(Maker::Halving) => "halving",
         None => "dissolve",
     }
 }

@@ -44,8 +44,8 @@ pub struct Weights {
 impl Weights {
     /// Of a checkpoint inside the program; messages call it `file`.
     pub fn embedded(file: &str, bytes: &'static [u8], device: Device, kind: Kind) -> Result<Self, WeightsError> {
-        let tensors = SafeTensors::deserialize(bytes)
-            .map_err(|source| WeightsError::Format { file: file.to_owned(), source })?;
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|source| WeightsError::Format { file: file.to_owned(), source })?;
         let checkpoint = Checkpoint { file: file.to_owned(), tensors, taken: RefCell::default() };
         Ok(Self { checkpoint: Rc::new(checkpoint), prefix: String::new(), device, kind })
     }

@@ -36,7 +36,10 @@ pub const LOG: &str = "engine.log";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Maker {
+    /// The embedded network, and the clips' own motion.
     Rife,
+    /// The embedded network alone, by halves: what the former is measured against.
+    Halving,
 }
 
 /// Where the work is done.

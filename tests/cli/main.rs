@@ -13,5 +13,7 @@ mod inspect;
 mod interrupt;
 mod material;
 mod refusals;
+#[cfg(feature = "torch")]
+mod rife;
 mod shapes;
 mod sound;

@@ -26,7 +26,8 @@ impl Affine {
         let mut fit = Self([[0.0, 0.0, medians[0]], [0.0, 0.0, medians[1]]]);
         let mut floor = 0.15;
         for _ in 0..TURNS {
-            let off: Vec<f64> = points.iter().map(|p| (fit.at(p.place, 0) - p.flow[0]).hypot(fit.at(p.place, 1) - p.flow[1])).collect();
+            let off: Vec<f64> =
+                points.iter().map(|p| (fit.at(p.place, 0) - p.flow[0]).hypot(fit.at(p.place, 1) - p.flow[1])).collect();
             let scale = median(off.iter().copied()) * 1.5 + floor * unit;
             fit = least_squares(points.iter().zip(off.iter().map(|off| 1.0 / (1.0 + (off / scale).powi(2)))));
             floor = 0.1;

@@ -5,10 +5,11 @@
 
 use super::{
     align::{LEAST_SPAN, by_main_motion, by_velocity},
-    canvas::Canvas,
+    canvas::{Canvas, rgb},
     finish::{Moment, Moving, best, finish},
     hold::Hold,
     network::Network,
+    still::Stillness,
 };
 
 /// For the plain alignment nothing, for the main motion a little: it keeps a whole background in its place.
@@ -17,6 +18,7 @@ const MAIN_BIAS: f64 = -0.01;
 pub(super) struct Bridge<'a> {
     pub network: &'a Network,
     pub canvas: Canvas,
+    pub stillness: Stillness,
     pub hold: Option<Hold>,
     /// Takes each frame, numbered from 0, as it is made; in what order, the halving says.
     pub emit: &'a mut dyn FnMut(usize, Vec<u8>),
@@ -31,14 +33,16 @@ impl Bridge<'_> {
         let before = count / 2;
         let span = count as f64 + 1.0;
         let middle = self.between(a, b, Moment { t: (before as f64 + 1.0) / span, span });
-        let held = self.hold.as_ref().and_then(|hold| hold.apply(self.network, &self.canvas, first + before, &middle.still));
-        (self.emit)(first + before, super::canvas::rgb(held.as_ref().unwrap_or(&middle.still.full)));
+        let hold = self.hold.as_ref();
+        let held = hold.and_then(|hold| hold.apply(self.network, &self.canvas, first + before, &middle.still));
+        let shown = held.map(|picture| self.stillness.kept(&picture));
+        (self.emit)(first + before, rgb(shown.as_ref().unwrap_or(&middle.still.full)));
         self.fill(a, &middle, first, before);
         self.fill(&middle, b, first + before + 1, count - before - 1);
     }
 
     fn between(&self, a: &Moving, b: &Moving, moment: Moment) -> Moving {
-        let Self { network, canvas, .. } = self;
+        let Self { network, canvas, stillness, .. } = self;
         let plain = network.look(&a.still.flow, &b.still.flow, moment.t);
         let mut candidates = vec![finish(canvas, a, b, &plain, moment)];
         let mut biases = vec![plain.mask.zeros_like()];
@@ -53,6 +57,7 @@ impl Bridge<'_> {
                 biases.push((-(aligned.rest / 0.05).square()).exp() * -0.02 + 0.004);
             }
         }
-        best(canvas, candidates, &biases)
+        let (picture, velocity) = best(canvas, &candidates, &biases);
+        Moving { still: canvas.both(stillness.kept(&picture)), velocity: Some(velocity) }
     }
 }

@@ -1,12 +1,12 @@
 //! The two sizes of a bridge: the film's own, and the one at which motion is looked for.
 
 use tch::{Device, Kind, Tensor};
+use wanctl::pipeline::video::Size;
 
 use super::{
     network::Sight,
     sample::{Read, displaced, shrunk, sides, stretched},
 };
-use crate::pipeline::video::Size;
 
 /// Flows are looked for in pictures no longer than this; the pictures themselves are always read at their own size.
 const FLOW_SIDE: f64 = 640.0;
@@ -76,11 +76,7 @@ impl Canvas {
     /// The frame that the network sees between `a` and `b`: [1, 3, H, W] at the film's size.
     pub(super) fn merged(&self, sight: &Sight, a: &Still, b: &Still) -> Tensor {
         let Sight { to_a, to_b, mask } = sight;
-        let large = Sight {
-            to_a: self.enlarged(to_a),
-            to_b: self.enlarged(to_b),
-            mask: stretched(mask, self.full),
-        };
+        let large = Sight { to_a: self.enlarged(to_a), to_b: self.enlarged(to_b), mask: stretched(mask, self.full) };
         large.picture(&a.full, &b.full)
     }
 }
@@ -124,7 +120,8 @@ mod tests {
     #[test]
     fn flow_of_a_small_picture_moves_a_large_one_alike() {
         let canvas = Canvas::new(Size::new(1280, 720), Device::Cpu);
-        let flow = canvas.enlarged(&Tensor::from_slice(&[1.5_f32, -2.0]).view([1, 2, 1, 1]).expand([1, 2, 360, 640], false));
+        let flow =
+            canvas.enlarged(&Tensor::from_slice(&[1.5_f32, -2.0]).view([1, 2, 1, 1]).expand([1, 2, 360, 640], false));
         assert_eq!(flow.size(), [1, 2, 720, 1280]);
         assert_eq!((flow.double_value(&[0, 0, 9, 9]), flow.double_value(&[0, 1, 9, 9])), (3.0, -4.0));
     }

@@ -95,10 +95,11 @@ fn weighed(a: &Option<Tensor>, a_factor: f64, b: &Option<Tensor>, b_factor: f64)
     }
 }
 
-/// The candidates' frames, at each pixel that of the best, with soft borders. `biases` are added to their scores.
-pub(super) fn best(canvas: &Canvas, candidates: Vec<Candidate>, biases: &[Tensor]) -> Moving {
-    if let [only] = &candidates[..] {
-        return Moving { still: canvas.both(only.picture.shallow_clone()), velocity: Some(only.velocity.shallow_clone()) };
+/// The candidates' picture and velocity, at each pixel those of the best, with soft borders. `biases` are added to
+/// their scores.
+pub(super) fn best(canvas: &Canvas, candidates: &[Candidate], biases: &[Tensor]) -> (Tensor, Tensor) {
+    if let [only] = candidates {
+        return (only.picture.shallow_clone(), only.velocity.shallow_clone());
     }
     let scores: Vec<_> = candidates.iter().zip(biases).map(|(candidate, bias)| &candidate.score + bias).collect();
     let shares = blur(&(Tensor::cat(&scores, 1) * -150.0).softmax(1, Kind::Float), 1.5);
@@ -108,15 +109,15 @@ pub(super) fn best(canvas: &Canvas, candidates: Vec<Candidate>, biases: &[Tensor
         picture += large.narrow(1, index, 1) * &candidate.picture;
         velocity += shares.narrow(1, index, 1) * &candidate.velocity;
     }
-    Moving { still: canvas.both(picture), velocity: Some(velocity) }
+    (picture, velocity)
 }
 
 #[cfg(test)]
 mod tests {
     use tch::Device;
+    use wanctl::pipeline::video::Size;
 
     use super::*;
-    use crate::pipeline::video::Size;
 
     /// A frame at `place` on its way, moving at `velocity`, both along x.
     struct End {

@@ -13,11 +13,15 @@ mod hold;
 mod network;
 mod sample;
 mod splat;
+mod still;
 #[cfg(test)]
 mod tests;
 mod velocity;
 
-use tch::{Device, Kind, Tensor};
+#[cfg(test)]
+use tch::Tensor;
+use tch::{Device, Kind};
+use wanctl::pipeline::video::Size;
 
 use self::{
     bridge::Bridge,
@@ -25,14 +29,12 @@ use self::{
     finish::Moving,
     hold::Hold,
     network::Network,
+    still::Stillness,
     velocity::{Motion, Side},
 };
-use crate::{
-    engine::{
-        torch::{self, TorchError},
-        weights::{Weights, WeightsError},
-    },
-    pipeline::video::Size,
+use crate::engine::{
+    torch::{self, TorchError},
+    weights::{Weights, WeightsError},
 };
 
 /// Made by `scripts/rife_weights.py`.
@@ -79,6 +81,7 @@ impl Rife {
     }
 
     /// The network alone: the frame at time `t` in (0, 1) between two, [1, 3, H, W], 0 to 1, of any size.
+    #[cfg(test)]
     pub(crate) fn between(&self, a: &Tensor, b: &Tensor, t: f64) -> Tensor {
         self.network.look(a, b, t).picture(a, b)
     }
@@ -111,7 +114,11 @@ impl Rife {
                 return Some("the clips show different shots: a dissolve that keeps both moving joins them".to_owned());
             }
 
-            let end = |still: &Still, motion: &Motion| Moving { still: still.shallow_clone(), velocity: motion.velocity(2.0) };
+            let end = |still: &Still, motion: &Motion| Moving {
+                still: still.shallow_clone(),
+                velocity: motion.velocity(2.0),
+            };
+            let stillness = Stillness::of(&before, &after);
             let (a, b) = (end(a, &moves_a), end(b, &moves_b));
             let hold = reach.map(|_| {
                 let mut hold = Hold::new(count);
@@ -122,7 +129,7 @@ impl Rife {
                 }
                 hold
             });
-            Bridge { network: &self.network, canvas, hold, emit }.fill(&a, &b, 0, count);
+            Bridge { network: &self.network, canvas, stillness, hold, emit }.fill(&a, &b, 0, count);
             None
         })
     }

@@ -70,8 +70,10 @@ impl Network {
             let a = displaced(&Tensor::cat(&[&a, &fa], 1), &to_a, Read::Bilinear);
             let b = displaced(&Tensor::cat(&[&b, &fb], 1), &to_b, Read::Bilinear);
             let (colours, features) = (|x: &Tensor| x.narrow(1, 0, 3), |x: &Tensor| x.narrow(1, 3, FEATURES));
-            let seen =
-                Tensor::cat(&[colours(&a), colours(&b), features(&a), features(&b), time.shallow_clone(), mask, hidden], 1);
+            let seen = Tensor::cat(
+                &[colours(&a), colours(&b), features(&a), features(&b), time.shallow_clone(), mask, hidden],
+                1,
+            );
             let (change, newer_mask, newer_hidden) = block.forward(&seen, Some(&flow), *scale);
             (flow, mask, hidden) = (flow + change, newer_mask, newer_hidden);
         }
@@ -92,7 +94,7 @@ fn padded(x: &Tensor) -> Tensor {
     x.replication_pad2d([0, lacks(width), 0, lacks(height)])
 }
 
-/// A convolution, or one that doubles the size, and the slope of the leaky ReLU behind it.
+/// A convolution of 3 by 3.
 #[derive(Debug)]
 struct Conv {
     weight: Tensor,
@@ -102,7 +104,11 @@ struct Conv {
 
 impl Conv {
     fn load(w: Weights, inputs: i64, outputs: i64, stride: i64) -> Result<Self, WeightsError> {
-        Ok(Self { weight: channels_last(&w.get("weight", &[outputs, inputs, 3, 3])?), bias: w.get("bias", &[outputs])?, stride })
+        Ok(Self {
+            weight: channels_last(&w.get("weight", &[outputs, inputs, 3, 3])?),
+            bias: w.get("bias", &[outputs])?,
+            stride,
+        })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
@@ -110,6 +116,7 @@ impl Conv {
     }
 }
 
+/// A transposed convolution to twice the size.
 #[derive(Debug)]
 struct Doubling {
     weight: Tensor,
@@ -118,7 +125,10 @@ struct Doubling {
 
 impl Doubling {
     fn load(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {
-        Ok(Self { weight: channels_last(&w.get("weight", &[inputs, outputs, 4, 4])?), bias: w.get("bias", &[outputs])? })
+        Ok(Self {
+            weight: channels_last(&w.get("weight", &[inputs, outputs, 4, 4])?),
+            bias: w.get("bias", &[outputs])?,
+        })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
@@ -198,7 +208,7 @@ impl Block {
         for conv in &self.convblock {
             x = leaky(&(conv.forward(&x) + x));
         }
-        let y = grown(&self.lastconv.forward(&x).pixel_shuffle(2), scale).contiguous(); // [1, 13, H, W]
+        let y = grown(&self.lastconv.forward(&x).pixel_shuffle(2), scale); // [1, 13, H, W]
         (y.narrow(1, 0, 4) * scale as f64, y.narrow(1, 4, 1), y.narrow(1, 5, HIDDEN))
     }
 }

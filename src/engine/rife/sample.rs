@@ -76,7 +76,8 @@ pub(super) fn sides(x: &Tensor) -> (i64, i64) {
 
 /// The length of each displacement: [1, 1, H, W].
 pub(super) fn length(flow: &Tensor) -> Tensor {
-    flow.norm_scalaropt_dim(2, [1], true)
+    let (x, y) = (flow.narrow(1, 0, 1), flow.narrow(1, 1, 1));
+    (x.square() + y.square()).sqrt()
 }
 
 /// `flow`, shortened where it is longer than `limit` [1, 1, H, W].

@@ -246,10 +246,8 @@ fn a_clip_that_stands_still_goes_on_standing() {
     let bridge = rife().fill(&clip, &clip, SIZE, 13, &mut |_| ()).unwrap();
     assert_eq!(bridge.note, None);
     for made in &bridge.frames {
-        let hist = { let mut h = [0; 9]; made.iter().zip(&frame).for_each(|(a, b)| h[a.abs_diff(*b).min(8) as usize] += 1); h };
-        println!("{hist:?}");
         let furthest = made.iter().zip(&frame).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-        assert!(furthest <= 9, "{furthest}");
+        assert!(furthest <= 1, "{furthest}");
     }
 }
 
@@ -257,27 +255,24 @@ fn a_clip_that_stands_still_goes_on_standing() {
 fn without_context_or_gates_nothing_is_left_but_halving() {
     let rife = rife();
     let frames = Fixture::open("bridge").frames("before");
-    let (a, b) = ([frames[5].as_slice()], [frames[6].as_slice()]);
-    let bridge = rife.fill(&a, &b, SIZE, 3, &mut |_| ()).unwrap();
-    let halved = rife.halve(&a, &b, SIZE, 3, &mut |_| ()).unwrap();
+    let (a, size) = ([frames[5].as_slice()], SIZE);
+    let bridge = rife.fill(&a, &a, size, 3, &mut |_| ()).unwrap();
+    let halved = rife.halve(&a, &a, size, 3, &mut |_| ()).unwrap();
     for (found, wanted) in bridge.frames.iter().zip(&halved.frames) {
         let off = mean_byte_difference(found, wanted);
-        println!("{off:.2}");
-        assert!(off < 1.5, "{off}");
+        assert!(off < 0.1, "{off}");
     }
 }
 
 #[test]
 fn unrelated_shots_dissolve_and_it_is_said() {
-    let mut clips = Clips::open();
+    let clips = Clips::open();
     assert_eq!(clips.fill(2).note, None);
-    let other = Size::new(128, 72);
-    let strange: Vec<_> = (0..3).map(|index| canvas::rgb(&texture(other, 2.0, f64::from(index)))).collect();
+    let strange: Vec<_> = (0..3).map(|index| canvas::rgb(&texture(SIZE, 2.0, f64::from(index)))).collect();
     let before = clips.fixture.frames("before");
     let bridge = clips.rife.fill(&slices(&before), &slices(&strange), SIZE, 5, &mut |_| ()).unwrap();
     assert!(bridge.note.unwrap().contains("dissolve"));
     assert_eq!(bridge.frames.len(), 5);
-    clips.fixture.0.clear();
 }
 
 #[test]
@@ -286,13 +281,13 @@ fn pictures_that_tell_nothing_make_frames_all_the_same() {
     for (width, height, count) in [(1, 1, 3), (2, 2, 9), (8000, 10, 2), (10, 500, 9), (65, 33, 13)] {
         let size = Size::new(width, height);
         let black = vec![0; size.rgb_bytes()];
-        let noise: Vec<u8> = (0..size.rgb_bytes() as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let noise: Vec<u8> =
+            (0..size.rgb_bytes() as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         for (before, after) in [(&black, &black), (&black, &noise), (&noise, &black)] {
             for context in [1, 2, 5] {
                 let (before, after) = (vec![before.as_slice(); context], vec![after.as_slice(); context]);
-                let mut told = vec![]; let st = std::time::Instant::now();
+                let mut told = vec![];
                 let bridge = rife.fill(&before, &after, size, count, &mut |done| told.push(done)).unwrap();
-                println!("{size} {context} {:.2}", st.elapsed().as_secs_f64());
                 assert_eq!(told, (1..=count).collect::<Vec<_>>(), "{size}");
                 assert!(bridge.frames.iter().all(|frame| frame.len() == size.rgb_bytes()), "{size}");
                 if before == after {

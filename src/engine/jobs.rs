@@ -1,0 +1,235 @@
+//! A job folder in, frames out: read, check, make, write, vouch.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use tch::Kind;
+
+use super::{
+    rife::{Rife, RifeError},
+    torch::{self, TorchError},
+};
+use wanctl::pipeline::{
+    job::{self, Device, Event, FrameFile, GuideHead, Maker, Outcome, Request, SlotKind, Trouble, TroubleCode},
+    video::Size,
+};
+
+impl From<TorchError> for Trouble {
+    fn from(error: TorchError) -> Self {
+        let code = match error {
+            TorchError::OutOfMemory { .. } => TroubleCode::Memory,
+            TorchError::Failed { .. } => TroubleCode::Engine,
+        };
+        Self::new(code, error)
+    }
+}
+
+fn weights(error: RifeError) -> Trouble {
+    match error {
+        RifeError::Torch(error) => error.into(),
+        error => Trouble::new(TroubleCode::Weights, error),
+    }
+}
+
+/// A job that was read and found to be for this program.
+struct Job {
+    folder: PathBuf,
+    request: Request,
+    head: GuideHead,
+    guide: FrameFile,
+}
+
+/// Does the jobs in order; a network that the next one wants as well stays loaded.
+pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
+    // All of them are looked at before the first is worked on.
+    let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
+    let mut loaded: Option<(Device, tch::Device, Rife)> = None;
+    for mut job in jobs {
+        let wish = job.request.device;
+        if let Some(threads) = job.request.threads {
+            tch::set_num_threads(threads.clamp(1, 1024) as i32);
+        }
+        let (device, rife) = match loaded.take() {
+            Some((had, device, rife)) if had == wish => (device, rife),
+            _ => {
+                let device = choose(wish)?;
+                (device, Rife::load(device, Kind::Float).map_err(weights)?)
+            }
+        };
+        work(&mut job, device, &rife, say)?;
+        loaded = Some((wish, device, rife));
+    }
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<Job, Trouble> {
+    let path = folder.join(job::REQUEST);
+    let request: Request = job::read_json(&path)?;
+    if (request.version, request.program.as_str()) != (job::VERSION, job::PROGRAM) {
+        let (wanted, found) = (job::PROGRAM, &request.program);
+        return Err(Trouble::new(
+            TroubleCode::Engine,
+            format!("{} was written by wanctl {found}, and this is wanctl-engine {wanted}", path.display()),
+        )
+        .help("build both programs together: cargo build --release"));
+    }
+    let guide_path = folder.join(job::GUIDE);
+    if job::hash(&guide_path)? != request.guide {
+        return Err(Trouble::new(
+            TroubleCode::Engine,
+            format!(
+                "{} is not the guide that its request names: it was edited, or is another run's",
+                guide_path.display()
+            ),
+        ));
+    }
+    let mut guide = FrameFile::open(&guide_path)?;
+    let head = guide.guide_head()?;
+    let size = Size::new(request.width, request.height);
+    if (guide.frames, guide.size) != (request.frames, size) {
+        let message = format!(
+            "{} has {} frames of {}, and its request says {} of {size}",
+            guide_path.display(),
+            guide.frames,
+            guide.size,
+            request.frames
+        );
+        return Err(Trouble::new(TroubleCode::Engine, message));
+    }
+    Ok(Job { folder: folder.to_owned(), request, head, guide })
+}
+
+fn choose(wish: Device) -> Result<tch::Device, Trouble> {
+    let cuda = |index: usize| {
+        let loaded = torch::load_cuda().and_then(|()| {
+            let count =
+                torch::stage("counting CUDA devices", tch::Cuda::device_count).map_err(|error| error.to_string())?;
+            if (index as i64) < count {
+                Ok(())
+            } else {
+                Err(format!("{count} CUDA devices are here, and number {index} was asked for"))
+            }
+        });
+        loaded.map(|()| tch::Device::Cuda(index))
+    };
+    match wish {
+        Device::Cpu => Ok(tch::Device::Cpu),
+        Device::Auto => Ok(cuda(0).unwrap_or(tch::Device::Cpu)),
+        Device::Cuda(index) => cuda(index).map_err(|why| {
+            Trouble::new(TroubleCode::Engine, format!("CUDA cannot be used: {why}"))
+                .help("use --device cpu, or set up CUDA with `just setup-cuda`")
+        }),
+    }
+}
+
+fn work(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    let (seam, started) = (job.request.seam, Instant::now());
+    let name = match device {
+        tch::Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    };
+    let threads = tch::get_num_threads() as usize;
+    say(&Event::Job { seam, device: name.clone(), threads });
+
+    let mut frames =
+        (0..job.request.frames).map(|index| Ok(job.guide.frame(index)?.rgb)).collect::<Result<Vec<_>, Trouble>>()?;
+    let gaps = gaps(&job.head.slots);
+    let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
+    let (mut before_this, mut notes) = (0, vec![]);
+    say(&Event::Progress { seam, done: 0, total });
+    for gap in gaps {
+        let shown =
+            |range: &std::ops::Range<usize>| frames[range.clone()].iter().map(Vec::as_slice).collect::<Vec<&[u8]>>();
+        let (left, right) = (shown(&gap.left), shown(&gap.right));
+        let mut progress = |done: usize| say(&Event::Progress { seam, done: before_this + done, total });
+        let (size, count) = (job.head.size, gap.fill.len());
+        let filled = match job.request.maker {
+            Maker::Rife => rife.fill(&left, &right, size, count, &mut progress)?,
+            Maker::Halving => rife.halve(&left, &right, size, count, &mut progress)?,
+        };
+        before_this += gap.fill.len();
+        notes.extend(filled.note);
+        for (index, frame) in gap.fill.zip(filled.frames) {
+            frames[index] = frame;
+        }
+    }
+    for note in &notes {
+        say(&Event::Note { seam, message: note.clone() });
+    }
+    let made = job.folder.join(job::MADE);
+    job::write_made(&made, job.head.size, &frames)?;
+    let outcome = Outcome {
+        version: job::VERSION,
+        program: job::PROGRAM.into(),
+        libtorch: torch::version().unwrap_or_default(),
+        device: name,
+        threads,
+        seconds: started.elapsed().as_secs_f64(),
+        request: job::hash(&job.folder.join(job::REQUEST))?,
+        made: job::hash(&made)?,
+        notes,
+        peak_memory_bytes: peak_memory(),
+    };
+    job::write_json(&job.folder.join(job::RESULT), &outcome)?;
+    say(&Event::Done { seam });
+    Ok(())
+}
+
+/// Frames to make, and the known ones on both sides of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Gap {
+    left: std::ops::Range<usize>,
+    fill: std::ops::Range<usize>,
+    right: std::ops::Range<usize>,
+}
+
+/// Every run of frames to make. An anchor that fills its latent is one frame, however often it stands there.
+fn gaps(slots: &[SlotKind]) -> Vec<Gap> {
+    let fills = |index: usize| slots[index] == SlotKind::Fill;
+    let mut gaps = vec![];
+    let mut start = 0;
+    while let Some(first) = (start..slots.len()).find(|&index| fills(index)) {
+        let end = (first..slots.len()).find(|&index| !fills(index)).unwrap_or(slots.len());
+        let pinned = |index: usize| slots[index] == SlotKind::Anchor;
+        let left = match first.checked_sub(1) {
+            Some(last) if pinned(last) => last..first,
+            Some(last) => {
+                (0..=last).rev().take_while(|&index| slots[index] == SlotKind::Keep).last().unwrap_or(last)..first
+            }
+            None => 0..0,
+        };
+        let right = match end {
+            end if end == slots.len() => end..end,
+            end if pinned(end) => end..end + 1,
+            end => end..(end..slots.len()).find(|&index| slots[index] != SlotKind::Keep).unwrap_or(slots.len()),
+        };
+        gaps.push(Gap { left, fill: first..end, right });
+        start = end;
+    }
+    gaps
+}
+
+/// The most that this process ever held, as the kernel counted it.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_to_make_lies_in_one_gap_between_its_known_neighbours() {
+        use SlotKind::{Anchor, Fill, Keep};
+        let slots = [Keep, Keep, Fill, Fill, Anchor, Anchor, Fill, Keep, Keep];
+        assert_eq!(
+            gaps(&slots),
+            [Gap { left: 0..2, fill: 2..4, right: 4..5 }, Gap { left: 5..6, fill: 6..7, right: 7..9 }]
+        );
+    }
+}
