@@ -256,7 +256,7 @@ impl Failure {
             .map(|line| {
                 format!(
                     "  {}",
-                    line.strip_prefix("error:").map_or(line.trim_start().to_owned(), |line| format!("problem {line}"))
+                    line.strip_prefix("error:").map_or(line.trim_start().to_owned(), |line| format!("problem{line}"))
                 )
             })
             .collect::<Vec<_>>()

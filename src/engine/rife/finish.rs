@@ -69,14 +69,12 @@ fn bent(canvas: &Canvas, a: &Moving, b: &Moving, sight: &Sight, Moment { t, span
         end.velocity.as_ref().map(|velocity| displaced(velocity, flow, Read::Bilinear) - &mean)
     };
     let (at_a, at_b) = (differing(a, &sight.to_a), differing(b, &sight.to_b));
-    let mut velocity = mean.shallow_clone();
     if let Some(bend) = weighed(&at_a, t * t * t - 2.0 * t * t + t, &at_b, t * t * t - t * t) {
         let limit = &long * (BEND.0 * 2.0 * t.min(1.0 - t)) + BEND.1 * canvas.unit;
         off += limited(&(bend * span), &limit);
     }
-    if let Some(change) = weighed(&at_a, 3.0 * t * t - 4.0 * t + 1.0, &at_b, 3.0 * t * t - 2.0 * t) {
-        velocity = velocity + change;
-    }
+    let change = weighed(&at_a, 3.0 * t * t - 4.0 * t + 1.0, &at_b, 3.0 * t * t - 2.0 * t);
+    let velocity = change.map_or_else(|| mean.shallow_clone(), |change| change + &mean);
 
     // What the network said of this pixel it said of one a little off: fetch it from there.
     let back = -blur(&off, 1.5);

@@ -100,7 +100,7 @@ const TURNS: usize = 4;
 const NOISE: f64 = 2e-5;
 
 /// `flow` from `a` to `b` made exact by the brightness of both (Lucas and Kanade, with a's slopes for all turns).
-fn refined(a: &Tensor, b: &Tensor, mut flow: Tensor) -> Tensor {
+fn refined(a: &Tensor, b: &Tensor, flow: Tensor) -> Tensor {
     let (a, b) = (luma(a), luma(b));
     let (height, width) = sides(&a);
     let wide = a.replication_pad2d([1, 1, 1, 1]);
@@ -110,14 +110,13 @@ fn refined(a: &Tensor, b: &Tensor, mut flow: Tensor) -> Tensor {
     let (xx, xy, yy) = (sums.narrow(1, 0, 1) + NOISE, sums.narrow(1, 1, 1), sums.narrow(1, 2, 1) + NOISE);
     let determinant = &xx * &yy - xy.square();
     let one = determinant.ones_like();
-    for _ in 0..TURNS {
+    (0..TURNS).fold(flow, |flow, _| {
         let off = displaced(&b, &flow, Read::Bilinear) - &a;
         let sums = blur(&Tensor::cat(&[&x * &off, &y * &off], 1), WINDOW);
         let (by_x, by_y) = (sums.narrow(1, 0, 1), sums.narrow(1, 1, 1));
         let step = Tensor::cat(&[&xy * &by_y - &yy * &by_x, &xy * &by_x - &xx * &by_y], 1) / &determinant;
-        flow = flow + limited(&step, &one);
-    }
-    flow
+        flow + limited(&step, &one)
+    })
 }
 
 #[cfg(test)]
