@@ -39,7 +39,7 @@ pictures: setup
     cargo build --release
     scripts/pictures
 
-# measure beside plain ffmpeg (docs/performance.md): just bench [guide|join|start]
+# measure beside plain ffmpeg (docs/performance.md): just bench [start|guide|rife|join|long]
 bench *what: setup
     cargo build --release
     scripts/bench.py {{ what }}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures wanctl beside plain ffmpeg: pairs of runs, one after the other, and the median of their ratios.
 
-    scripts/bench.py [guide] [join] [start] [--pairs N]
+    scripts/bench.py [start] [guide] [rife] [join] [long] [--pairs N]
 
 Nothing is asserted; the figures go into docs/performance.md with the machine they were taken on. Material is made once
 from the project's own clips, in target/bench. Memory is the sum of the proportional set sizes (PSS) of the whole
@@ -35,7 +35,7 @@ def clip(name, size, seconds):
     if not minute.exists():
         print(f"making {minute.name}", file=sys.stderr)
         coding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-ar", "48000"]
-        loop = ["-stream_loop", "-1", "-i", source, "-t", "60", "-vf", f"scale={size.replace('x', ':')}"]
+        loop = ["-stream_loop", "-1", "-i", source, "-t", "60", "-vf", f"scale={size.replace('x', ':')},setsar=1"]
         subprocess.run(QUIET + loop + coding + [minute], check=True)
     # Longer ones repeat the minute without another encode.
     turns = PLACE / "turns.txt"
@@ -124,25 +124,40 @@ def guide(pairs):
 
 
 def join(pairs):
-    for seconds, count in ((120, pairs), (600, 1)):
-        a, b = clip("a", "854x480", seconds), clip("b", "854x480", seconds)
-        film, piece = PLACE / "film.mp4", PLACE / "piece.mp4"
-        subprocess.run([WANCTL, "join", CLIPS / "bunny_a.mp4", CLIPS / "bunny_b.mp4", "--size", "854x480", "-o",
-                        PLACE / "small.mp4", "--transition", piece, "--overwrite", "-q", "--engine", "dissolve"], check=True, stdout=subprocess.DEVNULL)
-        ours = [[WANCTL, "join", a, b, "--engine", "dissolve", "-o", film, "--overwrite", "--json", "-q"]]
-        graph = "[0:v][1:v][2:v]concat=n=3[v];[0:a][2:a]concat=n=2:v=0:a=1[a]"
-        theirs = [QUIET + ["-i", a, "-i", piece, "-i", b, "-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-c:v", "libx264",
-                           "-preset", "medium", "-crf", "14", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", PLACE / "transcode.mp4"]]
-        both = []
-        for _ in range(count):
-            whole = run(ours)
-            verifying = run([QUIET + ["-xerror", "-i", film, "-map", "0", "-f", "null", "-"]])
-            both.append((whole, verifying, run(theirs)))
-        peak = max(memory for (_, memory), _, _ in both)
-        checks = statistics.median(v for _, (v, _), _ in both)
-        note = f"peak {peak:.0f} MB, ffmpeg's {max(m for _, _, (_, m) in both):.0f}; the check, timed apart, {checks:.1f} s"
-        name = f"join --engine dissolve, two clips of {seconds} s, 854x480, less its check, against one transcode"
-        row(name, [o - v for (o, _), (v, _), _ in both], [t for _, _, (t, _) in both], note)
+    a, b = clip("a", "854x480", 120), clip("b", "854x480", 120)
+    film, piece = PLACE / "film.mp4", PLACE / "piece.mp4"
+    dissolve = [WANCTL, "join", "--engine", "dissolve", "--overwrite", "-q"]
+    small = dissolve + [CLIPS / "bunny_a.mp4", CLIPS / "bunny_b.mp4", "--size", "854x480", "-o", PLACE / "small.mp4", "--transition", piece]
+    subprocess.run(small, check=True, stdout=subprocess.DEVNULL)
+    graph = "[0:v][1:v][2:v]concat=n=3[v];[0:a][2:a]concat=n=2:v=0:a=1[a]"
+    theirs = [QUIET + ["-i", a, "-i", piece, "-i", b, "-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-c:v", "libx264",
+                       "-preset", "medium", "-crf", "14", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", PLACE / "transcode.mp4"]]
+    both = []
+    for _ in range(pairs):
+        whole = run([dissolve + [a, b, "-o", film]])
+        verifying = run([QUIET + ["-xerror", "-i", film, "-map", "0", "-f", "null", "-"]])
+        both.append((whole, verifying, run(theirs)))
+    checks = statistics.median(v for _, (v, _), _ in both)
+    peaks = [max(memory for (_, memory), _, _ in both), max(memory for _, _, (_, memory) in both)]
+    note = f"peak {peaks[0]:.0f} MB, ffmpeg's {peaks[1]:.0f}; the check, timed apart, {checks:.1f} s"
+    name = "join --engine dissolve, two clips of 120 s, 854x480, less its check, against one transcode"
+    row(name, [o - v for (o, _), (v, _), _ in both], [t for _, _, (t, _) in both], note)
+
+
+def long(_):
+    """For the memory only: a run five times as long."""
+    a, b = clip("a", "854x480", 600), clip("b", "854x480", 600)
+    seconds, peak = run([[WANCTL, "join", a, b, "--engine", "dissolve", "-o", PLACE / "film.mp4", "--overwrite", "-q"]])
+    print(f"| join --engine dissolve, two clips of 600 s, 854x480, its check included | {seconds:.1f} | | | peak {peak:.0f} MB |", flush=True)
+
+
+def rife(pairs):
+    """A default replace join of the fixtures: 33 frames for the engine, 16 of them made; and the engine's memory at 720p."""
+    join = [WANCTL, "join", CLIPS / "bunny_a.mp4", CLIPS / "bunny_b.mp4", "--mode", "replace", "-o", PLACE / "rife.mp4", "--overwrite", "-q"]
+    times = [run([join])[0] for _ in range(pairs)]
+    print(f"| join --mode replace (rife), 640x360, 16 frames made | {statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f}) | | | |", flush=True)
+    seconds, peak = run([join + ["--size", "1280x720"]])
+    print(f"| the same at 1280x720 | {seconds:.1f} | | | peak of the process tree {peak:.0f} MB |", flush=True)
 
 
 def start(pairs):
@@ -158,7 +173,7 @@ def start(pairs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[[], "guide", "join", "start"])
+    parser.add_argument("what", nargs="*", choices=[[], "start", "guide", "rife", "join", "long"])
     parser.add_argument("--pairs", type=int, default=5)
     args = parser.parse_args()
     if not WANCTL.exists():
@@ -167,8 +182,8 @@ def main():
     os.environ["WANCTL_WORK_DIR"] = str(PLACE / "runs")
     print(f"{os.cpu_count()} cores, {shutil.which('ffmpeg')}, {args.pairs} pairs\n")
     print("| what | wanctl, s | ffmpeg, s | ratio, median (least to most) | |\n| --- | --- | --- | --- | --- |")
-    for what in args.what or ["start", "guide", "join"]:
-        {"guide": guide, "join": join, "start": start}[what](args.pairs)
+    for what in args.what or ["start", "guide", "rife", "join", "long"]:
+        {"guide": guide, "join": join, "start": start, "rife": rife, "long": long}[what](args.pairs)
 
 
 if __name__ == "__main__":
