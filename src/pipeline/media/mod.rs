@@ -8,6 +8,8 @@ mod encode;
 mod error;
 mod probe;
 mod process;
+mod report;
+mod rhythm;
 mod sound;
 #[cfg(test)]
 mod tests;

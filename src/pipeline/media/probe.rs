@@ -9,7 +9,7 @@ use std::{
 
 use num_rational::Ratio;
 use rayon::prelude::*;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{
     Media,
@@ -17,124 +17,13 @@ use super::{
     dialect,
     error::{MediaError, Tool, Unusable},
     process::{Child, Pipes},
+    report::{FrameReport, Packet, Report, Stream},
+    rhythm::{Ticks, rhythm},
 };
 use crate::pipeline::{
     child::Transcript,
     video::{Fps, Matrix, Range, Size, Time, decimal},
 };
-
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    packets: Vec<Packet>,
-    #[serde(default)]
-    streams: Vec<Stream>,
-    format: Option<Format>,
-}
-
-#[derive(Deserialize)]
-struct Packet {
-    #[serde(default)]
-    stream_index: usize,
-    pts: Option<i64>,
-    duration: Option<i64>,
-    #[serde(default)]
-    flags: Flags,
-}
-
-/// `K` for a key frame, `D` for a packet that is not shown. No string: a long clip has a hundred thousand packets.
-#[derive(Default, Clone, Copy)]
-struct Flags {
-    key: bool,
-    discard: bool,
-}
-
-impl<'de> Deserialize<'de> for Flags {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Ok(Self { key: text.contains('K'), discard: text.contains('D') })
-    }
-}
-
-#[derive(Deserialize)]
-struct Format {
-    format_name: String,
-    start_time: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Stream {
-    index: usize,
-    #[serde(default)]
-    codec_type: String,
-    codec_name: Option<String>,
-    profile: Option<String>,
-    pix_fmt: Option<String>,
-    #[serde(default)]
-    width: u32,
-    #[serde(default)]
-    height: u32,
-    sample_aspect_ratio: Option<String>,
-    field_order: Option<String>,
-    color_range: Option<String>,
-    color_space: Option<String>,
-    color_transfer: Option<String>,
-    color_primaries: Option<String>,
-    r_frame_rate: Option<String>,
-    avg_frame_rate: Option<String>,
-    time_base: Option<String>,
-    duration_ts: Option<i64>,
-    nb_frames: Option<String>,
-    sample_rate: Option<String>,
-    #[serde(default)]
-    channels: u32,
-    channel_layout: Option<String>,
-    #[serde(default)]
-    disposition: Disposition,
-    #[serde(default)]
-    tags: Tags,
-    #[serde(default)]
-    side_data_list: Vec<SideData>,
-}
-
-#[derive(Deserialize, Default)]
-struct Disposition {
-    #[serde(default)]
-    attached_pic: u8,
-}
-
-#[derive(Deserialize, Default)]
-struct Tags {
-    rotate: Option<String>,
-    alpha_mode: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SideData {
-    rotation: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct FrameReport {
-    #[serde(default)]
-    frames: Vec<DecodedFrame>,
-}
-
-#[derive(Deserialize)]
-struct DecodedFrame {
-    pts: Option<i64>,
-    best_effort_timestamp: Option<i64>,
-    #[serde(alias = "pkt_duration")]
-    duration: Option<i64>,
-}
-
-/// Frames on the file's clock.
-struct Ticks {
-    times: Vec<i64>,
-    /// How long the last frame is shown.
-    last: i64,
-    base: Ratio<i64>,
-}
 
 impl Media {
     /// The facts of several files, read at once.
@@ -234,7 +123,7 @@ impl Media {
                 .said(transcript)
                 .into());
         };
-        let (fps, timing) = rhythm(&ticks, stream);
+        let (fps, timing) = rhythm(&ticks, [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)]);
         let frames = ticks.times.len();
         let picture_start = base * first - start;
         let times: Vec<Time> = match timing {
@@ -525,72 +414,6 @@ fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: 
     }
     entries.sort_by_key(|entry| entry.frame);
     entries
-}
-
-/// The rate, and whether every frame stands on its grid to within one tick of the file's clock, or a millisecond: that
-/// is Matroska's tick, and files that were copied out of one keep its rounding under a finer clock.
-fn rhythm(ticks: &Ticks, stream: &Stream) -> (Fps, Timing) {
-    let count = ticks.times.len() as i64;
-    let average = ticks.times.first().zip(ticks.times.last()).filter(|_| count > 1).and_then(|(first, last)| {
-        let seconds = ticks.base * (last - first);
-        Fps::new((count - 1).checked_mul(*seconds.denom())?, *seconds.numer())
-    });
-    let told = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)];
-    // Headers round as well: Matroska's can say 19001/317 for 60000/1001.
-    let standard = [told[0], told[1], average].map(|fps| fps.map(near_a_standard));
-    let candidates = standard.into_iter().chain(told).chain([average]).flatten();
-    if let Some(fps) = candidates.into_iter().find(|&fps| on_grid(ticks, fps)) {
-        return (fps, Timing::Constant);
-    }
-    // Of uneven steps the usual one tells the rate: a clip with dropped frames has few long ones.
-    let mut steps: Vec<i64> = ticks.times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    steps.sort_unstable();
-    let usual = steps.get(steps.len() / 2).filter(|&&step| step > 0).and_then(|&middle| {
-        // 33 and 34 ms are one step of 1001/30 ms, rounded.
-        let rounding = (ticks.base.recip() / 1000).to_integer().max(1);
-        let alike = || steps.iter().filter(|step| step.abs_diff(middle) <= rounding as u64);
-        let seconds = ticks.base * alike().sum::<i64>() / alike().count() as i64;
-        Fps::new(*seconds.denom(), *seconds.numer())
-    });
-    let fps = usual.or(told[0]).unwrap_or_else(|| Fps::new(25, 1).expect("25 is above 0"));
-    (near_a_standard(fps), Timing::Variable)
-}
-
-fn on_grid(ticks: &Ticks, fps: Fps) -> bool {
-    let wide = |ratio: Ratio<i64>| (i128::from(*ratio.numer()), i128::from(*ratio.denom()));
-    let ((base, per_base), (rate, per_rate)) = (wide(ticks.base), wide(fps.ratio()));
-    // All in units of 1 / (per_base * rate) seconds.
-    let (tick, frame, millisecond) = (base * rate, per_rate * per_base, per_base * rate / 1000);
-    let first = ticks.times.first().copied().unwrap_or(0);
-    ticks.times.iter().zip(0_i128..).all(|(&time, index)| {
-        let off = (i128::from(time - first) * tick - index * frame).abs();
-        off <= tick.max(millisecond) && off * 2 < frame
-    })
-}
-
-/// The broadcast and web rates; a measured average within half a percent is one of them.
-fn near_a_standard(fps: Fps) -> Fps {
-    let standard = [
-        (12, 1),
-        (15, 1),
-        (16, 1),
-        (24000, 1001),
-        (24, 1),
-        (25, 1),
-        (30000, 1001),
-        (30, 1),
-        (48, 1),
-        (50, 1),
-        (60000, 1001),
-        (60, 1),
-        (120, 1),
-    ];
-    let measured = fps.as_f64();
-    let near = standard.into_iter().filter_map(|(frames, seconds)| Fps::new(frames, seconds));
-    let off = |candidate: &Fps| (candidate.as_f64() / measured - 1.0).abs();
-    let best = near.min_by(|a, b| off(a).total_cmp(&off(b))).filter(|best| off(best) < 0.005);
-    // Measured averages have denominators that no container holds.
-    best.or_else(|| Fps::new((measured * 1000.0).round() as i64, 1000)).unwrap_or(fps)
 }
 
 fn ratio(text: &Option<String>) -> Option<Ratio<i64>> {
