@@ -96,7 +96,7 @@ fn a_bad_file_among_good_ones_is_said_and_the_others_are_shown() {
     std::fs::write(room.path("text.mp4"), "no video at all").unwrap();
     let run = room.run("inspect a.mp4 text.mp4 gone.mp4 a.mp4").fails(3);
     for words in
-        ["frames    12", "problem  text.mp4 is no video that ffmpeg can read", "problem  gone.mp4 does not exist"]
+        ["frames    12", "problem text.mp4 is no video that ffmpeg can read", "problem gone.mp4 does not exist"]
     {
         assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
     }
