@@ -120,7 +120,7 @@ fn choose(wish: Device) -> Result<tch::Device, Trouble> {
         Device::Auto => Ok(cuda(0).unwrap_or(tch::Device::Cpu)),
         Device::Cuda(index) => cuda(index).map_err(|why| {
             Trouble::new(TroubleCode::Engine, format!("CUDA cannot be used: {why}"))
-                .help("use --device cpu, or set up CUDA with `just setup-cuda`")
+                .help("use --device cpu, or set up CUDA with `./just setup-cuda`")
         }),
     }
 }

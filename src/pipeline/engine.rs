@@ -14,12 +14,10 @@ use super::{
     fault::{Code, Details, Fault},
     footage::Known,
     job::{self, Event, FrameFile, GuideHead, JobError, Outcome, Request, SlotKind, Trouble, TroubleCode},
+    pixels,
     plan::{FramePlan, Mask, Slot},
     video::{Frame, Size},
 };
-
-/// What a guide shows where the model is shown nothing.
-const GREY: [u8; 3] = [128; 3];
 
 /// The engine program, and how long it may be silent.
 #[derive(Debug)]
@@ -101,7 +99,7 @@ impl Fault for EngineError {
             Self::NotStarted { program, .. } => Details {
                 file: Some(program.clone()),
                 wanted: Some("the program wanctl-engine beside wanctl, or named by WANCTL_ENGINE".into()),
-                help: Some("build it with `just setup && cargo build --release`, or use --engine dissolve".into()),
+                help: Some("build it with `./just setup && cargo build --release`, or use --engine dissolve".into()),
                 ..Details::default()
             },
             Self::Version { program, found } => Details {
@@ -114,7 +112,7 @@ impl Fault for EngineError {
             Self::Died { signal: Some(KILLED), transcript, .. } => said(transcript, Some(SMALLER)),
             Self::Died { transcript, .. } => {
                 let unlinked = transcript.stderr.contains("error while loading shared libraries");
-                said(transcript, unlinked.then_some("libtorch is not where it was at the build: `just setup`, or set LD_LIBRARY_PATH to its lib folder"))
+                said(transcript, unlinked.then_some("libtorch is not where it was at the build: `./just setup`, or set LD_LIBRARY_PATH to its lib folder"))
             }
             Self::Silent { transcript, .. } => said(transcript, None),
             Self::Trouble { trouble, transcript } => {
@@ -232,7 +230,7 @@ pub fn write_job(
     let path = folder.join(job::GUIDE);
     let slots = &plan.seams[seam].slots;
     job::write_guide::<JobError>(&path, &head, |index| {
-        Ok(slots[index].frame().map_or_else(|| Frame::filled(size, GREY), |at| known.frame(at).clone()))
+        Ok(slots[index].frame().map_or_else(|| Frame::filled(size, pixels::GREY), |at| known.frame(at).clone()))
     })?;
     request.guide = job::hash(&path)?;
     Ok(job::write_json(&folder.join(job::REQUEST), &request)?)

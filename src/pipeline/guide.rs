@@ -13,9 +13,6 @@ use super::{
     video::{Frame, Layout, Size},
 };
 
-/// Mid grey: 0.0 in the model's -1 to 1. In limited range it is luma 126 and comes back as 128.
-const GREY: [u8; 3] = [128; 3];
-
 /// Whether an entry of a guide's folder is one that guides have.
 pub fn writes(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
@@ -35,7 +32,8 @@ pub fn write(
     let seam = &plan.seams[number];
     let format = film.draft(switches(seam));
     let size = film.made_size;
-    let (grey, black, white) = (Frame::filled(size, GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
+    let (grey, black, white) =
+        (Frame::filled(size, pixels::GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
 
     // One after the other: two encoders at once need twice the memory and, on all cores, the same time.

@@ -4,6 +4,9 @@ use rayon::prelude::*;
 
 use super::video::{Layout, Matrix, Range, Size};
 
+/// Where the model is shown nothing: 0.0 in its -1 to 1. In limited range it is luma 126 and comes back as 128.
+pub const GREY: [u8; 3] = [128; 3];
+
 /// A frame in `layout`, from 8-bit RGB. For 4:2:0 both sides of `size` are even.
 ///
 /// Luma and colour differences are those of the matrix's ITU-R standard, rounded to nearest. Colour samples are sited

@@ -150,7 +150,7 @@ impl Fault for MediaError {
             Self::Missing { tool, program, source } => Details {
                 wanted: Some(format!("{tool} on the PATH, or named by WANCTL_{}", tool.to_string().to_uppercase())),
                 found: Some(format!("`{}`: {source}", program.display())),
-                help: Some("install ffmpeg (`just setup` does), or name the program in that variable".into()),
+                help: Some("install ffmpeg (`./just setup` does), or name the program in that variable".into()),
                 ..Details::default()
             },
             Self::Failed { transcript, .. } => Details {

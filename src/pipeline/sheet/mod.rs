@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::{
     film,
     footage::Known,
+    pixels,
     plan::{FramePlan, FrameRef, Mask, Origin, Seam, Shape, Slot, Source},
     video::{Frame, Size},
 };
@@ -47,7 +48,7 @@ const FAINT: Colour = [72, 75, 83];
 const SIDES: [Colour; 2] = [[92, 176, 240], [232, 132, 182]];
 const MADE: Colour = [240, 178, 74];
 /// What guide.mp4 shows where the model is shown nothing.
-const GREY: Colour = [128; 3];
+const GREY: Colour = pixels::GREY;
 const BLACK: Colour = [0; 3];
 const WHITE: Colour = [255; 3];
 
