@@ -81,6 +81,7 @@ fn work(folder: &Path, seam: usize, way: &str) {
         made: job::hash(&made).unwrap(),
         notes: vec![],
         peak_memory_bytes: None,
+        parts: vec![],
     };
     if way == "edited" {
         let mut bytes = fs::read(&made).unwrap();

@@ -28,9 +28,11 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::settings", 2),
     ("pipeline::plan", 2),
     ("pipeline::media", 2),
-    ("pipeline::checkpoint", 2),
     ("pipeline::seams", 2),
+    ("pipeline::checkpoint", 1),
     ("pipeline::job", 1),
+    ("pipeline::schedule", 1),
+    ("pipeline::window", 1),
     ("pipeline::progress", 1),
     ("pipeline::cancel", 1),
     ("pipeline::child", 1),
@@ -53,7 +55,7 @@ const ENGINE: &[(&str, u8)] = &[
 
 /// All that the two programs share.
 const SHARED: &[&str] =
-    &["pipeline::job", "pipeline::video", "pipeline::checkpoint", "pipeline::settings::phases", "pipeline::fault"];
+    &["pipeline::job", "pipeline::video", "pipeline::checkpoint", "pipeline::schedule", "pipeline::fault"];
 
 /// Files that only name the rooms.
 const DOORPLATES: &[&str] = &["", "pipeline"];

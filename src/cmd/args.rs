@@ -44,7 +44,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, help_heading = "Plan")]
     mask_rule: Option<MaskRuleArg>,
 
-    /// Frames at each end of a made piece that fade into the clip's own [default: 0]
+    /// Frames at each end of a made piece that fade into the clip's own [default: 0, with --engine wan 4]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16), help_heading = "Plan")]
     blend: Option<u16>,
 
@@ -168,7 +168,8 @@ impl PlanArgs {
         clap::Parser::try_parse_from(words).map(|Only { plan }| plan).expect("clips alone are a command line")
     }
 
-    pub(crate) fn settings(&self) -> Result<Settings, PlanError> {
+    /// `has_model`: weights were named, so that `--engine auto` means them.
+    pub(crate) fn settings(&self, has_model: bool) -> Result<Settings, PlanError> {
         let Self { clips, context, gap, mode, align, mask_rule, blend, looped, anchors, fps, size, fit, engine } = self;
         // Before any clip is opened.
         if clips.len() < 2 && !looped {
@@ -200,7 +201,9 @@ impl PlanArgs {
             looped: *looped,
             anchors: *anchors,
             engine: match engine {
+                EngineArg::Auto if has_model => EngineChoice::Wan,
                 EngineArg::Auto => EngineChoice::Auto,
+                EngineArg::Wan => EngineChoice::Wan,
                 EngineArg::Rife => EngineChoice::Rife,
                 EngineArg::Dissolve => EngineChoice::Dissolve,
             },
@@ -300,8 +303,10 @@ enum FitArg {
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum EngineArg {
-    /// The best that is there: rife
+    /// wan where --model names its weights, else rife
     Auto,
+    /// A Wan VACE model; needs its weights (--model)
+    Wan,
     /// A small interpolation network inside the engine program; carries the clips' motion across
     Rife,
     /// One clip fades into the other; needs no engine program

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let Args { plan: plan_args, output, run } = args;
-    let settings = plan_args.settings()?;
+    let settings = plan_args.settings(false)?;
     let output = output.unwrap_or_else(|| plan_args.default_name("guide", ""));
     let media = Media::new(cancel.with_timeout(run.timeout));
     if run.dry_run {
@@ -50,7 +50,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         return Ok(Answer::Yes);
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
-    session::with_run("guide", &run, ui, log, |folder| {
+    session::with_run("guide", &run, ui, log, None, |folder| {
         let Prepared { cast, plan } = session::prepare(&plan_args, &settings, false, &media, ui)?;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             };
             fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
             ui.begin(Stage::Guide, seam.slots.len());
-            let known = footage.known(seam)?;
+            let known = footage.shown(seam)?;
             guide::write(&media, &cast.film, &plan, number, &known, &place, ui)
                 .wrap_err_with(|| format!("seam {} of {}", number + 1, plan.seams.len()))?;
         }

@@ -104,7 +104,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
 
 /// What `wanctl join` would do with these clips and no options.
 fn as_joined(clips: Vec<wanctl::pipeline::media::Clip>) -> Result<(FramePlan, Vec<Value>)> {
-    let settings = PlanArgs::defaults(clips.iter().map(|clip| clip.path.clone()).collect()).settings()?;
+    let settings = PlanArgs::defaults(clips.iter().map(|clip| clip.path.clone()).collect()).settings(false)?;
     let cast = Cast::new(clips, &settings, false);
     let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
     let of_clips = cast.warnings.iter().map(|warning| json!(warning));

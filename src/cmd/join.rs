@@ -18,7 +18,8 @@ use wanctl::pipeline::{
     media::Media,
     output::{self, Destination},
     render::Render,
-    settings::Audio,
+    run::RunDir,
+    settings::{Audio, EngineChoice},
 };
 
 use super::{
@@ -27,6 +28,7 @@ use super::{
     session::{self, Prepared},
     show,
     ui::Answer,
+    wan_args::WanArgs,
 };
 
 /// Join clips in order into one film
@@ -40,15 +42,23 @@ pub(crate) struct Args {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    wan: WanArgs,
+    #[command(flatten)]
     film: FilmArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Go on with the newest run of the same join that did not end well; what it has made is kept
+    #[arg(long, help_heading = "Run")]
+    resume: bool,
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { plan: plan_args, engine, film, run } = args;
-    let settings = plan_args.settings()?;
+    let Args { plan: plan_args, engine, wan, film, run, resume } = args;
+    let settings = plan_args.settings(wan.has_model())?;
+    if settings.engine != EngineChoice::Wan {
+        wan.refuse(settings.engine)?;
+    }
     let film_settings = film.settings()?;
     let extension = format!(".{}", film_settings.extension());
     let output = film.output.clone().unwrap_or_else(|| plan_args.default_name("join", &extension));
@@ -76,18 +86,37 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let destination = claim(&output)?;
     let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
-    session::with_run("join", &run, ui, log, |folder| {
-        let maker = session::maker(&settings, ui);
+    let task = json!({
+        "inputs": plan_args.clips.iter().map(|clip| std::path::absolute(clip)).collect::<Result<Vec<_>, _>>()?,
+        "plan": settings,
+        "engine": engine.settings(),
+        "wan": wan.task(),
+    });
+    let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &task)? } else { None };
+    if resume {
+        ui.note(
+            &resumed
+                .as_ref()
+                .map_or("nothing to go on with: a new run".into(), |run| format!("going on with run {}", run.id())),
+        );
+    }
+    let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"].as_u64());
+    // Before anything is decoded: what is missing of gigabytes of weights is soon said.
+    let wan = (settings.engine == EngineChoice::Wan).then(|| wan.settings(seams, seed)).transpose()?;
+
+    session::with_run("join", &run, ui, log, resumed, |folder| {
+        let makers = session::makers(&settings, wan.as_ref(), seams, ui);
         let Prepared { cast, plan } = session::prepare(&plan_args, &settings, film_settings.lossless, &media, ui)?;
-        folder.record("settings", &json!({ "plan": settings, "film": film_settings }))?;
+        folder.is_for(&task)?;
+        folder.record("settings", &json!({ "plan": settings, "film": film_settings, "wan": wan }))?;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
         let place = folder.path().to_owned();
         let between = Between::Dissolve;
         let mut render = Render { footage, plan: &plan, settings: &film_settings, run_folder: &place, between };
-        if let Some(maker) = &maker {
+        if let Some(makers) = &makers {
             let program = Engine::new(Leash::new(cancel));
-            let outcomes = render.run_engine(&program, maker, engine.settings(), folder.id(), ui)?;
+            let outcomes = render.run_engine(&program, makers, engine.settings(), folder.id(), ui)?;
             folder.record("engine", &outcomes)?;
         }
         for (seam, destination) in transitions.iter().enumerate() {
@@ -110,7 +139,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             "transitions": written,
             "frames": finished.film.frames,
             "fps": finished.film.fps,
-            "engine": session::engine_name(maker.as_ref()),
+            "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
+            "seed": wan.as_ref().map(|wan| wan.seed),
             "seconds": seconds(started.elapsed()),
             "verify_seconds": seconds(finished.verifying),
         }))

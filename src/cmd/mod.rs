@@ -16,6 +16,7 @@ mod log;
 mod session;
 mod show;
 mod ui;
+mod wan_args;
 
 pub(crate) use log::{RunLog, install as install_log};
 pub(crate) use ui::{Answer, Ui, report_usage};

@@ -10,7 +10,7 @@ use wanctl::pipeline::{
     plan::{self, FramePlan},
     progress::{Progress, Stage, Warning},
     run::{Outcome, RunDir},
-    settings::{EngineChoice, Settings},
+    settings::{EngineChoice, Settings, WanSettings},
 };
 
 use super::{
@@ -48,16 +48,23 @@ pub(crate) fn prepare(
     Ok(Prepared { cast, plan })
 }
 
-/// Which engine does the work, said where the user left it open. None is dissolve, which needs no program.
-pub(crate) fn maker(settings: &Settings, ui: &Ui) -> Option<Maker> {
-    match settings.engine {
+/// Which engine does the work, said where the user left it open; one request for each seam. None is dissolve, which
+/// needs no program.
+pub(crate) fn makers(settings: &Settings, wan: Option<&WanSettings>, seams: usize, ui: &Ui) -> Option<Vec<Maker>> {
+    if let Some(wan) = wan {
+        ui.note(&format!("seed {}", wan.seed));
+        return Some((0..seams).map(|seam| Maker::Wan(Box::new(wan.request(seam)))).collect());
+    }
+    let maker = match settings.engine {
         EngineChoice::Auto => {
-            ui.note("engine: rife, since this version has no Wan yet");
+            ui.note("engine: rife, since no --model names the weights of a Wan model");
             Some(Maker::Rife)
         }
         EngineChoice::Rife => Some(Maker::Rife),
+        EngineChoice::Wan => unreachable!("its settings were resolved"),
         EngineChoice::Dissolve => None,
-    }
+    };
+    maker.map(|maker| vec![maker; seams])
 }
 
 /// The engine's word in results.
@@ -65,19 +72,24 @@ pub(crate) fn engine_name(maker: Option<&Maker>) -> &'static str {
     match maker {
         Some(Maker::Rife) => "rife",
         Some(Maker::Halving) => "halving",
+        Some(Maker::Wan(_)) => "wan",
         None => "dissolve",
     }
 }
 
-/// Runs `work` with a folder of its own, in which its outcome is recorded.
+/// Runs `work` with a folder of its own, or that of a run to go on with, in which its outcome is recorded.
 pub(crate) fn with_run(
     command: &str,
     args: &RunArgs,
     ui: &Ui,
     log: &RunLog,
+    resumed: Option<RunDir>,
     work: impl FnOnce(&mut RunDir) -> Result<Value>,
 ) -> Result<()> {
-    let mut run = RunDir::create(args.work_dir.as_deref(), command)?;
+    let mut run = match resumed {
+        Some(run) => run,
+        None => RunDir::create(args.work_dir.as_deref(), command)?,
+    };
     log.open(run.path())?;
     ui.run_started(run.id(), run.path());
     tracing::info!(folder = %run.path().display(), "run folder");

@@ -18,7 +18,8 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
     let (frames, size, rate) = (plan.frames(), plan.size, plain(plan.fps));
     let duration = plan.duration();
     let seconds = *duration.numer() as f64 / *duration.denom() as f64;
-    lines.push(format!("         {frames} frames, {seconds:.3} s, {rate} fps, {size}"));
+    let made = if plan.made_size == size { String::new() } else { format!(", made at {}", plan.made_size) };
+    lines.push(format!("         {frames} frames, {seconds:.3} s, {rate} fps, {size}{made}"));
     for (number, source) in plan.inputs.iter().enumerate() {
         let resampled =
             source.resampled_frames.map_or(String::new(), |frames| format!(", {frames} at the film's rate"));

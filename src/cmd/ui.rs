@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
+    checkpoint::CheckpointError,
     engine::EngineError,
     fault::{Code, Details, Fault},
     media::MediaError,
@@ -59,6 +60,7 @@ pub(crate) struct Ui {
 struct State {
     stage: Stage,
     seam: Option<usize>,
+    part: Option<&'static str>,
     total: usize,
     begun: Instant,
     /// When the next event or log line is due, and how long until the one after it.
@@ -75,8 +77,15 @@ impl Ui {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let now = Instant::now();
-        let state =
-            State { stage: Stage::Settings, seam: None, total: 0, begun: now, due: now, interval: FIRST_LOG_INTERVAL };
+        let state = State {
+            stage: Stage::Settings,
+            seam: None,
+            part: None,
+            total: 0,
+            begun: now,
+            due: now,
+            interval: FIRST_LOG_INTERVAL,
+        };
         Self {
             json,
             verbosity,
@@ -148,14 +157,14 @@ impl Ui {
         LineWriter(self.bar.clone())
     }
 
-    fn begin_at(&self, stage: Stage, seam: Option<usize>, total: usize) {
+    fn begin_at(&self, stage: Stage, seam: Option<usize>, part: Option<&'static str>, total: usize) {
         let now = Instant::now();
         let interval = if self.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
-        *self.state() = State { stage, seam, total, begun: now, due: now + interval, interval };
+        *self.state() = State { stage, seam, part, total, begun: now, due: now + interval, interval };
         self.done.store(0, Ordering::Relaxed);
         tracing::debug!(stage = stage.name(), total, "begin");
         self.bar.reset();
-        self.bar.set_message(stage.name());
+        self.bar.set_message(part.unwrap_or(stage.name()));
         if total > 0 {
             self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {pos}/{len} {eta:>4}"));
             self.bar.set_length(total as u64);
@@ -227,6 +236,7 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
         .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
 }
 
@@ -307,11 +317,15 @@ pub(crate) fn report_usage(error: &clap::Error, json: bool) {
 
 impl Progress for Ui {
     fn begin(&self, stage: Stage, total: usize) {
-        self.begin_at(stage, None, total);
+        self.begin_at(stage, None, None, total);
     }
 
     fn begin_seam(&self, stage: Stage, seam: usize, total: usize) {
-        self.begin_at(stage, Some(seam), total);
+        self.begin_at(stage, Some(seam), None, total);
+    }
+
+    fn begin_part(&self, stage: Stage, seam: usize, part: &'static str, total: usize) {
+        self.begin_at(stage, Some(seam), Some(part), total);
     }
 
     fn reached(&self, done: usize) {
@@ -325,7 +339,7 @@ impl Progress for Ui {
         let spent = (now - state.begun).as_secs_f64();
         let left = state.total.saturating_sub(done);
         let eta = if done > 0 { spent / done as f64 * left as f64 } else { 0.0 };
-        let (stage, seam, total) = (state.stage, state.seam, state.total);
+        let (stage, seam, part, total) = (state.stage, state.seam, state.part, state.total);
         if !self.json {
             state.interval *= 2;
         }
@@ -337,9 +351,12 @@ impl Progress for Ui {
             if let Some(seam) = seam {
                 event["seam"] = seam.into();
             }
+            if let Some(part) = part {
+                event["part"] = part.into();
+            }
             self.event("progress", &event);
         } else if self.bar.is_hidden() && total > 0 {
-            self.note(&format!("{} {done}/{total}, about {eta:.0} s left", stage.name()));
+            self.note(&format!("{} {done}/{total}, about {eta:.0} s left", part.unwrap_or(stage.name())));
         }
     }
 

@@ -10,9 +10,10 @@ use tch::Kind;
 use super::{
     rife::{Rife, RifeError},
     torch::{self, TorchError},
+    wan::{self, Done, Store, Task},
 };
 use wanctl::pipeline::{
-    job::{self, Device, Event, FrameFile, GuideHead, Maker, Outcome, Request, SlotKind, Trouble, TroubleCode},
+    job::{self, Device, Event, FrameFile, GuideHead, Maker, Outcome, Part, Request, SlotKind, Trouble, TroubleCode},
     video::Size,
 };
 
@@ -41,26 +42,25 @@ struct Job {
     guide: FrameFile,
 }
 
-/// Does the jobs in order; a network that the next one wants as well stays loaded.
+/// Does the jobs; a network that the next one wants as well stays loaded.
 pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
-    let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
-    let mut loaded: Option<(Device, tch::Device, Rife)> = None;
-    for mut job in jobs {
-        let wish = job.request.device;
-        if let Some(threads) = job.request.threads {
+    let mut jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
+    let kind = |job: &Job| (job.request.device, job.request.threads, matches!(job.request.maker, Maker::Wan(_)));
+    for jobs in jobs.chunk_by_mut(|a, b| kind(a) == kind(b)) {
+        let request = &jobs[0].request;
+        if let Some(threads) = request.threads {
             tch::set_num_threads(threads.clamp(1, 1024) as i32);
         }
-        let (device, rife) = match loaded.take() {
-            Some((had, device, rife)) if had == wish => (device, rife),
-            _ => {
-                let device = choose(wish)?;
-                (device, Rife::load(device, Kind::Float).map_err(weights)?)
+        let device = choose(request.device)?;
+        match request.maker {
+            Maker::Wan(_) => generate(jobs, device, say)?,
+            Maker::Rife | Maker::Halving => {
+                let rife = Rife::load(device, Kind::Float).map_err(weights)?;
+                jobs.iter_mut().try_for_each(|job| interpolate(job, device, &rife, say))?;
             }
-        };
-        work(&mut job, device, &rife, say)?;
-        loaded = Some((wish, device, rife));
+        }
     }
     Ok(())
 }
@@ -125,17 +125,28 @@ fn choose(wish: Device) -> Result<tch::Device, Trouble> {
     }
 }
 
-fn work(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
-    let (seam, started) = (job.request.seam, Instant::now());
-    let name = match device {
+/// Says that work on a seam begins; the device's name.
+fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
+    let threads = tch::get_num_threads() as usize;
+    say(&Event::Job { seam: job.request.seam, device: device_name(device), threads });
+}
+
+fn device_name(device: tch::Device) -> String {
+    match device {
         tch::Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".into(),
-    };
-    let threads = tch::get_num_threads() as usize;
-    say(&Event::Job { seam, device: name.clone(), threads });
+    }
+}
 
-    let mut frames =
-        (0..job.request.frames).map(|index| Ok(job.guide.frame(index)?.rgb)).collect::<Result<Vec<_>, Trouble>>()?;
+fn frames(job: &mut Job) -> Result<Vec<Vec<u8>>, Trouble> {
+    (0..job.request.frames).map(|index| Ok(job.guide.frame(index)?.rgb)).collect()
+}
+
+/// What the embedded network makes of every gap.
+fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    let (seam, started) = (job.request.seam, Instant::now());
+    announce(job, device, say);
+    let mut frames = frames(job)?;
     let gaps = gaps(&job.head.slots);
     let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
     let (mut before_this, mut notes) = (0, vec![]);
@@ -147,8 +158,8 @@ fn work(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Ev
         let mut progress = |done: usize| say(&Event::Progress { seam, done: before_this + done, total });
         let (size, count) = (job.head.size, gap.fill.len());
         let filled = match job.request.maker {
-            Maker::Rife => rife.fill(&left, &right, size, count, &mut progress)?,
             Maker::Halving => rife.halve(&left, &right, size, count, &mut progress)?,
+            _ => rife.fill(&left, &right, size, count, &mut progress)?,
         };
         before_this += gap.fill.len();
         notes.extend(filled.note);
@@ -159,22 +170,54 @@ fn work(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Ev
     for note in &notes {
         say(&Event::Note { seam, message: note.clone() });
     }
+    finish(job, device, &frames, notes, vec![], started, say)
+}
+
+/// What a Wan model makes of the whole guides.
+fn generate(jobs: &mut [Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    let started = Instant::now();
+    let guides = jobs.iter_mut().map(frames).collect::<Result<Vec<_>, _>>()?;
+    let jobs = &*jobs;
+    jobs.iter().for_each(|job| announce(job, device, say));
+    let mut tasks = vec![];
+    for (job, frames) in jobs.iter().zip(guides) {
+        let Maker::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
+        let path = job.folder.join(job::LATENTS);
+        let store = Store { path, request: job::hash(&job.folder.join(job::REQUEST))? };
+        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, frames, store });
+    }
+    wan::run(&tasks, device, say, &mut |index, Done { frames, parts }, say| {
+        finish(&jobs[index], device, &frames, vec![], parts, started, say)
+    })
+}
+
+/// Writes what was made, and vouches for it.
+fn finish(
+    job: &Job,
+    device: tch::Device,
+    frames: &[Vec<u8>],
+    notes: Vec<String>,
+    parts: Vec<(Part, f64)>,
+    started: Instant,
+    say: &mut dyn FnMut(&Event),
+) -> Result<(), Trouble> {
     let made = job.folder.join(job::MADE);
-    job::write_made(&made, job.head.size, &frames)?;
+    job::write_made(&made, job.head.size, frames)?;
     let outcome = Outcome {
         version: job::VERSION,
         program: job::PROGRAM.into(),
         libtorch: torch::version().unwrap_or_default(),
-        device: name,
-        threads,
+        device: device_name(device),
+        threads: tch::get_num_threads() as usize,
         seconds: started.elapsed().as_secs_f64(),
         request: job::hash(&job.folder.join(job::REQUEST))?,
         made: job::hash(&made)?,
         notes,
         peak_memory_bytes: peak_memory(),
+        parts,
     };
     job::write_json(&job.folder.join(job::RESULT), &outcome)?;
-    say(&Event::Done { seam });
+    say(&Event::Done { seam: job.request.seam });
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 #![allow(clippy::assign_op_pattern, reason = "`+=` changes a tensor in place, and others may share it")]
 
 pub(crate) mod jobs;
+pub(crate) mod layers;
 pub(crate) mod rife;
 pub(crate) mod torch;
+pub(crate) mod wan;
 pub(crate) mod weights;

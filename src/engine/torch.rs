@@ -201,6 +201,16 @@ fn loader_words(error: libloading::Error) -> String {
     }
 }
 
+/// All of a device's memory in bytes, used or not; none where it does not say.
+pub(crate) fn memory(device: tch::Device) -> Option<u64> {
+    match device {
+        tch::Device::Cuda(index) => {
+            Driver::open().and_then(|driver| driver.describe(index as i32)).ok().map(|(_, bytes)| bytes)
+        }
+        _ => host_memory(),
+    }
+}
+
 fn host_memory() -> Option<u64> {
     let facts = fs::read_to_string("/proc/meminfo").ok()?;
     let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

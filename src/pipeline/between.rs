@@ -6,8 +6,9 @@ use super::{
     footage::{Footage, Known},
     job::JobError,
     media::MediaError,
-    plan::Seam,
+    plan::{Seam, Slot},
     video::Frame,
+    window::Window,
 };
 
 /// Who made the frames of all seams.
@@ -22,7 +23,7 @@ pub enum Between {
 #[derive(Debug)]
 pub enum SeamFrames<'a> {
     Dissolve { seam: &'a Seam, known: Known },
-    Engine(&'a mut Made),
+    Engine { made: &'a mut Made, window: Window, known: Option<Known>, slots: &'a [Slot] },
 }
 
 impl Between {
@@ -35,7 +36,17 @@ impl Between {
     ) -> Result<SeamFrames<'a>, MediaError> {
         Ok(match self {
             Self::Dissolve => SeamFrames::Dissolve { seam: &seams[number], known: footage.known(&seams[number])? },
-            Self::Engine(made) => SeamFrames::Engine(&mut made[number]),
+            Self::Engine(made) => {
+                let (made, window) = (&mut made[number], footage.cast.film.window());
+                // Where the engine saw another picture than the film's, its guide is not the film's either.
+                let known = match seams[number].blend {
+                    [0, 0] => None,
+                    _ if window.is_clear() => None,
+                    _ => Some(footage.known(&seams[number])?),
+                };
+                let slots = &seams[number].slots;
+                SeamFrames::Engine { made, window, known, slots }
+            }
         })
     }
 }
@@ -48,14 +59,21 @@ impl SeamFrames<'_> {
                 let at = seam.slots[index].frame().expect("a frame that blends is shown");
                 Ok(known.frame(at).clone())
             }
-            Self::Engine(made) => made.guide.frame(index),
+            Self::Engine { known: Some(known), slots, .. } => {
+                let at = slots[index].frame().expect("a frame that blends is shown");
+                Ok(known.frame(at).clone())
+            }
+            Self::Engine { made, .. } => made.guide.frame(index),
         }
     }
 
     pub fn made(&mut self, index: usize) -> Result<Frame, JobError> {
         match self {
             Self::Dissolve { seam, known } => Ok(dissolve::made(seam, known, index)),
-            Self::Engine(made) => made.frames.frame(index),
+            Self::Engine { made, window, .. } => {
+                let frame = made.frames.frame(index)?;
+                Ok(if window.is_clear() { frame } else { window.to_film(frame) })
+            }
         }
     }
 }

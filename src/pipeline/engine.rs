@@ -146,12 +146,17 @@ impl Engine {
         Self { program: env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash }
     }
 
-    /// Does the jobs in order with one start of the program; what each of them made.
+    /// Does the jobs in order with one start of the program; what each of them made. What an earlier start has done is
+    /// not done again.
     pub fn run(&self, folders: &[PathBuf], mut hear: impl FnMut(&Event)) -> Result<Vec<Made>, EngineError> {
-        let log = folders.first().map(|folder| folder.join(job::LOG));
+        let undone: Vec<&PathBuf> = folders.iter().filter(|folder| check(folder).is_err()).collect();
+        if undone.is_empty() {
+            return folders.iter().map(|folder| check(folder)).collect();
+        }
+        let log = undone.first().map(|folder| folder.join(job::LOG));
         let log = log.and_then(|path| fs::File::create(path).ok());
         let mut command = Command::new(&self.program);
-        command.args(folders);
+        command.args(undone);
         // libgomp's threads wait by spinning, which on a busy machine makes everything several times slower.
         if env::var_os("OMP_WAIT_POLICY").is_none() {
             command.env("OMP_WAIT_POLICY", "passive");

@@ -6,8 +6,9 @@ use super::{
     media::{Clip, Codec, Effort, FilmFormat, Sampling, Timing},
     plan::{self, Source},
     progress::Warning,
-    settings::{FilmSettings, Settings},
+    settings::{EngineChoice, FilmSettings, Settings},
     video::{Fps, Layout, Range, Size},
+    window::{self, Window},
 };
 
 #[derive(Debug, Clone)]
@@ -43,7 +44,11 @@ impl Cast {
             false => Layout::Yuv420 { matrix: color.matrix, range: color.range },
         };
         let (primaries, transfer) = (color.primaries.clone(), color.transfer.clone());
-        let film = Film { fps, size, made_size: size, layout, primaries, transfer };
+        let made_size = match settings.engine {
+            EngineChoice::Wan => window::on_grid(size),
+            EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Dissolve => size,
+        };
+        let film = Film { fps, size, made_size, layout, primaries, transfer };
         let samplings: Vec<Sampling> = clips.iter().map(|clip| clip.at_rate(fps)).collect();
         let mut warnings = vec![];
         if size != asked {
@@ -75,6 +80,11 @@ impl Cast {
 impl Film {
     pub fn for_plan(&self) -> plan::Film {
         plan::Film { fps: self.fps, size: self.size, made_size: self.made_size }
+    }
+
+    /// Between the film's picture and the one that the engine sees.
+    pub fn window(&self) -> Window {
+        Window::new(self.size, self.made_size)
     }
 
     pub fn format(&self, settings: &FilmSettings) -> FilmFormat {

@@ -36,9 +36,19 @@ impl<'a> Footage<'a> {
         self.media.frames(self.wanted(input, frames, self.cast.film.size, self.cast.film.layout))
     }
 
-    /// What the seam's guide shows.
+    /// What the seam's guide shows, as the engine sees it.
+    pub fn shown(&self, seam: &Seam) -> Result<Known, MediaError> {
+        let (known, window) = (self.known(seam)?, self.cast.film.window());
+        if window.is_clear() {
+            return Ok(known);
+        }
+        let frames = known.frames.into_par_iter().map(|(at, frame)| (at, window.to_made(&frame)));
+        Ok(Known { frames: frames.collect() })
+    }
+
+    /// The frames of the film that the seam's guide shows.
     pub fn known(&self, seam: &Seam) -> Result<Known, MediaError> {
-        let size = self.cast.film.made_size;
+        let size = self.cast.film.size;
         let decoded = runs(seam).into_par_iter().map(|(input, frames)| {
             let decoded = self.media.all_frames(self.wanted(input, frames.clone(), size, Layout::Rgb))?;
             let numbered = frames.zip(decoded).map(|(index, rgb)| {

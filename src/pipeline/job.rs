@@ -3,6 +3,7 @@
 //! ```text
 //! request.json       what to do; written by wanctl
 //! guide.safetensors  frames u8 [T,H,W,3] RGB, slot u8 [T], mask f32 [T], latent_mask f32 [L]; written by wanctl
+//! latents.safetensors  wan: latents and the solver's history after every step, so that a killed job goes on; by the engine
 //! made.safetensors   frames u8 [T,H,W,3]; written by the engine
 //! result.json        how it went, with hashes; written last
 //! engine.log         what the engine said
@@ -19,27 +20,102 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::video::{Frame, Size};
+use super::{
+    checkpoint::ModelFiles,
+    schedule::{Solver, Step},
+    video::{Frame, Size},
+};
 
 /// Counts up with every change that an older program would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Both programs come from one build; another build's numbers may mean other things.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 pub const REQUEST: &str = "request.json";
 pub const GUIDE: &str = "guide.safetensors";
+pub const LATENTS: &str = "latents.safetensors";
 pub const MADE: &str = "made.safetensors";
 pub const RESULT: &str = "result.json";
 pub const LOG: &str = "engine.log";
 
 /// Which engine, and what only it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Maker {
     /// The embedded network, and the clips' own motion.
     Rife,
     /// The embedded network alone, by halves: what the former is measured against.
     Halving,
+    /// A Wan model.
+    Wan(Box<Wan>),
+}
+
+/// What a Wan model is asked, and with which weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wan {
+    pub models: ModelFiles,
+    pub prompt: String,
+    pub negative_prompt: String,
+    pub solver: Solver,
+    pub steps: Vec<Step>,
+    /// Noise is drawn on the CPU from it, so that every machine draws the same.
+    pub seed: u64,
+    pub dtype: Dtype,
+    pub vae_tile: VaeTile,
+    /// How strongly the guide holds the model; 1 is as it was trained.
+    pub control_scale: f64,
+}
+
+/// In which numbers the networks compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// What the device is fast in: bf16 with CUDA, f32 on the CPU.
+    Auto,
+    Bf16,
+    F16,
+    F32,
+}
+
+impl std::str::FromStr for Dtype {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "bf16" => Ok(Self::Bf16),
+            "f16" => Ok(Self::F16),
+            "f32" => Ok(Self::F32),
+            _ => Err(format!("`{text}` is unknown, wanted auto, bf16, f16 or f32")),
+        }
+    }
+}
+
+/// Whether the VAE sees the picture in parts, which saves memory and changes the picture a little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VaeTile {
+    /// In parts where the whole does not fit.
+    Auto,
+    Off,
+    /// In parts of so many pixels.
+    Pixels(u32),
+}
+
+impl std::str::FromStr for VaeTile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            _ => match text.parse() {
+                Ok(pixels @ 64..=4096) if pixels % 32 == 0 => Ok(Self::Pixels(pixels)),
+                _ => Err(format!("`{text}` is no tile, wanted auto, off, or a multiple of 32 from 64 to 4096 pixels")),
+            },
+        }
+    }
 }
 
 /// Where the work is done.
@@ -65,7 +141,7 @@ impl std::str::FromStr for Device {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub version: u32,
@@ -116,6 +192,11 @@ pub enum Event {
         device: String,
         threads: usize,
     },
+    /// A part of the work begins that is counted by itself.
+    Part {
+        seam: usize,
+        part: Part,
+    },
     Progress {
         seam: usize,
         done: usize,
@@ -132,6 +213,35 @@ pub enum Event {
     Done {
         seam: usize,
     },
+}
+
+/// The parts of a Wan model's work, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The prompts are read.
+    Text,
+    /// The guide becomes latents.
+    Encode,
+    /// A network is brought to the device.
+    Load,
+    /// Noise becomes latents, step by step.
+    Denoise,
+    /// Latents become frames.
+    Decode,
+}
+
+impl Part {
+    /// As a word for people and for events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "prompt",
+            Self::Encode => "encode",
+            Self::Load => "load",
+            Self::Denoise => "denoise",
+            Self::Decode => "decode",
+        }
+    }
 }
 
 /// Why an engine gave up.
@@ -187,6 +297,9 @@ pub struct Outcome {
     pub notes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
+    /// Seconds that each part took; what several seams share counts for the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<(Part, f64)>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 pub mod between;
 pub mod cancel;
+pub mod checkpoint;
 pub mod child;
 pub mod dissolve;
 pub mod engine;
@@ -17,7 +18,9 @@ pub mod plan;
 pub mod progress;
 pub mod render;
 pub mod run;
+pub mod schedule;
 pub mod settings;
 pub mod sheet;
 pub mod soundtrack;
 pub mod video;
+pub mod window;

@@ -49,6 +49,8 @@ pub trait Progress: Sync {
     fn begin(&self, stage: Stage, total: usize);
     /// The same for one seam of several.
     fn begin_seam(&self, stage: Stage, seam: usize, total: usize);
+    /// The same for a part of that which is counted by itself.
+    fn begin_part(&self, stage: Stage, seam: usize, part: &'static str, total: usize);
     /// So many steps of the stage are done.
     fn reached(&self, done: usize);
     fn warn(&self, warning: Warning);
@@ -61,6 +63,7 @@ pub struct Silent;
 impl Progress for Silent {
     fn begin(&self, _: Stage, _: usize) {}
     fn begin_seam(&self, _: Stage, _: usize, _: usize) {}
+    fn begin_part(&self, _: Stage, _: usize, _: &'static str, _: usize) {}
     fn reached(&self, _: usize) {}
     fn warn(&self, _: Warning) {}
 }

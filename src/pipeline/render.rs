@@ -43,11 +43,11 @@ pub struct Finished {
 }
 
 impl Render<'_> {
-    /// Has the engine program make the frames of all seams, in one start.
+    /// Has the engine program make the frames of all seams, in one start; `makers` has one for each.
     pub fn run_engine(
         &mut self,
         engine: &Engine,
-        maker: &Maker,
+        makers: &[Maker],
         settings: EngineSettings,
         run: &str,
         progress: &dyn Progress,
@@ -56,14 +56,14 @@ impl Render<'_> {
         progress.begin(Stage::Guide, seams);
         let mut folders = vec![];
         for (number, seam) in self.plan.seams.iter().enumerate() {
-            let known = self.footage.known(seam).wrap_err_with(|| of_seams(number, seams))?;
+            let known = self.footage.shown(seam).wrap_err_with(|| of_seams(number, seams))?;
             let size = self.plan.made_size;
             let request = Request {
                 version: job::VERSION,
                 program: job::PROGRAM.into(),
                 run: run.to_owned(),
                 seam: number,
-                maker: maker.clone(),
+                maker: makers[number].clone(),
                 width: size.width,
                 height: size.height,
                 frames: seam.slots.len(),
@@ -77,11 +77,19 @@ impl Render<'_> {
             progress.reached(number + 1);
         }
         progress.begin(Stage::Engine, 0);
-        let mut begun = None;
+        let (mut begun, mut within) = (None, None);
         let made = engine.run(&folders, |event| match event {
+            Event::Part { seam, part } => {
+                within = Some(*part);
+                begun = None;
+                progress.begin_part(Stage::Engine, *seam, part.name(), 0);
+            }
             Event::Progress { seam, done, total } => {
                 if begun != Some(*seam) {
-                    progress.begin_seam(Stage::Engine, *seam, *total);
+                    match within {
+                        Some(part) => progress.begin_part(Stage::Engine, *seam, part.name(), *total),
+                        None => progress.begin_seam(Stage::Engine, *seam, *total),
+                    }
                     begun = Some(*seam);
                 }
                 progress.reached(*done);

@@ -17,3 +17,5 @@ mod refusals;
 mod rife;
 mod shapes;
 mod sound;
+#[cfg(feature = "torch")]
+mod wan;

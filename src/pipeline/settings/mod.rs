@@ -1,8 +1,12 @@
 //! What was asked: every option as a typed value, with its default, checked where no file is needed for it.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
+
+mod wan;
+
+pub use wan::{Prompts, WanAsk, WanSettings, random_seed};
 
 use super::{
     fault::{Code, Details, Fault},
@@ -60,8 +64,16 @@ impl Serialize for Length {
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     Auto,
+    Wan,
     Rife,
     Dissolve,
+}
+
+impl EngineChoice {
+    /// Made frames fade into the clips' own where the engine makes those anew.
+    fn blend(self) -> usize {
+        if self == Self::Wan { 4 } else { 0 }
+    }
 }
 
 /// How the engine does its work.
@@ -128,7 +140,7 @@ impl Settings {
                 Align::Exact => MaskRule::Reference,
             }),
             // What rife and dissolve make of the context is the context itself: nothing to fade.
-            blend: self.blend.map_or(Blend::UpTo(0), Blend::Exactly),
+            blend: self.blend.map_or(Blend::UpTo(self.engine.blend()), Blend::Exactly),
             looped: self.looped,
             anchors: self.anchors,
         }
@@ -189,11 +201,24 @@ pub enum SettingsError {
     CrfTooHigh { crf: u32, codec: Codec, most: u32 },
     #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec.name())]
     Extension { found: Option<String>, codec: Codec, wanted: &'static str },
+    #[error("--guidance has {found} values, and the model has {}", if *phases == 1 { "one expert" } else { "two" })]
+    Guidance { found: usize, phases: usize },
+    #[error("cannot read the prompts in {}: {source}", path.display())]
+    PromptFile { path: PathBuf, source: Arc<std::io::Error> },
+    #[error("{} has {found} prompts, and the film has {seams} seams", path.display())]
+    PromptCount { path: PathBuf, found: usize, seams: usize },
+    #[error("--engine {engine} takes no {option}")]
+    NotForEngine { engine: &'static str, option: &'static str },
+    #[error("--engine wan needs weights")]
+    NoModel,
 }
 
 impl Fault for SettingsError {
     fn code(&self) -> Code {
-        Code::Usage
+        match self {
+            Self::PromptFile { .. } | Self::PromptCount { .. } => Code::Input,
+            _ => Code::Usage,
+        }
     }
 
     fn details(&self) -> Details {
@@ -204,6 +229,20 @@ impl Fault for SettingsError {
             Self::NoQuality => ("no --crf with ffv1".into(), "leave out --crf"),
             Self::CrfTooHigh { most, .. } => (format!("0 to {most}"), "14 is the default; lower is better and larger"),
             Self::Extension { wanted, .. } => (format!("a name that ends with {wanted}"), "change -o or --codec"),
+            Self::Guidance { phases: 1, .. } => ("one value".into(), "leave out what stands after the `;`"),
+            Self::Guidance { .. } => {
+                ("one value, or one for each expert: HIGH;LOW".into(), "such as --guidance \"3.5;1\"")
+            }
+            Self::PromptFile { .. } => {
+                ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")
+            }
+            Self::PromptCount { seams, .. } => {
+                (format!("{seams} lines, one for each seam"), "an empty line is an empty prompt")
+            }
+            Self::NotForEngine { .. } => {
+                ("--engine wan".into(), "leave the option out, or name the weights with --model")
+            }
+            Self::NoModel => ("--model FOLDER or --model FILE".into(), "or use --engine rife, which needs none"),
         };
         Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
     }

@@ -1,0 +1,87 @@
+//! Attention, of patches to each other and of patches to a text.
+
+use tch::{Kind, Tensor};
+
+use super::{EPS, rope::Rope, slices};
+use crate::engine::{
+    layers::{LayerNorm, Linear, RmsNorm},
+    weights::{Weights, WeightsError},
+};
+
+/// Letters: N patches, n of them in a slice, T rows of text, D width.
+#[derive(Debug)]
+pub(super) struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    norm_q: RmsNorm,
+    norm_k: RmsNorm,
+    heads: i64,
+    kind: Kind,
+}
+
+/// What is looked at: [rows, D] each.
+#[derive(Debug)]
+pub(super) struct Seen {
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl Attention {
+    pub(super) fn load(w: Weights, dim: i64, heads: i64) -> Result<Self, WeightsError> {
+        Ok(Self {
+            to_q: Linear::load(&w / "to_q", dim, dim)?,
+            to_k: Linear::load(&w / "to_k", dim, dim)?,
+            to_v: Linear::load(&w / "to_v", dim, dim)?,
+            to_out: Linear::load(&w / "to_out" / 0, dim, dim)?,
+            norm_q: RmsNorm::load(&w / "norm_q", dim, EPS)?,
+            norm_k: RmsNorm::load(&w / "norm_k", dim, EPS)?,
+            heads,
+            kind: w.kind(),
+        })
+    }
+
+    /// What each row of `x` [N, D] sees in all of them after `norm`: [N, D], to be handed to [`Self::out`].
+    pub(super) fn among(&self, x: &Tensor, norm: &LayerNorm, rope: &Rope) -> Tensor {
+        let empty = || Tensor::empty(x.size(), (self.kind, x.device()));
+        let [q, k, v] = [empty(), empty(), empty()];
+        for (start, n) in slices(x) {
+            let y = norm.forward(&x.narrow(0, start, n)).to_kind(self.kind);
+            let turned = |x: Tensor| rope.turn(&self.split(&x), start).flatten(1, 2);
+            q.narrow(0, start, n).copy_(&turned(self.norm_q.forward(&self.to_q.forward(&y))));
+            k.narrow(0, start, n).copy_(&turned(self.norm_k.forward(&self.to_k.forward(&y))));
+            v.narrow(0, start, n).copy_(&self.to_v.forward(&y));
+        }
+        self.attend(&q, &Seen { keys: k, values: v })
+    }
+
+    /// `text` [T, D] as [`Self::look`] wants it.
+    pub(super) fn seen(&self, text: &Tensor) -> Seen {
+        let keys = self.norm_k.forward(&self.to_k.forward(text)).to_kind(self.kind);
+        Seen { keys, values: self.to_v.forward(text) }
+    }
+
+    /// What `y` [n, D] sees of a text: [n, D].
+    pub(super) fn look(&self, y: &Tensor, text: &Seen) -> Tensor {
+        let q = self.norm_q.forward(&self.to_q.forward(y)).to_kind(self.kind);
+        self.out(&self.attend(&q, text))
+    }
+
+    /// The last product: [n, D] to [n, D].
+    pub(super) fn out(&self, seen: &Tensor) -> Tensor {
+        self.to_out.forward(seen)
+    }
+
+    /// `q` [n, D] to [n, D].
+    fn attend(&self, q: &Tensor, Seen { keys, values }: &Seen) -> Tensor {
+        let [q, k, v] = [q, keys, values].map(|x| self.split(x).transpose(0, 1).unsqueeze(0)); // [1, heads, rows, head_dim]
+        let y = Tensor::scaled_dot_product_attention(&q, &k, &v, None::<&Tensor>, 0.0, false, None, false);
+        y.squeeze_dim(0).transpose(0, 1).flatten(-2, -1)
+    }
+
+    /// [n, D] to [n, heads, head_dim].
+    fn split(&self, x: &Tensor) -> Tensor {
+        x.unflatten(-1, [self.heads, -1])
+    }
+}

@@ -1,0 +1,171 @@
+//! What can be wrong with weight files: always which file, and which tensor where it is one.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::models::Part;
+use crate::pipeline::fault::{Code, Details, Fault};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// `problem` goes on after the file's name.
+    #[error("{} {problem}", name(path))]
+    Malformed { path: PathBuf, problem: String, help: Option<&'static str> },
+    #[error("{} asks for {what}, which no checkpoint needs: it was not read any further", name(path))]
+    Refused { path: PathBuf, what: String },
+    #[error("{} holds no weights", name(path))]
+    Empty { path: PathBuf },
+    #[error("{} holds several checkpoints: {}", name(path), listed(found))]
+    Several { path: PathBuf, found: Vec<PathBuf> },
+    #[error("{} are missing of {}", listed(missing), name(path))]
+    Shards { path: PathBuf, missing: Vec<PathBuf> },
+    #[error("tensor `{tensor}` is missing from {}", name(path))]
+    Missing { tensor: String, path: PathBuf },
+    #[error("tensor `{tensor}` in {} has shape {found:?}, expected {wanted}", name(path))]
+    Shape { tensor: String, path: PathBuf, wanted: String, found: Vec<usize> },
+    #[error("tensor `{tensor}` in {} belongs to no model that wanctl knows", name(path))]
+    Stranger { tensor: String, path: PathBuf },
+    #[error("tensor `{tensor}` stands twice in {}, also as `{again}`", name(path))]
+    Twice { tensor: String, again: String, path: PathBuf },
+    #[error("tensor `{tensor}` in {} is packed as {format}, which wanctl cannot read", name(path))]
+    Packed { tensor: String, format: String, path: PathBuf },
+    #[error("{} holds {}, {} holds {}: they cannot make one model", name(path), what, name(other), that)]
+    Mixed { path: PathBuf, what: String, other: PathBuf, that: String },
+    #[error("{} is {found}, wanted {wanted}", name(path))]
+    Foreign { path: PathBuf, wanted: String, found: String },
+    #[error("{} does not say how many heads it has: its width {dim} is no multiple of 128", name(path))]
+    Heads { path: PathBuf, dim: usize },
+    #[error("the model is not whole: {} missing", parts(missing))]
+    Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
+    #[error("{} and {} are both {what}", name(path), name(other))]
+    Ambiguous { path: PathBuf, other: PathBuf, what: String },
+    #[error("the two experts differ: {} is {high}, {} is {low}", name(high_path), name(low_path))]
+    Experts { high_path: PathBuf, high: String, low_path: PathBuf, low: String },
+}
+
+impl CheckpointError {
+    pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(super) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), problem: problem.into(), help: None }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Read { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Refused { path, .. }
+            | Self::Empty { path }
+            | Self::Several { path, .. }
+            | Self::Shards { path, .. }
+            | Self::Missing { path, .. }
+            | Self::Shape { path, .. }
+            | Self::Stranger { path, .. }
+            | Self::Twice { path, .. }
+            | Self::Packed { path, .. }
+            | Self::Mixed { path, .. }
+            | Self::Foreign { path, .. }
+            | Self::Heads { path, .. }
+            | Self::Ambiguous { path, .. } => Some(path),
+            Self::Experts { high_path, .. } => Some(high_path),
+            Self::Incomplete { .. } => None,
+        }
+    }
+}
+
+impl Fault for CheckpointError {
+    fn code(&self) -> Code {
+        Code::Weights
+    }
+
+    fn details(&self) -> Details {
+        let text = |text: &str| Some(text.to_owned());
+        let (wanted, found, help) = match self {
+            Self::Read { .. } => (text("a file that can be read"), None, text("check the path and its permissions")),
+            Self::Malformed { help, .. } => {
+                (None, None, text(help.unwrap_or("bring the file again: it may not have arrived whole")))
+            }
+            Self::Refused { what, .. } => (
+                text("a dict of tensors"),
+                Some(what.clone()),
+                text("do not trust this file; bring the model as .safetensors"),
+            ),
+            Self::Empty { .. } => {
+                (text("a .safetensors or .pth file, or shards with their index"), None, text("name the file"))
+            }
+            Self::Several { found, .. } => (text("one checkpoint"), Some(listed(found)), text("name the file")),
+            Self::Shards { missing, .. } => (
+                text("every shard that the index names"),
+                Some(format!("{} missing", missing.len())),
+                text("bring the missing files to the others"),
+            ),
+            Self::Missing { .. } => (
+                text("every tensor of the model"),
+                None,
+                text("a module needs its base before it, a shard the others: name their folder or index"),
+            ),
+            Self::Shape { wanted, found, .. } => {
+                (Some(wanted.clone()), Some(format!("{found:?}")), text("base and modules must be of one size"))
+            }
+            Self::Stranger { .. } => (
+                text("only tensors of the model"),
+                None,
+                text("it may be of a model that is built on Wan: use Wan's own"),
+            ),
+            Self::Twice { .. } => (text("one tensor of each name"), None, None),
+            Self::Packed { format, .. } => (
+                text("f32, f16, bf16 or scaled f8"),
+                Some(format.clone()),
+                text("use the bf16 or fp8 file of this model"),
+            ),
+            Self::Mixed { .. } => (text("parts of one model"), None, text("say what a file is: vae=FILE, text=FILE")),
+            Self::Foreign { wanted, found, .. } => (Some(wanted.clone()), Some(found.clone()), None),
+            Self::Heads { .. } => {
+                (text("a width that is a multiple of 128"), None, text("put its config.json beside it"))
+            }
+            Self::Incomplete { missing, looked, found } => {
+                let seen = if found.is_empty() { "nothing of a model".into() } else { found.join(", ") };
+                let help = missing.iter().map(|part| part.help()).collect::<Vec<_>>().join("; ");
+                let looked = listed(looked);
+                (Some(parts(missing)), Some(format!("{seen}, in {looked}")), Some(help))
+            }
+            Self::Ambiguous { .. } => (
+                text("one file for each part"),
+                None,
+                text("say which is which: high=FILE, low=FILE, vae=FILE, text=FILE"),
+            ),
+            Self::Experts { high, low, .. } => {
+                (Some(high.clone()), Some(low.clone()), text("take both experts from one model"))
+            }
+        };
+        Details { file: self.file().map(Path::to_owned), wanted, found, help, ..Details::default() }
+    }
+}
+
+/// A weight file in a message: with its folder, since those of every model are called alike.
+pub fn name(path: &Path) -> String {
+    let mut parts = path.iter().rev().take(2).collect::<Vec<_>>();
+    parts.reverse();
+    parts.iter().collect::<PathBuf>().display().to_string()
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().take(6).map(|path| name(path)).collect();
+    let more = paths.len().saturating_sub(shown.len());
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
+fn parts(parts: &[Part]) -> String {
+    let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+    match names[..] {
+        [one] => format!("{one} is"),
+        [ref first @ .., last] => format!("{} and {last} are", first.join(", ")),
+        [] => "nothing is".into(),
+    }
+}

@@ -1,0 +1,311 @@
+//! When the model is asked, and what: noise level, timestep, expert and guidance of every step, computed before the
+//! engine starts. Both programs share these types; a schedule is data, and nothing of it is computed twice.
+//!
+//! A picture at noise level `sigma` is `(1 - sigma) * picture + sigma * noise`. Sources are named at the grids.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$why:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$why])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            pub const WORDS: &[&str] = &[$($word),+];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!("`{text}` is unknown, wanted {}", Self::WORDS.join(", "))),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// How a step goes from one noise level to the next.
+    Solver {
+        /// Straight along the velocity.
+        Euler = "euler",
+        /// UniPC: order 2, predictor and corrector.
+        Unipc = "unipc",
+        /// DPM++ 2M: order 2, looking one step back.
+        Dpmpp = "dpm++",
+        /// For distilled models: straight, on levels that end before 0 in Wan2GP.
+        Lcm = "lcm",
+    }
+}
+
+words! {
+    /// Whose noise levels: three projects mean three different things by "6 steps, shift 5".
+    Grid {
+        Wan2gp = "wan2gp",
+        Diffusers = "diffusers",
+        Official = "official",
+        /// LightX2V's for models distilled to few steps.
+        Distill = "distill",
+    }
+}
+
+words! {
+    /// Which of a model's two networks; a model with one has only the first.
+    Expert { High = "high", Low = "low" }
+}
+
+/// Steps in a row that one expert does with one guidance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub steps: usize,
+    pub expert: Expert,
+    pub guidance: f64,
+}
+
+/// One question to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Noise level before and after.
+    pub sigma: f64,
+    pub next: f64,
+    /// What the network is told of the time, 0 to 1000.
+    pub timestep: f64,
+    pub expert: Expert,
+    /// Above 1 the network is asked twice, with the prompt and with the negative one.
+    pub guidance: f64,
+}
+
+/// Noise levels and timesteps: one timestep for each step, and one level more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Levels {
+    pub sigmas: Vec<f64>,
+    pub timesteps: Vec<f64>,
+}
+
+/// A noise level made larger where the picture is still undecided.
+fn shifted(sigma: f64, shift: f64) -> f64 {
+    shift * sigma / (1.0 + (shift - 1.0) * sigma)
+}
+
+/// Where the levels of an LCM schedule end, unshifted.
+const LCM_END: f64 = 0.003 / 1.002;
+
+/// `count` values from `first` to `last`, both included.
+fn evenly(first: f64, last: f64, count: usize) -> impl Iterator<Item = f64> {
+    (0..count).map(move |i| first + (last - first) * i as f64 / count.saturating_sub(1).max(1) as f64)
+}
+
+/// The levels of `steps` steps; `shift` as the models' cards name it.
+pub fn levels(grid: Grid, solver: Solver, steps: usize, shift: f64) -> Levels {
+    let n = steps as f64;
+    // The levels before the last, which is 0, and whether timesteps are cut to whole numbers.
+    let (sigmas, whole): (Vec<f64>, bool) = match (grid, solver) {
+        // diffusers 0.42.1 schedulers/scheduling_unipc_multistep.py, use_flow_sigmas: N of N + 1 values from 1 to
+        // 1/1000, and a first one that leaves ln(1 - sigma) finite.
+        (Grid::Diffusers, Solver::Unipc) => {
+            let raw = evenly(1.0, 1.0 / 1000.0, steps + 1).take(steps);
+            let mut sigmas: Vec<f64> = raw.map(|sigma| shifted(sigma, shift)).collect();
+            if let Some(first) = sigmas.first_mut()
+                && (*first - 1.0).abs() < 1e-6
+            {
+                *first -= 1e-6;
+            }
+            (sigmas, true)
+        }
+        // The same, schedulers/scheduling_dpmsolver_multistep.py.
+        (Grid::Diffusers, Solver::Dpmpp) => {
+            ((0..steps).map(|i| shifted(0.999 * (1.0 - i as f64 / n), shift)).collect(), true)
+        }
+        // diffusers 0.42.1 schedulers/scheduling_flow_match_euler_discrete.py: from 1 to the smallest training level,
+        // which is shifted already, and shifted again.
+        (Grid::Diffusers, Solver::Euler | Solver::Lcm) => {
+            (evenly(1.0, shifted(0.001, shift), steps).map(|sigma| shifted(sigma, shift)).collect(), false)
+        }
+        // Wan2GP 8681e9f, models/wan/any2video.py: 1000 to 1 in even timesteps.
+        (Grid::Wan2gp, Solver::Euler) => {
+            (evenly(1.0, 0.001, steps).map(|sigma| shifted(sigma, shift)).collect(), false)
+        }
+        // Wan2GP 8681e9f, shared/utils/lcm_scheduler.py: to a last level above 0.
+        (Grid::Wan2gp, Solver::Lcm) => {
+            ((0..steps).map(|i| shifted(1.0 - (1.0 - LCM_END) * i as f64 / n, shift)).collect(), false)
+        }
+        // Wan2.2 42bf4cf, wan/utils/fm_solvers.py, get_sampling_sigmas; Wan2GP has the same.
+        (Grid::Official | Grid::Wan2gp, Solver::Dpmpp) => {
+            ((0..steps).map(|i| shifted(1.0 - i as f64 / n, shift)).collect(), true)
+        }
+        // LightX2V f8aee98, models/schedulers/wan/step_distill: of four steps 1000, 750, 500, 250, shifted.
+        (Grid::Distill, _) => ((0..steps).map(|i| shifted(1.0 - i as f64 / n, shift)).collect(), false),
+        // Wan2.2 42bf4cf, wan/utils/fm_solvers_unipc.py; Wan2GP has the same.
+        (Grid::Official, _) | (Grid::Wan2gp, Solver::Unipc) => {
+            let most = f64::from(0.999_f32);
+            ((0..steps).map(|i| shifted(most * (1.0 - i as f64 / n), shift)).collect(), true)
+        }
+    };
+    // The references cut timesteps before they round the levels to f32, and round the others after it.
+    let levels: Vec<f64> = sigmas.iter().map(|sigma| f64::from(*sigma as f32)).collect();
+    let timesteps = match whole {
+        true => sigmas.iter().map(|sigma| (sigma * 1000.0).trunc()).collect(),
+        false => levels.iter().map(|sigma| f64::from(*sigma as f32 * 1000.0)).collect(),
+    };
+    let last = match (grid, solver) {
+        (Grid::Wan2gp, Solver::Lcm) => f64::from(shifted(LCM_END, shift) as f32),
+        _ => 0.0,
+    };
+    Levels { sigmas: levels.into_iter().chain([last]).collect(), timesteps }
+}
+
+/// The steps of these phases, in order.
+pub fn steps(grid: Grid, solver: Solver, shift: f64, phases: &[Phase]) -> Vec<Step> {
+    let Levels { sigmas, timesteps } = levels(grid, solver, phases.iter().map(|phase| phase.steps).sum(), shift);
+    let asked = phases.iter().flat_map(|phase| std::iter::repeat_n(phase, phase.steps));
+    let step = |(i, &Phase { expert, guidance, .. })| Step {
+        sigma: sigmas[i],
+        next: sigmas[i + 1],
+        timestep: timesteps[i],
+        expert,
+        guidance,
+    };
+    asked.enumerate().map(step).collect()
+}
+
+/// How many of the first steps are the high-noise expert's where the border is a timestep: those at or above it.
+pub fn steps_above(timesteps: &[f64], boundary: f64) -> usize {
+    timesteps.iter().take_while(|timestep| **timestep >= boundary).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    /// To two units of f32 at 1000: the tables have four decimals.
+    fn timesteps(grid: Grid, solver: Solver, steps: usize, shift: f64, wanted: &[f64]) {
+        let found = levels(grid, solver, steps, shift).timesteps;
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1.3e-4, "{grid} {solver} {steps} {shift}: {found} is not {wanted}");
+        }
+    }
+
+    /// Computed with the projects named at the grids.
+    #[test]
+    fn the_grids_are_those_of_three_projects() {
+        use Grid::{Diffusers, Official, Wan2gp};
+        use Solver::{Euler, Unipc};
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[999.0, 961.0, 908.0, 833.0, 713.0, 499.0][..]),
+            (4, 5.0, &[999.0, 937.0, 833.0, 624.0]),
+            (6, 3.0, &[999.0, 937.0, 856.0, 749.0, 599.0, 374.0]),
+            (6, 8.0, &[999.0, 975.0, 941.0, 888.0, 799.0, 615.0]),
+            (8, 3.0, &[999.0, 954.0, 899.0, 832.0, 749.0, 642.0, 499.0, 299.0]),
+        ] {
+            timesteps(Official, Unipc, steps, shift, wanted);
+            timesteps(Wan2gp, Unipc, steps, shift, wanted);
+        }
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[999.0, 961.0, 909.0, 833.0, 714.0, 501.0][..]),
+            (4, 5.0, &[999.0, 937.0, 833.0, 625.0]),
+            (6, 3.0, &[999.0, 937.0, 857.0, 750.0, 600.0, 376.0]),
+            (6, 8.0, &[999.0, 975.0, 941.0, 889.0, 800.0, 616.0]),
+            (8, 3.0, &[999.0, 954.0, 900.0, 833.0, 750.0, 643.0, 500.0, 301.0]),
+        ] {
+            timesteps(Diffusers, Unipc, steps, shift, wanted);
+        }
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[1000.0, 952.663, 883.2125, 771.4307, 561.6498, 24.4141][..]),
+            (4, 5.0, &[1000.0, 909.7072, 717.3174, 24.4141]),
+            (6, 3.0, &[1000.0, 923.3425, 818.9233, 668.3267, 432.2251, 8.9286]),
+            (6, 8.0, &[1000.0, 969.9883, 924.0131, 844.723, 675.3331, 60.207]),
+            (8, 3.0, &[1000.0, 947.5425, 882.7878, 800.8373, 693.7931, 548.0456, 337.9722, 8.9286]),
+        ] {
+            timesteps(Diffusers, Euler, steps, shift, wanted);
+        }
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[1000.0, 952.4376, 882.5259, 769.6741, 556.7879, 4.9801][..]),
+            (4, 5.0, &[1000.0, 909.2148, 714.8973, 4.9801]),
+            (6, 3.0, &[1000.0, 923.1656, 818.4297, 667.2219, 429.7945, 2.9940]),
+            (6, 8.0, &[1000.0, 969.7337, 923.1952, 842.4373, 667.7751, 7.9444]),
+            (8, 3.0, &[1000.0, 947.4265, 882.4982, 800.2798, 692.8044, 546.3215, 334.8868, 2.9940]),
+        ] {
+            timesteps(Wan2gp, Euler, steps, shift, wanted);
+        }
+    }
+
+    #[test]
+    fn the_other_solvers_have_grids_of_their_own() {
+        use Grid::{Distill, Official, Wan2gp};
+        use Solver::{Dpmpp, Euler, Lcm};
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[1000.0, 961.0, 909.0, 833.0, 714.0, 500.0][..]),
+            (4, 5.0, &[1000.0, 937.0, 833.0, 625.0]),
+            (6, 3.0, &[1000.0, 937.0, 857.0, 750.0, 600.0, 375.0]),
+            (6, 8.0, &[1000.0, 975.0, 941.0, 888.0, 800.0, 615.0]),
+            (8, 3.0, &[1000.0, 954.0, 900.0, 833.0, 750.0, 642.0, 500.0, 300.0]),
+        ] {
+            timesteps(Official, Dpmpp, steps, shift, wanted);
+            timesteps(Wan2gp, Dpmpp, steps, shift, wanted);
+        }
+        for (steps, shift, wanted) in [
+            (6, 5.0, &[1000.0, 961.6713, 909.4616, 834.1634, 716.1125, 504.4643][..]),
+            (4, 5.0, &[1000.0, 937.734, 834.163, 627.794]),
+            (8, 3.0, &[1000.0, 954.694, 900.359, 833.998, 751.121, 644.686, 502.985, 305.009]),
+        ] {
+            let found = levels(Wan2gp, Lcm, steps, shift).timesteps;
+            // Some of these have three decimals.
+            assert!(found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 6e-4), "{found:?}");
+        }
+        let last = levels(Wan2gp, Lcm, 6, 5.0).sigmas[6];
+        assert!((last - 0.0148).abs() < 5e-5, "{last}");
+        let distilled = levels(Distill, Euler, 4, 5.0).sigmas;
+        assert!(distilled.iter().zip([1.0, 0.9375, 0.8333, 0.625, 0.0]).all(|(a, b)| (a - b).abs() < 4e-5));
+    }
+
+    #[test]
+    fn levels_fall_to_the_end_whatever_the_grid() {
+        for grid in [Grid::Wan2gp, Grid::Diffusers, Grid::Official, Grid::Distill] {
+            for solver in [Solver::Euler, Solver::Unipc, Solver::Dpmpp, Solver::Lcm] {
+                for steps in 1..60 {
+                    for shift in [0.5, 1.0, 3.0, 5.0, 8.0, 16.0] {
+                        let Levels { sigmas, timesteps } = levels(grid, solver, steps, shift);
+                        assert_eq!((sigmas.len(), timesteps.len()), (steps + 1, steps));
+                        assert!(sigmas.is_sorted_by(|a, b| a > b), "{grid} {solver} {steps} {shift}: {sigmas:?}");
+                        let reaches = !(grid == Grid::Wan2gp && solver == Solver::Lcm);
+                        assert!(sigmas[0] <= 1.0 && (sigmas[steps] == 0.0) == reaches);
+                        assert!(timesteps.iter().all(|timestep| (0.0..=1000.0).contains(timestep)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn phases_are_told_by_steps_and_a_boundary_becomes_one() {
+        let phases = [
+            Phase { steps: 2, expert: Expert::High, guidance: 3.0 },
+            Phase { steps: 1, expert: Expert::Low, guidance: 1.0 },
+        ];
+        let steps = steps(Grid::Diffusers, Solver::Unipc, 5.0, &phases);
+        let asked: Vec<_> = steps.iter().map(|step| (step.expert, step.guidance)).collect();
+        assert_eq!(asked, [(Expert::High, 3.0), (Expert::High, 3.0), (Expert::Low, 1.0)]);
+        assert!(steps.windows(2).all(|pair| pair[0].next == pair[1].sigma));
+        assert_eq!(steps[2].next, 0.0);
+
+        let timesteps = levels(Grid::Diffusers, Solver::Unipc, 6, 5.0).timesteps;
+        assert_eq!(steps_above(&timesteps, 875.0), 3);
+        // At the boundary itself it is still the first expert's turn.
+        assert_eq!(steps_above(&timesteps, 833.0), 4);
+        assert_eq!(steps_above(&timesteps, 1000.0), 0);
+    }
+}
