@@ -43,3 +43,8 @@ pictures: setup
 bench *what: setup
     cargo build --release
     scripts/bench.py {{ what }}
+
+# fill held-out gaps of real clips six ways (docs/seams.md): just bench-seams [--half held-out] [--width 320]
+bench-seams *what: setup
+    cargo build --release
+    scripts/bench_seams.py {{ what }}

@@ -1,6 +1,6 @@
 //! `wanctl inspect`: facts and problems, and what a join would be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
 use color_eyre::eyre::{Report, Result};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     cancel::Cancel,
+    checkpoint::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
     film::Cast,
     media::Media,
     plan::{self, FramePlan},
@@ -21,11 +22,11 @@ use super::{
     ui::{Answer, Verbosity},
 };
 
-/// Facts and problems of clips and images; of several clips also what a join of them would be
+/// Facts and problems of clips, images, weights and LoRAs; of several clips also what a join of them would be
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Clips or images
+    /// Clips, images, weight files, or folders of a model
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -50,32 +51,45 @@ impl Args {
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
     let media = Media::new(cancel.clone());
+    let is_weights = |file: &&PathBuf| checkpoint::holds_weights(file);
+    let footage: Vec<PathBuf> = args.files.iter().filter(|file| !is_weights(file)).cloned().collect();
     ui.begin(Stage::Probe, 0);
-    let probed = media.probe_files(&args.files);
+    let mut probed = media.probe_files(&footage).into_iter();
     ui.end_progress();
     let (mut clips, mut answer) = (vec![], Answer::Yes);
-    for (file, probed) in args.files.iter().zip(probed) {
-        match probed {
-            Ok(clip) => {
-                ui.event(if clip.still { "image" } else { "clip" }, &clip);
-                if !ui.json() {
-                    ui.print(&format!("{}\n{}", show::name(file), show::clip(&clip)));
+    for file in &args.files {
+        let problem = if is_weights(&file) {
+            match weights(file, ui) {
+                Ok(Answer::Yes) => continue,
+                Ok(Answer::No) => {
+                    answer = Answer::No;
+                    continue;
                 }
-                clips.push(clip);
+                Err(error) => Report::new(error),
             }
-            Err(error) if error.is_about_the_file() => {
-                answer = Answer::No;
-                let failure = ui.failure(&Report::new(error));
-                ui.event("problem", &json!({ "path": file, "problem": failure }));
-                if !ui.json() {
-                    ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
+        } else {
+            match probed.next().expect("one answer for each file") {
+                Ok(clip) => {
+                    ui.event(if clip.still { "image" } else { "clip" }, &clip);
+                    if !ui.json() {
+                        ui.print(&format!("{}\n{}", show::name(file), show::clip(&clip)));
+                    }
+                    clips.push(clip);
+                    continue;
                 }
+                Err(error) if error.is_about_the_file() => Report::new(error),
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
+        };
+        answer = Answer::No;
+        let failure = ui.failure(&problem);
+        ui.event("problem", &json!({ "path": file, "problem": failure }));
+        if !ui.json() {
+            ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
         }
     }
     // What cannot be read was said; what is left says nothing about a join of all.
-    if args.files.len() > 1 && answer == Answer::Yes && clips.iter().all(|clip| !clip.still) {
+    if clips.len() > 1 && clips.len() == args.files.len() && clips.iter().all(|clip| !clip.still) {
         ui.begin(Stage::Plan, 0);
         let planned = as_joined(clips);
         ui.end_progress();
@@ -100,6 +114,40 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
         }
     }
     Ok(answer)
+}
+
+/// A checkpoint, a LoRA, or a whole model, by the headers of its files.
+fn weights(path: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
+    if checkpoint::holds_model(path)? {
+        return model(path, ui);
+    }
+    let survey = Checkpoint::open(&[path.to_owned()])?.survey()?;
+    let problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
+    let mut event = json!({ "path": path });
+    if let (Value::Object(event), Value::Object(facts)) = (&mut event, json!(survey)) {
+        event.extend(facts);
+    }
+    event["problems"] = json!(problems);
+    ui.event("checkpoint", &event);
+    if !ui.json() {
+        ui.print(&format!("{}\n{}", show::name(path), show::checkpoint(&survey, &problems)));
+    }
+    Ok(if problems.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// A model's folder, part by part; one that lacks a part is no model.
+fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
+    let files = ModelFiles::find(&[Wanted { role: None, path: folder.to_owned() }])?;
+    let parts = [("high", &files.high), ("low", &files.low), ("vae", &files.vae), ("text", &files.text)];
+    let parts = parts.into_iter().filter(|(_, paths)| !paths.is_empty());
+    let parts = parts.map(|(part, paths)| Ok((part, Checkpoint::open(paths)?.survey()?)));
+    let parts = parts.collect::<Result<Vec<_>, CheckpointError>>()?;
+    let surveys: serde_json::Map<_, _> = parts.iter().map(|(part, survey)| ((*part).into(), json!(survey))).collect();
+    ui.event("model", &json!({ "path": folder, "files": files, "parts": surveys }));
+    if !ui.json() {
+        ui.print(&format!("{}\n{}", show::name(folder), show::model(&files, &parts)));
+    }
+    Ok(Answer::Yes)
 }
 
 /// What `wanctl join` would do with these clips and no options.

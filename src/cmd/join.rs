@@ -87,7 +87,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
     let task = json!({
-        "inputs": plan_args.clips.iter().map(|clip| std::path::absolute(clip)).collect::<Result<Vec<_>, _>>()?,
+        "inputs": plan_args.clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
         "plan": settings,
         "engine": engine.settings(),
         "wan": wan.task(),

@@ -44,7 +44,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Join(join::Args),
+    Join(Box<join::Args>),
     Guide(guide::Args),
     Inspect(inspect::Args),
 }
@@ -82,7 +82,7 @@ impl Cli {
     /// What was asked for.
     pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
         match (self.command, self.generate) {
-            (Some(Command::Join(args)), _) => join::run(args, cancel, ui, log),
+            (Some(Command::Join(args)), _) => join::run(*args, cancel, ui, log),
             (Some(Command::Guide(args)), _) => guide::run(args, cancel, ui, log),
             (Some(Command::Inspect(args)), _) => inspect::run(args, cancel, ui),
             (None, Some(what)) => generate(what, ui),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use wanctl::pipeline::{
+    checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
     media::{Clip, Timing},
     plan::{FramePlan, Mode, Piece, Seam, Slot},
@@ -131,6 +132,84 @@ pub(crate) fn clip(clip: &Clip) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// A checkpoint or LoRA, a line each.
+pub(crate) fn checkpoint(survey: &Survey, problems: &[String]) -> String {
+    let mut lines = vec![];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<9} {value}"));
+    row("what", survey.name.clone());
+    if let Some(numbers) = survey.what.numbers() {
+        row("numbers", numbers);
+    }
+    if let What::Lora(lora) = &survey.what {
+        row("form", lora.form.name().into());
+        let ranks = lora.ranks.iter().map(|(rank, modules)| format!("rank {rank} in {modules}"));
+        let alpha = if lora.alpha { "with alpha" } else { "no alpha" };
+        let differences = Some(format!("{} whole differences", lora.differences)).filter(|_| lora.differences > 0);
+        let parts: Vec<String> = ranks.chain([alpha.into()]).chain(differences).collect();
+        row("modules", format!("{}: {}", lora.modules, parts.join(", ")));
+        row("for", lora.fits());
+    }
+    if let Some(naming) = survey.naming {
+        let prefix = survey.prefix.as_ref().map_or(String::new(), |prefix| format!(", {prefix} in front"));
+        row("naming", format!("{naming}{prefix}"));
+    }
+    let unused = if survey.unused > 0 { format!(", {} that nothing reads", survey.unused) } else { String::new() };
+    let numbers = rounded(survey.parameters, ["", "thousand", "million", "billion"]);
+    row("tensors", format!("{}{unused}, {numbers} numbers", survey.tensors));
+    row("kinds", kinds(survey));
+    row("file", format!("{} in {}", bytes(survey.bytes), counted(survey.files.len(), "file")));
+    // As many as help: a wrong model has a problem with every tensor.
+    const MOST: usize = 5;
+    for problem in problems.iter().take(MOST) {
+        row("problem", problem.clone());
+    }
+    if problems.len() > MOST {
+        row("problem", format!("and {} more", problems.len() - MOST));
+    }
+    lines.join("\n")
+}
+
+/// A whole model, part by part.
+pub(crate) fn model(files: &ModelFiles, parts: &[(&str, Survey)]) -> String {
+    let mut lines = vec![];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<9} {value}"));
+    row("numbers", files.transformer.numbers());
+    for (part, survey) in parts {
+        let place = survey.files.first().map_or(String::new(), |file| weights(file));
+        row(part, format!("{}, {}, {}: {place}", survey.name, kinds(survey), bytes(survey.bytes)));
+    }
+    row("tokenizer", weights(&files.tokenizer));
+    if let Some(boundary) = files.boundary {
+        row("boundary", boundary.to_string());
+    }
+    if let Some(shift) = files.flow_shift {
+        row("shift", shift.to_string());
+    }
+    lines.join("\n")
+}
+
+fn kinds(survey: &Survey) -> String {
+    let kinds = survey.dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}"));
+    let scaled = Some(format!("{} with a scale", survey.scaled)).filter(|_| survey.scaled > 0);
+    kinds.chain(scaled).collect::<Vec<_>>().join(", ")
+}
+
+fn bytes(bytes: u64) -> String {
+    rounded(bytes, ["bytes", "kB", "MB", "GB"])
+}
+
+/// `1.42 billion` for 1 418 996 800.
+fn rounded(number: u64, units: [&str; 4]) -> String {
+    let steps = (number.max(1).ilog10() / 3).min(3);
+    let shown = number as f64 / 1000_f64.powi(steps as i32);
+    let digits = if steps == 0 { 0 } else { 2 };
+    format!("{shown:.digits$} {}", units[steps as usize]).trim_end().to_owned()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Names can hold anything, also line breaks.

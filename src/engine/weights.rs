@@ -29,7 +29,7 @@ pub enum WeightsError {
 }
 
 /// What is converted at once: little beside a model, and much beside the cost of a call.
-const PIECE: usize = 64 << 20;
+const PIECE: usize = 16 << 20;
 
 /// A place inside a checkpoint. `&weights / "blocks" / 0` steps into a prefix; [`Weights::get`] takes a tensor.
 ///
@@ -59,11 +59,6 @@ impl Weights {
         Self { kind, ..self.clone() }
     }
 
-    /// The same place, with tensors brought to `device`.
-    pub(crate) fn on(&self, device: Device) -> Self {
-        Self { device, ..self.clone() }
-    }
-
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -72,10 +67,12 @@ impl Weights {
         self.device
     }
 
+    #[cfg(test)]
     pub(crate) fn has(&self, name: &str) -> bool {
         self.checkpoint.entry(&self.full(name)).is_some()
     }
 
+    #[cfg(test)]
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<i64>> {
         self.checkpoint.entry(&self.full(name)).map(|entry| sides(&entry))
     }

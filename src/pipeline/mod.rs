@@ -24,3 +24,4 @@ pub mod sheet;
 pub mod soundtrack;
 pub mod video;
 pub mod window;
+mod words;

@@ -3,38 +3,9 @@
 //!
 //! A picture at noise level `sigma` is `(1 - sigma) * picture + sigma * noise`. Sources are named at the grids.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$why:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $name { $($(#[$why])* #[serde(rename = $word)] $variant),+ }
-
-        impl $name {
-            pub const WORDS: &[&str] = &[$($word),+];
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $(Self::$variant => $word),+ })
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(format!("`{text}` is unknown, wanted {}", Self::WORDS.join(", "))),
-                }
-            }
-        }
-    };
-}
+use super::words::words;
 
 words! {
     /// How a step goes from one noise level to the next.
@@ -102,21 +73,28 @@ fn shifted(sigma: f64, shift: f64) -> f64 {
 /// Where the levels of an LCM schedule end, unshifted.
 const LCM_END: f64 = 0.003 / 1.002;
 
-/// `count` values from `first` to `last`, both included.
-fn evenly(first: f64, last: f64, count: usize) -> impl Iterator<Item = f64> {
-    (0..count).map(move |i| first + (last - first) * i as f64 / count.saturating_sub(1).max(1) as f64)
+/// The first `steps` of one more values evenly from `first` to `last`, in numpy's order of operations: timesteps are cut
+/// to whole numbers after it.
+fn towards(first: f64, last: f64, steps: usize) -> impl Iterator<Item = f64> {
+    let step = (last - first) / steps as f64;
+    (0..steps).map(move |i| i as f64 * step + first)
+}
+
+/// `steps` values evenly from `first` to `last`, both included.
+fn evenly(first: f64, last: f64, steps: usize) -> impl Iterator<Item = f64> {
+    let between = steps.saturating_sub(1);
+    towards(first, last, between).chain(std::iter::once(if between == 0 { first } else { last }))
 }
 
 /// The levels of `steps` steps; `shift` as the models' cards name it.
 pub fn levels(grid: Grid, solver: Solver, steps: usize, shift: f64) -> Levels {
-    let n = steps as f64;
+    let shifted = |sigma: f64| shifted(sigma, shift);
     // The levels before the last, which is 0, and whether timesteps are cut to whole numbers.
     let (sigmas, whole): (Vec<f64>, bool) = match (grid, solver) {
         // diffusers 0.42.1 schedulers/scheduling_unipc_multistep.py, use_flow_sigmas: N of N + 1 values from 1 to
         // 1/1000, and a first one that leaves ln(1 - sigma) finite.
         (Grid::Diffusers, Solver::Unipc) => {
-            let raw = evenly(1.0, 1.0 / 1000.0, steps + 1).take(steps);
-            let mut sigmas: Vec<f64> = raw.map(|sigma| shifted(sigma, shift)).collect();
+            let mut sigmas: Vec<f64> = towards(1.0, 1.0 / 1000.0, steps).map(shifted).collect();
             if let Some(first) = sigmas.first_mut()
                 && (*first - 1.0).abs() < 1e-6
             {
@@ -126,31 +104,25 @@ pub fn levels(grid: Grid, solver: Solver, steps: usize, shift: f64) -> Levels {
         }
         // The same, schedulers/scheduling_dpmsolver_multistep.py.
         (Grid::Diffusers, Solver::Dpmpp) => {
-            ((0..steps).map(|i| shifted(0.999 * (1.0 - i as f64 / n), shift)).collect(), true)
+            let clean: Vec<f64> = evenly(1.0, 1.0 / 1000.0, steps + 1).collect();
+            (clean[1..].iter().rev().map(|clean| shifted(1.0 - clean)).collect(), true)
         }
         // diffusers 0.42.1 schedulers/scheduling_flow_match_euler_discrete.py: from 1 to the smallest training level,
         // which is shifted already, and shifted again.
         (Grid::Diffusers, Solver::Euler | Solver::Lcm) => {
-            (evenly(1.0, shifted(0.001, shift), steps).map(|sigma| shifted(sigma, shift)).collect(), false)
+            (evenly(1.0, shifted(0.001), steps).map(shifted).collect(), false)
         }
         // Wan2GP 8681e9f, models/wan/any2video.py: 1000 to 1 in even timesteps.
-        (Grid::Wan2gp, Solver::Euler) => {
-            (evenly(1.0, 0.001, steps).map(|sigma| shifted(sigma, shift)).collect(), false)
-        }
+        (Grid::Wan2gp, Solver::Euler) => (evenly(1.0, 0.001, steps).map(shifted).collect(), false),
         // Wan2GP 8681e9f, shared/utils/lcm_scheduler.py: to a last level above 0.
-        (Grid::Wan2gp, Solver::Lcm) => {
-            ((0..steps).map(|i| shifted(1.0 - (1.0 - LCM_END) * i as f64 / n, shift)).collect(), false)
-        }
+        (Grid::Wan2gp, Solver::Lcm) => (towards(1.0, LCM_END, steps).map(shifted).collect(), false),
         // Wan2.2 42bf4cf, wan/utils/fm_solvers.py, get_sampling_sigmas; Wan2GP has the same.
-        (Grid::Official | Grid::Wan2gp, Solver::Dpmpp) => {
-            ((0..steps).map(|i| shifted(1.0 - i as f64 / n, shift)).collect(), true)
-        }
+        (Grid::Official | Grid::Wan2gp, Solver::Dpmpp) => (towards(1.0, 0.0, steps).map(shifted).collect(), true),
         // LightX2V f8aee98, models/schedulers/wan/step_distill: of four steps 1000, 750, 500, 250, shifted.
-        (Grid::Distill, _) => ((0..steps).map(|i| shifted(1.0 - i as f64 / n, shift)).collect(), false),
+        (Grid::Distill, _) => (towards(1.0, 0.0, steps).map(shifted).collect(), false),
         // Wan2.2 42bf4cf, wan/utils/fm_solvers_unipc.py; Wan2GP has the same.
         (Grid::Official, _) | (Grid::Wan2gp, Solver::Unipc) => {
-            let most = f64::from(0.999_f32);
-            ((0..steps).map(|i| shifted(most * (1.0 - i as f64 / n), shift)).collect(), true)
+            (towards(f64::from(0.999_f32), 0.0, steps).map(shifted).collect(), true)
         }
     };
     // The references cut timesteps before they round the levels to f32, and round the others after it.
@@ -160,7 +132,7 @@ pub fn levels(grid: Grid, solver: Solver, steps: usize, shift: f64) -> Levels {
         false => levels.iter().map(|sigma| f64::from(*sigma as f32 * 1000.0)).collect(),
     };
     let last = match (grid, solver) {
-        (Grid::Wan2gp, Solver::Lcm) => f64::from(shifted(LCM_END, shift) as f32),
+        (Grid::Wan2gp, Solver::Lcm) => f64::from(shifted(LCM_END) as f32),
         _ => 0.0,
     };
     Levels { sigmas: levels.into_iter().chain([last]).collect(), timesteps }

@@ -272,9 +272,10 @@ fn an_ffmpeg_that_hangs_is_ended_when_the_patience_is_over() {
 fn an_ffmpeg_that_hangs_is_ended_when_the_time_is_over() {
     let room = room();
     let sleeper = room.script("sleeper.sh", "exec sleep 300");
-    let mut command = room.command(&join_words(&[&FAST[..], &["--timeout", "1s"]].concat()));
+    // Long enough for all that comes before it, also where four tests share a core.
+    let mut command = room.command(&join_words(&[&FAST[..], &["--timeout", "4s"]].concat()));
     command.env("WANCTL_FFMPEG", sleeper);
-    let refusal = room.refused(command, 10).with("message", "the time limit of 1 s ran out");
+    let refusal = room.refused(command, 10).with("message", "the time limit of 4 s ran out");
     refusal.with("help", "allow more with --timeout").with("stage", "sound");
 }
 

@@ -4,6 +4,7 @@
 
 mod bad_clips;
 mod bad_runs;
+mod checkpoints;
 mod colours;
 mod engine;
 mod film;

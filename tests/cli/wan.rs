@@ -179,12 +179,15 @@ fn original(name: &str) -> String {
     swaps.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1))
 }
 
+/// The bytes of an expert's file in the tiny folder.
+fn expert(name: &str) -> Vec<u8> {
+    let mut files = fs::read_dir(tiny().join(name)).unwrap().map(|entry| entry.unwrap().path());
+    fs::read(files.find(|path| path.extension().is_some_and(|end| end == "safetensors")).unwrap()).unwrap()
+}
+
 /// Writes an expert of the tiny folder once more: the tensors that `rename` names, and under what name.
-fn rewrite(expert: &str, to: &Path, rename: impl Fn(&str) -> Option<String>) {
-    let folder = tiny().join(expert);
-    let weights = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = weights.into_iter().find(|path| path.extension().is_some_and(|end| end == "safetensors")).unwrap();
-    let bytes = fs::read(file).unwrap();
+fn rewrite(name: &str, to: &Path, rename: impl Fn(&str) -> Option<String>) {
+    let bytes = expert(name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let renamed = tensors.iter().filter_map(|(name, view)| Some((rename(name)?, view)));
     fs::write(to, safetensors::serialize(renamed, None).unwrap()).unwrap();
@@ -408,4 +411,51 @@ fn wrong_options_of_a_model_are_refused() {
     words[prompt] = "--prompts".into();
     words[prompt + 1] = "prompts.txt".into();
     room.wanctl(&words).fails(3).says("2 prompts").says("1 seams");
+}
+
+#[test]
+fn numbers_that_overflow_stop_the_run_with_the_step() {
+    let (room, case) = (room(), case("frames9_one"));
+    let mut bytes = expert("transformer");
+    let place = {
+        let (header, about) = SafeTensors::read_metadata(&bytes).unwrap();
+        let (from, to) = about.info("blocks.0.ffn.net.2.weight").unwrap().data_offsets;
+        8 + header + from..8 + header + to
+    };
+    // 65504, the largest that f16 has.
+    bytes[place].chunks_exact_mut(2).for_each(|number| number.copy_from_slice(&[0xff, 0x7b]));
+    let path = room.path("loud.safetensors");
+    fs::write(&path, bytes).unwrap();
+    let mut parts = parts(1);
+    parts[0] = path.display().to_string();
+    let mut words = words(&case, &parts);
+    let dtype = words.iter().position(|word| word == "--dtype").unwrap();
+    words[dtype + 1] = "f16".into();
+    room.wanctl(&words).fails(9).says("step 1 of 3").says("not finite").says("--dtype bf16 or f32");
+    assert!(!room.path("film.mkv").exists());
+}
+
+#[test]
+fn a_picture_or_a_length_that_the_model_cannot_take_is_refused_by_the_engine() {
+    let (room, case) = (room(), case("frames9_one"));
+    room.wanctl(&words(&case, &models(&case))).good();
+    let wanted = fs::read(job(&room).join("request.json")).unwrap();
+    let wanted: Value = serde_json::from_slice(&wanted).unwrap();
+    fs::remove_dir_all(room.path("runs")).unwrap();
+    for (more, words_wanted) in [(["--size", "40x32"], "40x32"), (["--align", "latent"], "")] {
+        let words = ["join", "a.mkv", "b.mkv", "--engine", "rife", "--gap", "4", "--context", "5", "--keep"];
+        let overwrite = ["--overwrite", "--device", "cpu"];
+        room.wanctl(&[&words[..], &more[..], &overwrite[..]].concat()).good();
+        let job = job(&room);
+        let mut request: Value = serde_json::from_slice(&fs::read(job.join("request.json")).unwrap()).unwrap();
+        request["maker"] = wanted["maker"].clone();
+        fs::write(job.join("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(&job).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        match words_wanted {
+            "" => assert!(output.status.success(), "{said}"),
+            words => assert!(said.contains("cannot take") && said.contains(words), "{said}"),
+        }
+        fs::remove_dir_all(room.path("runs")).unwrap();
+    }
 }

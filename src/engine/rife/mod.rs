@@ -18,9 +18,7 @@ mod still;
 mod tests;
 mod velocity;
 
-#[cfg(test)]
-use tch::Tensor;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::video::Size;
 
 use self::{
@@ -114,12 +112,14 @@ impl Rife {
                 return Some("the clips show different shots: a dissolve that keeps both moving joins them".to_owned());
             }
 
-            let end = |still: &Still, motion: &Motion| Moving {
+            let (way_a, way_b) = velocity::ways(&self.network, &a.flow, &b.flow);
+            let span = count as f64 + 1.0;
+            let end = |still: &Still, motion: &Motion, way: Tensor| Moving {
                 still: still.shallow_clone(),
-                velocity: motion.velocity(2.0),
+                velocity: motion.velocity(2.0).map(|velocity| motion.steadied(&velocity, &(way / span), canvas.unit)),
             };
             let stillness = Stillness::of(&before, &after);
-            let (a, b) = (end(a, &moves_a), end(b, &moves_b));
+            let (a, b) = (end(a, &moves_a, way_a), end(b, &moves_b, way_b));
             let hold = reach.map(|_| {
                 let mut hold = Hold::new(count);
                 for (side, end, motion) in [(Side::Before, &a, &moves_a), (Side::After, &b, &moves_b)] {

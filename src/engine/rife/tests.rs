@@ -129,6 +129,22 @@ fn velocities_at_the_seams_are_the_references() {
 }
 
 #[test]
+fn a_doubtful_velocity_is_drawn_to_the_gaps_as_the_reference_does() {
+    let clips = Clips::open();
+    let (a, b) = clips.ends();
+    let (way_a, way_b) = velocity::ways(&clips.rife.network, &a.still.flow, &b.still.flow);
+    for (side, way, name) in [(Side::Before, way_a, "steady_before"), (Side::After, way_b, "steady_after")] {
+        let motion = clips.motion(side);
+        let velocity = motion.velocity(2.0).unwrap();
+        let steady = motion.steadied(&velocity, &(way / 10.0), 1.0);
+        let wanted = clips.fixture.field(name);
+        println!("{name}: {:.1e} pixels per frame", largest_difference(&steady, &wanted));
+        assert!(largest_difference(&steady, &wanted) < 0.01, "{name}");
+        assert!(mean_difference(&steady, &velocity) > 0.02, "{name}: there is nothing to see");
+    }
+}
+
+#[test]
 fn main_motion_translation_and_splat_are_the_references() {
     let clips = Clips::open();
     let velocity = clips.fixture.field("velocity_before");

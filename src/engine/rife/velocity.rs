@@ -28,6 +28,10 @@ impl Side {
 const NEIGHBOURS: usize = 3;
 /// A difference of colours that speaks against a flow.
 const RESIDUAL: f64 = 0.06;
+/// A clip's velocity counts in full only where it differs from the gap's by far more than twice what its frames do among
+/// themselves, in pixels per frame.
+const CAUTION: f64 = 4.0;
+const LEAST_DOUBT: f64 = 0.05;
 
 /// What the frames next to the seam say of its motion.
 #[derive(Debug)]
@@ -70,6 +74,28 @@ impl Motion {
         Some(blur(&sum, sigma) / blur(&weight, sigma))
     }
 
+    /// `velocity` at the seam, drawn towards the mean one over the gap where it differs by no more than the neighbours do
+    /// among themselves: there it says little of what comes. Lengths in `unit`s.
+    pub(super) fn steadied(&self, velocity: &Tensor, mean: &Tensor, unit: f64) -> Tensor {
+        let differing = velocity - mean;
+        let square = blur(&length(&differing).square(), 2.0);
+        let doubt = (self.unsteadiness(velocity) + (LEAST_DOUBT * unit).powi(2)) * CAUTION;
+        mean + differing * (&square / (&square + doubt))
+    }
+
+    /// How far the neighbours' velocities lie from the one made of them, squared: [1, 1, H, W].
+    fn unsteadiness(&self, velocity: &Tensor) -> Tensor {
+        let steps = self.flows.iter().zip(&self.weights).zip(1..);
+        let sum = steps.map(|((flow, weight), distance)| {
+            length(&(flow * (self.side.step() / f64::from(distance)) - velocity)).square() * weight
+        });
+        let weight = self.weights.iter().map(Tensor::shallow_clone).reduce(|a, b| a + b);
+        let (Some(sum), Some(weight)) = (sum.reduce(|a, b| a + b), weight) else {
+            panic!("a velocity without a neighbour")
+        };
+        blur(&sum, 4.0) / blur(&weight, 4.0)
+    }
+
     pub(super) fn acceleration(&self) -> Option<f64> {
         self.acceleration
     }
@@ -85,12 +111,24 @@ fn flow(network: &Network, a: &Tensor, b: &Tensor) -> Tensor {
 /// Out of the network's view of the frame half way.
 fn seen(network: &Network, a: &Tensor, b: &Tensor) -> Tensor {
     let half_way = network.look(a, b, 0.5);
-    // The trajectory through x stands at x + to_a(x) on `a`: for each of a's pixels, look for its x.
-    let mut back = half_way.to_a.zeros_like();
+    carried_to(&half_way.to_a, &(&half_way.to_b - &half_way.to_a))
+}
+
+/// The way from `a` to `b` as the network sees it, for each pixel of `a` and for each of `b`: [1, 2, H, W] in pixels.
+pub(super) fn ways(network: &Network, a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
+    let half_way = network.look(a, b, 0.5);
+    let way = &half_way.to_b - &half_way.to_a;
+    (carried_to(&half_way.to_a, &way), carried_to(&half_way.to_b, &way))
+}
+
+/// `way`, known at the frame half way, for the pixels of the frame that `to` leads to.
+fn carried_to(to: &Tensor, way: &Tensor) -> Tensor {
+    // The trajectory through x stands at x + to(x) there: for each pixel there, look for its x.
+    let mut back = to.zeros_like();
     for _ in 0..3 {
-        back = -displaced(&half_way.to_a, &back, Read::Bilinear);
+        back = -displaced(to, &back, Read::Bilinear);
     }
-    displaced(&(half_way.to_b - half_way.to_a), &back, Read::Bilinear)
+    displaced(way, &back, Read::Bilinear)
 }
 
 /// The window over which a pixel's neighbours say the same, and the turns it takes.

@@ -37,12 +37,16 @@ pub enum CheckpointError {
     Mixed { path: PathBuf, what: String, other: PathBuf, that: String },
     #[error("{} is {found}, wanted {wanted}", name(path))]
     Foreign { path: PathBuf, wanted: String, found: String },
+    #[error("{} is a {kind}, which wanctl cannot apply", name(path))]
+    Adapter { path: PathBuf, kind: &'static str },
     #[error("{} does not say how many heads it has: its width {dim} is no multiple of 128", name(path))]
     Heads { path: PathBuf, dim: usize },
     #[error("the model is not whole: {} missing", parts(missing))]
     Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
+    #[error("{} does not fit the transformer: {found} {what}, expected {wanted}", name(path))]
+    Unfit { path: PathBuf, what: &'static str, wanted: usize, found: usize },
     #[error("the two experts differ: {} is {high}, {} is {low}", name(high_path), name(low_path))]
     Experts { high_path: PathBuf, high: String, low_path: PathBuf, low: String },
 }
@@ -71,7 +75,9 @@ impl CheckpointError {
             | Self::Packed { path, .. }
             | Self::Mixed { path, .. }
             | Self::Foreign { path, .. }
+            | Self::Adapter { path, .. }
             | Self::Heads { path, .. }
+            | Self::Unfit { path, .. }
             | Self::Ambiguous { path, .. } => Some(path),
             Self::Experts { high_path, .. } => Some(high_path),
             Self::Incomplete { .. } => None,
@@ -126,6 +132,7 @@ impl Fault for CheckpointError {
             ),
             Self::Mixed { .. } => (text("parts of one model"), None, text("say what a file is: vae=FILE, text=FILE")),
             Self::Foreign { wanted, found, .. } => (Some(wanted.clone()), Some(found.clone()), None),
+            Self::Adapter { kind, .. } => (text("a LoRA"), Some((*kind).to_owned()), text("use a plain LoRA")),
             Self::Heads { .. } => {
                 (text("a width that is a multiple of 128"), None, text("put its config.json beside it"))
             }
@@ -139,6 +146,11 @@ impl Fault for CheckpointError {
                 text("one file for each part"),
                 None,
                 text("say which is which: high=FILE, low=FILE, vae=FILE, text=FILE"),
+            ),
+            Self::Unfit { what, wanted, found, .. } => (
+                Some(format!("{wanted} {what}")),
+                Some(found.to_string()),
+                text("take the file that came with this transformer: Wan 2.1 and 2.2 TI2V have a VAE each"),
             ),
             Self::Experts { high, low, .. } => {
                 (Some(high.clone()), Some(low.clone()), text("take both experts from one model"))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Checkpoint, names};
+use super::{Checkpoint, names, what::size};
 
 /// Who wrote it, as its names tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -143,7 +143,30 @@ fn dotted(name: &str) -> Option<String> {
     known(name).map(str::to_owned)
 }
 
+impl Form {
+    /// By the files that have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Comfy => "Comfy (diffusion_model.)",
+            Self::Diffusers => "diffusers (transformer.)",
+            Self::Kohya => "kohya (lora_unet_)",
+            Self::Bare => "bare names",
+        }
+    }
+}
+
 impl Lora {
+    /// The models that it can be for.
+    pub fn fits(&self) -> String {
+        let size = self.dim.map_or("a Wan transformer".into(), |dim| match size(dim, None) {
+            Some(size) => format!("Wan {size}"),
+            None => format!("a Wan transformer of width {dim}"),
+        });
+        let image = if self.image { ", of Wan 2.1 I2V or FLF2V" } else { "" };
+        let vace = if self.vace { ", with VACE" } else { "" };
+        format!("{size}{image}{vace}, {} blocks or more", self.blocks)
+    }
+
     /// Of a checkpoint of this family.
     pub(super) fn of(checkpoint: &Checkpoint) -> Self {
         let mut lora = Self {

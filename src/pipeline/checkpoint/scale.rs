@@ -4,7 +4,7 @@
 //! `scaled_fp8`) or as `X.weight_scale` (Comfy's newer ones, which name the format in `X.comfy_quant` or in the file's
 //! metadata, and LightX2V's, a scale for each row). The number is always what the 8-bit float is multiplied by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::header::Stored;
 #[derive(Debug, Default)]
 pub(super) struct Scales {
     pub(super) of: HashMap<String, Vec<f32>>,
-    pub(super) spent: Vec<String>,
+    pub(super) spent: BTreeSet<String>,
 }
 
 /// What cannot be read, and why: a tensor, and the format or problem.
@@ -48,7 +48,7 @@ pub(super) fn find(
             // Scales of what goes in serve 8-bit arithmetic, which is not done here.
             continue;
         }
-        scales.spent.push((*name).to_owned());
+        scales.spent.insert((*name).to_owned());
     }
     Ok(scales)
 }

@@ -256,8 +256,25 @@ impl Search {
                 return Err(CheckpointError::Experts { high_path, high, low_path, low });
             }
         }
-        Ok(ModelFiles { high, low, vae: vec![vae], text: vec![text], tokenizer, boundary, flow_shift, transformer })
+        let (vae, text) = (vec![vae], vec![text]);
+        for (part, wanted) in [(&vae, transformer.out_channels), (&text, transformer.text_dim)] {
+            let (what, found) = match whole(part)? {
+                What::Vae(vae) => ("channels of its latents", vae.z_dim),
+                What::TextEncoder(text) => ("numbers for each word", text.dim),
+                what => return Err(foreign(&part[0], "a VAE or text encoder", &what)),
+            };
+            if found != wanted {
+                return Err(CheckpointError::Unfit { path: part[0].clone(), what, wanted, found });
+            }
+        }
+        Ok(ModelFiles { high, low, vae, text, tokenizer, boundary, flow_shift, transformer })
     }
+}
+
+/// What these files are, if not a tensor is missing, of another shape or too many.
+fn whole(paths: &[PathBuf]) -> Result<What, CheckpointError> {
+    let (what, problems) = Checkpoint::open(paths)?.check()?;
+    problems.into_iter().next().map_or(Ok(what), Err)
 }
 
 fn look(path: &Path) -> Result<What, CheckpointError> {
@@ -265,7 +282,7 @@ fn look(path: &Path) -> Result<What, CheckpointError> {
 }
 
 fn transformer(paths: &[PathBuf]) -> Result<Transformer, CheckpointError> {
-    match Checkpoint::open(paths)?.what()? {
+    match whole(paths)? {
         What::Transformer(transformer) => Ok(transformer),
         what => Err(foreign(&paths[0], "a Wan transformer", &what)),
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::{Component, Path, PathBuf},
 };
 
@@ -57,6 +58,24 @@ pub(super) fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError
 
 pub(super) fn is_index(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX))
+}
+
+/// Whether a file or folder is about weights and not a clip: by its name, or by how it begins.
+pub fn holds_weights(path: &Path) -> bool {
+    if path.is_dir() || is_index(path) || is_weights(path) {
+        return true;
+    }
+    let mut start = [0; 9];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    // A header of less than 4 GB, and its JSON.
+    read.is_ok() && (start.starts_with(b"GGUF") || start[4..] == *b"\0\0\0\0{")
+}
+
+/// Whether a folder has the parts of a model, and not only one of them.
+pub fn holds_model(folder: &Path) -> Result<bool, CheckpointError> {
+    const PARTS: [&str; 4] = ["model_index.json", "high_noise_model", "low_noise_model", "google/umt5-xxl"];
+    let has_part = PARTS.iter().any(|part| folder.join(part).exists());
+    Ok(has_part || folder.is_dir() && checkpoints(folder)?.len() > 1)
 }
 
 /// By its name, as folders hold all sorts of files.

@@ -39,7 +39,20 @@ pub struct Survey {
 
 impl Checkpoint {
     pub fn survey(&self) -> Result<Survey, CheckpointError> {
-        let (what, problems) = self.check()?;
+        let (what, mut problems) = self.check()?;
+        let path = || self.path().to_owned();
+        match &what {
+            What::Foreign { .. } | What::Unknown { .. } => {
+                let (wanted, found) = ("a Wan model or a LoRA for one".into(), what.name());
+                problems.push(CheckpointError::Foreign { path: path(), wanted, found });
+            }
+            What::Lora(lora) => {
+                problems.extend(lora.refused.iter().map(|kind| CheckpointError::Adapter { path: path(), kind }));
+                let strangers = lora.unknown.iter().cloned();
+                problems.extend(strangers.map(|tensor| CheckpointError::Stranger { tensor, path: path() }));
+            }
+            _ => {}
+        }
         let naming = match (self.family, self.naming.renamed) {
             (None | Some(Family::Lora), _) => None,
             (Some(_), true) => Some("original"),

@@ -118,11 +118,6 @@ impl Transformer {
         })
     }
 
-    /// How many blocks a forward pass with `scene` runs through.
-    pub(crate) fn blocks(&self, scene: &Scene) -> usize {
-        self.blocks.len() + scene.control.as_ref().map_or(0, |(_, scales)| scales.len())
-    }
-
     /// The hints that VACE adds; none for a transformer without it.
     pub(crate) fn hints(&self) -> usize {
         self.vace.as_ref().map_or(0, Vace::layers)

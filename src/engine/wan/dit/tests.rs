@@ -217,7 +217,7 @@ fn a_hint_that_counts_nothing_is_no_hint() {
         let mut done = vec![];
         let input = Input { latents, timestep: 500.0, context: &context, scene: &scene };
         let velocity = net.forward(&input, &mut |count| done.push(count));
-        assert_eq!(done, (1..=net.blocks(&scene)).collect::<Vec<_>>());
+        assert_eq!(done, (1..=net.blocks.len() + scales.map_or(0, |_| net.hints())).collect::<Vec<_>>());
         velocity
     };
     let without = velocity(None);

@@ -70,7 +70,7 @@ pub(in crate::pipeline::checkpoint) fn canonical(name: &str) -> String {
 pub(super) fn knows(name: &str) -> bool {
     let in_block =
         |stack: &&str| name.strip_prefix(*stack).and_then(numbered).is_some_and(|(_, rest)| known(BLOCK, rest));
-    known(TOP, name) || STACKS.iter().any(|stack| in_block(&stack))
+    known(TOP, name) || STACKS.iter().any(in_block)
 }
 
 /// The modules of a block and of the rest by their original names, without the last dot; for names that lost theirs.

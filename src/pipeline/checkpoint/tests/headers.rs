@@ -73,6 +73,22 @@ fn a_header_that_lies_is_refused_with_what_is_wrong() {
 }
 
 #[test]
+fn a_header_that_was_changed_anywhere_is_no_reason_to_panic() {
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[2],"data_offsets":[4,8]}}"#;
+    let whole = file_of(header, 8);
+    assert_eq!(header::read(&whole).unwrap().tensors.len(), 2);
+    for at in 0..whole.len() {
+        for byte in 0..=255 {
+            let mut changed = whole.clone();
+            changed[at] = byte;
+            if let Ok(header) = header::read(&changed) {
+                assert!(header.tensors.iter().all(|tensor| tensor.bytes.of(&changed).len() <= 8));
+            }
+        }
+    }
+}
+
+#[test]
 fn an_absurd_header_length_is_refused_before_memory_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");

@@ -111,7 +111,7 @@ fn all_that_is_missing_is_one_error_that_says_where_it_was_looked_for() {
 fn the_original_repositories_are_read_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let model = What::Transformer(small_vace());
+    let model = What::Transformer(Transformer { text_dim: 32, ..small_vace() });
     for expert in ["high_noise_model", "low_noise_model"] {
         write(&at(expert).join("diffusion_pytorch_model.safetensors"), &originals(&model, ""));
     }
@@ -189,6 +189,7 @@ fn a_part_that_is_named_by_its_role_goes_before_one_that_was_found() {
     // Both experts of the folder give way to one transformer each.
     let plain = "plain.safetensors";
     let words = [model.clone(), said("high", plain), said("low", plain), said("high", "vace_module.safetensors")];
+    let words = [&words[..], &[said("text", "umt5.safetensors")]].concat();
     assert!(find(&words).unwrap_err().to_string().contains("the two experts differ"));
     let found = find(&[&words[..], &[said("low", "vace_module.safetensors")]].concat()).unwrap();
     assert_eq!(
@@ -211,6 +212,32 @@ fn a_part_that_is_named_by_its_role_goes_before_one_that_was_found() {
     }
     let vaes = [said("vae", "wan_2.1_vae.safetensors"), said("vae", "wan_2.1_vae.safetensors")];
     assert!(find(&vaes).unwrap_err().to_string().ends_with("are both the Wan 2.1 VAE"));
+}
+
+#[test]
+fn parts_of_different_models_and_parts_that_are_not_whole_are_refused_before_any_work() {
+    let folder = singles();
+    let at = |name: &str| folder.path().join(name);
+    let words = ["plain.safetensors", "umt5.safetensors", "tokenizer.json"].map(|name| at(name).display().to_string());
+    let with = |name: &str| find(&[&words[..], &[at(name).display().to_string()]].concat()).unwrap_err().to_string();
+    let wide = Vae { z_dim: 48, ..small_vae(VaeGeneration::Wan22) };
+    write(&at("wan2.2_vae.safetensors"), &ours(&What::Vae(wide)));
+    let said = with("wan2.2_vae.safetensors");
+    assert!(said.ends_with("does not fit the transformer: 48 channels of its latents, expected 16"), "{said}");
+
+    let mut vae = originals(&What::Vae(small_vae(VaeGeneration::Wan21)), "");
+    vae.retain(|(name, ..)| name != "decoder.middle.0.residual.2.weight");
+    write(&at("broken.safetensors"), &vae);
+    let said = with("broken.safetensors");
+    assert!(said.starts_with("tensor `decoder.mid_block.resnets.0.conv1.weight` is missing from "), "{said}");
+
+    let text = What::TextEncoder(TextEncoder { dim: 8, ..small_text() });
+    write(&at("umt5.safetensors"), &ours(&text));
+    let said = with("wan_2.1_vae.safetensors");
+    assert!(
+        said.contains("umt5.safetensors does not fit the transformer: 8 numbers for each word, expected 4"),
+        "{said}"
+    );
 }
 
 #[test]

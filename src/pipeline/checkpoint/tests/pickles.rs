@@ -193,7 +193,7 @@ fn bombs_cost_no_more_than_their_own_length() {
     let nested = [&b"\x80\x02)"[..], &[0x85; 4_000_000], b"."].concat();
     // A list of twice the list before, thirty times: a billion once it is written out.
     let level = |level: u8| [&b"](h"[..], &[level - 1], b"h", &[level - 1], b"eq", &[level], b"0"].concat();
-    let doubling = [&b"\x80\x02]q\00"[..], &(1..=200).flat_map(level).collect::<Vec<_>>(), b"h\xc8."].concat();
+    let doubling = [&b"\x80\x02]q\x000"[..], &(1..=200).flat_map(level).collect::<Vec<_>>(), b"h\xc8."].concat();
     // One dict of many keys in a dict, a hundred thousand times.
     let keys = b"X\x01\0\0\0kK\0".repeat(10_000);
     let shared = [

@@ -1,106 +1,12 @@
-//! A reader of pickles that can build dicts, lists, tuples, numbers, words and the places of tensors, and nothing else.
-//!
-//! A pickle is a program. Python's own reader calls whatever it names; this one has no way to call anything: a name
-//! that is not on its list ends the reading. Opcodes: CPython 3.13, `Lib/pickletools.py`.
+//! The opcodes. Nothing that stands here calls anything but itself.
 
-use super::dtype::Dtype;
+use std::collections::HashMap;
 
-/// A real one has a few hundred bytes for each tensor.
-const LONGEST: usize = 16 << 20;
-/// Values that a pickle may make: far more than any checkpoint has, and little enough to hold.
-const MOST_VALUES: usize = 4 << 20;
+use super::{Callable, MOST_VALUES, PickleError, Place, Storage, Tensor, Value, Values};
+use crate::pipeline::checkpoint::dtype::Dtype;
 
-/// A place among the values. Values refer to each other by place, so that no nesting and no sharing costs anything.
-pub(super) type Place = usize;
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float,
-    Word(&'a str),
-    Tuple(Vec<Place>),
-    List(Vec<Place>),
-    /// Keys and values, in order.
-    Dict(Vec<(Place, Place)>),
-    Callable(Callable),
-    Dtype(Dtype),
-    /// A storage's class: of one kind of number, or of bytes.
-    Class(Option<Dtype>),
-    Storage(Storage<'a>),
-    Tensor(Tensor<'a>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Callable {
-    OrderedDict,
-    RebuildTensor,
-    RebuildTensorOfDtype,
-    RebuildParameter,
-    /// `torch.Size`: a tuple by another name.
-    Size,
-}
-
-/// Numbers in the archive, by the name of their entry below `data/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Storage<'a> {
-    pub(super) key: &'a str,
-    pub(super) dtype: Option<Dtype>,
-}
-
-/// A view of a storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tensor<'a> {
-    pub(super) storage: Storage<'a>,
-    pub(super) dtype: Dtype,
-    /// In numbers, not bytes, as the strides.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    pub(super) strides: Vec<usize>,
-}
-
-/// All that a pickle made; what it stands for is `root`.
-#[derive(Debug)]
-pub(super) struct Values<'a> {
-    values: Vec<Value<'a>>,
-    pub(super) root: Place,
-}
-
-impl<'a> std::ops::Index<Place> for Values<'a> {
-    type Output = Value<'a>;
-
-    fn index(&self, place: Place) -> &Value<'a> {
-        &self.values[place]
-    }
-}
-
-/// Both are said as the end of a sentence that begins with the file's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PickleError {
-    /// It names something that a checkpoint has no business with.
-    Refused(String),
-    Broken(String),
-}
-
-pub(super) fn read(bytes: &[u8]) -> Result<Values<'_>, PickleError> {
-    if bytes.len() > LONGEST {
-        return Err(broken(format!("is {} bytes long, more than the {LONGEST} that wanctl reads", bytes.len())));
-    }
-    Machine { rest: bytes, values: vec![], stack: vec![], marks: vec![], memo: Default::default() }.run()
-}
-
-fn broken(problem: impl Into<String>) -> PickleError {
-    PickleError::Broken(problem.into())
-}
-
-fn text(bytes: &[u8]) -> Result<&str, PickleError> {
-    std::str::from_utf8(bytes).map_err(|_| broken("holds a word that is no UTF-8"))
-}
-
-/// A name can be as long as the file.
-fn shortened(name: &str) -> String {
-    name.chars().take(80).collect()
+pub(super) fn run(bytes: &[u8]) -> Result<Values<'_>, PickleError> {
+    Machine { rest: bytes, values: vec![], stack: vec![], marks: vec![], memo: HashMap::new() }.run()
 }
 
 struct Machine<'a> {
@@ -109,7 +15,7 @@ struct Machine<'a> {
     stack: Vec<Place>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: std::collections::HashMap<u64, Place>,
+    memo: HashMap<u64, Place>,
 }
 
 impl<'a> Machine<'a> {
@@ -122,7 +28,7 @@ impl<'a> Machine<'a> {
                 b'.' => break,
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' => drop(self.pop()?),
-                b'1' => drop(self.to_mark()?),
+                b'1' => drop(self.since_mark()?),
                 b'2' => {
                     let place = self.top()?;
                     self.stack.push(place);
@@ -164,12 +70,12 @@ impl<'a> Machine<'a> {
                 b'\x86' => self.tuple(2)?,
                 b'\x87' => self.tuple(3)?,
                 b't' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Value::Tuple(items))?;
                 }
                 b']' => self.push(Value::List(vec![]))?,
                 b'l' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Value::List(items))?;
                 }
                 b'a' => {
@@ -177,12 +83,12 @@ impl<'a> Machine<'a> {
                     self.append(vec![item])?;
                 }
                 b'e' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.append(items)?;
                 }
                 b'}' => self.push(Value::Dict(vec![]))?,
                 b'd' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Value::Dict(vec![]))?;
                     self.set(items)?;
                 }
@@ -191,7 +97,7 @@ impl<'a> Machine<'a> {
                     self.set(vec![key, value])?;
                 }
                 b'u' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.set(items)?;
                 }
                 b'q' => {
@@ -279,7 +185,7 @@ impl<'a> Machine<'a> {
         self.stack.last().copied().ok_or_else(|| broken("looks at an empty stack"))
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Place>, PickleError> {
+    fn since_mark(&mut self) -> Result<Vec<Place>, PickleError> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
         mark.map(|mark| self.stack.split_off(mark)).ok_or_else(|| broken("closes what was not opened"))
     }
@@ -426,4 +332,17 @@ impl<'a> Machine<'a> {
             _ => Err(broken("gives a state to what has none")),
         }
     }
+}
+
+fn broken(problem: impl Into<String>) -> PickleError {
+    PickleError::Broken(problem.into())
+}
+
+fn text(bytes: &[u8]) -> Result<&str, PickleError> {
+    std::str::from_utf8(bytes).map_err(|_| broken("holds a word that is no UTF-8"))
+}
+
+/// A name can be as long as the file.
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
 }

@@ -1,0 +1,166 @@
+//! Noise becomes latents: all steps of all seams, one expert after the other, each step on disk before the next.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, Tensor};
+use wanctl::pipeline::{
+    checkpoint::What,
+    job::{Event, Part, Trouble, TroubleCode},
+    schedule::Expert,
+};
+
+use super::{
+    Task,
+    dit::{self, Context, Input, Scene, Transformer},
+    network::{foreign, refuse_left_over},
+    session::Session,
+    solver::{History, Solver},
+    state::State,
+};
+use crate::engine::torch;
+
+impl Session<'_, '_> {
+    /// All steps of all seams, one expert after the other.
+    pub(super) fn denoise(
+        &mut self,
+        texts: &HashMap<String, Tensor>,
+        controls: &[Option<Tensor>],
+    ) -> Result<(), Trouble> {
+        let all = 0..self.tasks.len();
+        while let Some((first, step)) = all.clone().find_map(|index| Some((index, self.next(index)?))) {
+            let expert = self.tasks[first].wan.steps[step].expert;
+            let begun = self.begin(first, Part::Load);
+            let transformer = self.transformer(expert)?;
+            self.end(first, Part::Load, begun);
+            for index in all.clone() {
+                let Some(control) = &controls[index] else { continue };
+                let wanted = |session: &Self| {
+                    session.next(index).filter(|step| session.tasks[index].wan.steps[*step].expert == expert)
+                };
+                if wanted(self).is_none() {
+                    continue;
+                }
+                let begun = self.begin(index, Part::Denoise);
+                let question = self.question(index, &transformer, texts, control)?;
+                while let Some(step) = wanted(self) {
+                    self.step(index, step, &transformer, &question)?;
+                }
+                self.end(index, Part::Denoise, begun);
+            }
+        }
+        Ok(())
+    }
+
+    fn transformer(&self, expert: Expert) -> Result<Transformer, Trouble> {
+        let files = match expert {
+            Expert::High => &self.models.high,
+            Expert::Low => &self.models.low,
+        };
+        let (weights, what) = self.weights(files, self.kind)?;
+        let config = match &what {
+            What::Transformer(facts) if facts.vace.is_some() && facts.image.is_none() => dit::Config::of(facts),
+            _ => return Err(foreign(&what, "a transformer with VACE")),
+        };
+        let transformer = torch::stage("loading the transformer", || Transformer::load(&weights, config))??;
+        refuse_left_over(&weights)?;
+        Ok(transformer)
+    }
+
+    /// What of a seam is the same in all steps of one expert.
+    fn question(
+        &self,
+        index: usize,
+        transformer: &Transformer,
+        texts: &HashMap<String, Tensor>,
+        control: &Tensor,
+    ) -> Result<Question, Trouble> {
+        let wan = self.tasks[index].wan;
+        let guided = wan.steps.iter().any(|step| step.guidance > 1.0);
+        let scales = vec![wan.control_scale; transformer.hints()];
+        Ok(torch::stage("reading the guide", || {
+            let (_, _, frames, height, width) = control.size5().expect("a control [1, C, T, H, W]");
+            Question {
+                prompt: transformer.context(&texts[&wan.prompt]),
+                negative: guided.then(|| transformer.context(&texts[&wan.negative_prompt])),
+                scene: transformer.scene([frames, height, width], Some((control, &scales))),
+                shape: [1, LATENT_CHANNELS, frames, height, width],
+            }
+        })?)
+    }
+
+    fn step(
+        &mut self,
+        index: usize,
+        number: usize,
+        transformer: &Transformer,
+        question: &Question,
+    ) -> Result<(), Trouble> {
+        let Task { wan, seam, store, .. } = &self.tasks[index];
+        let (total, step) = (wan.steps.len(), &wan.steps[number]);
+        if number == 0 || self.states[index].is_none() {
+            (self.say)(&Event::Progress { seam: *seam, done: number, total });
+        }
+        let device = self.device;
+        let before = self.states[index].take();
+        let state = torch::stage("denoising", || {
+            let State { latents, history, .. } = before.unwrap_or_else(|| State {
+                done: 0,
+                latents: noise(wan.seed, question.shape),
+                history: History::default(),
+            });
+            let latents = latents.to_device(device);
+            let history = History {
+                clean: history.clean.iter().map(|clean| clean.to_device(device)).collect(),
+                last: history.last.map(|last| last.to_device(device)),
+            };
+            let ask = |context: &Context| {
+                let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
+                transformer.forward(&input, &mut |_| {})
+            };
+            let prompted = ask(&question.prompt);
+            let velocity = match &question.negative {
+                Some(negative) if step.guidance > 1.0 => {
+                    let unprompted = ask(negative);
+                    &unprompted + (prompted - &unprompted) * step.guidance
+                }
+                _ => prompted,
+            };
+            let mut solver = Solver::new(wan.solver, &wan.steps, history);
+            let latents = solver.step(number, &latents, &velocity);
+            State { done: number + 1, latents, history: solver.history }
+        })?;
+        let finite = torch::stage("denoising", || state.latents.isfinite().all().int64_value(&[]) != 0)?;
+        if !finite {
+            return Err(Trouble::new(
+                TroubleCode::Engine,
+                format!(
+                    "step {} of {total} of the {} expert gave numbers that are not finite",
+                    number + 1,
+                    step.expert
+                ),
+            )
+            .help("compute with --dtype bf16 or f32; if that does not help, the weights or a LoRA are broken"));
+        }
+        store.save(&state)?;
+        self.states[index] = Some(state);
+        (self.say)(&Event::Progress { seam: *seam, done: number + 1, total });
+        Ok(())
+    }
+}
+
+/// What a transformer is asked in every step of a seam.
+struct Question {
+    prompt: Context,
+    negative: Option<Context>,
+    scene: Scene,
+    shape: [i64; 5],
+}
+
+/// Of Wan 2.1's VAE, which all models here share.
+const LATENT_CHANNELS: i64 = 16;
+
+/// The same on every machine and device: drawn on the CPU.
+fn noise(seed: u64, shape: [i64; 5]) -> Tensor {
+    tch::manual_seed(seed as i64);
+    Tensor::randn(shape, (Kind::Float, Device::Cpu))
+}

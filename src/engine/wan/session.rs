@@ -1,0 +1,208 @@
+//! Seams with the same weights on their way through the stages: prompts, guides, steps, frames.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    rc::Rc,
+    time::Instant,
+};
+
+use tch::{Device, Kind, Tensor};
+use wanctl::pipeline::{
+    checkpoint::{Checkpoint, ModelFiles, VaeGeneration, What},
+    fault::Fault,
+    job::{Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
+};
+
+use super::{
+    Done, Emit, Task,
+    control::{self, Guide},
+    network::{foreign, refuse_left_over},
+    pixels,
+    state::State,
+    t5::{T5Config, TEXT_ROWS, TextEncoder},
+    vae::{self, Decoder, Encoder, Prefix, Tiles, Way},
+    with_cause,
+    words::{Tokenizer, WordsError},
+};
+use crate::engine::{torch, weights::Weights};
+
+/// Seams with the same weights, on their way through the stages.
+pub(super) struct Session<'a, 's> {
+    pub(super) tasks: &'a [Task<'a>],
+    pub(super) models: &'a ModelFiles,
+    pub(super) device: Device,
+    pub(super) kind: Kind,
+    pub(super) say: &'s mut dyn FnMut(&Event),
+    /// How far each seam is.
+    pub(super) states: Vec<Option<State>>,
+    /// Seconds of each part, by seam.
+    parts: Vec<BTreeMap<Part, f64>>,
+}
+
+impl<'a, 's> Session<'a, 's> {
+    pub(super) fn new(tasks: &'a [Task<'a>], device: Device, say: &'s mut dyn FnMut(&Event)) -> Self {
+        let Wan { models, dtype, .. } = tasks[0].wan;
+        let kind = match (dtype, device) {
+            (Dtype::Auto, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
+            (Dtype::Auto | Dtype::Bf16, _) => Kind::BFloat16,
+            (Dtype::F16, _) => Kind::Half,
+        };
+        let states = tasks.iter().map(|task| task.store.load()).collect();
+        let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
+        Self { tasks, models, device, kind, say, states, parts }
+    }
+
+    pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
+        if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
+            let texts = self.texts()?;
+            let controls = self.controls()?;
+            self.denoise(&texts, &controls)?;
+        }
+        self.decode(emit)
+    }
+
+    /// The next step of a seam; none where all are done.
+    pub(super) fn next(&self, index: usize) -> Option<usize> {
+        let done = self.states[index].as_ref().map_or(0, |state| state.done);
+        (done < self.tasks[index].wan.steps.len()).then_some(done)
+    }
+
+    pub(super) fn begin(&mut self, index: usize, part: Part) -> Instant {
+        (self.say)(&Event::Part { seam: self.tasks[index].seam, part });
+        Instant::now()
+    }
+
+    pub(super) fn end(&mut self, index: usize, part: Part, begun: Instant) {
+        *self.parts[index].entry(part).or_default() += begun.elapsed().as_secs_f64();
+    }
+
+    /// What lies in these files, and what it is.
+    pub(super) fn weights(&self, files: &[PathBuf], kind: Kind) -> Result<(Weights, What), Trouble> {
+        let opened = Checkpoint::open(files).and_then(|checkpoint| Ok((checkpoint.what()?, checkpoint)));
+        let (what, checkpoint) = opened.map_err(|error| {
+            let trouble = Trouble::new(TroubleCode::Weights, with_cause(&error));
+            match error.details().help {
+                Some(help) => trouble.help(&help),
+                None => trouble,
+            }
+        })?;
+        Ok((Weights::of(Rc::new(checkpoint), self.device, kind), what))
+    }
+
+    /// Every prompt that a step will ask for, as [1, 512, width].
+    fn texts(&mut self) -> Result<HashMap<String, Tensor>, Trouble> {
+        let mut prompts = BTreeSet::new();
+        let guided = |wan: &Wan| wan.steps.iter().any(|step| step.guidance > 1.0);
+        for task in self.tasks {
+            prompts.insert(&task.wan.prompt);
+            if guided(task.wan) {
+                prompts.insert(&task.wan.negative_prompt);
+            }
+        }
+        let begun = self.begin(0, Part::Text);
+        let ids = self.ids(prompts)?;
+        let (weights, what) = self.weights(&self.models.text, self.kind)?;
+        let What::TextEncoder(facts) = what else { return Err(foreign(&what, "a umT5 text encoder")) };
+        if facts.dim != self.models.transformer.text_dim {
+            let (made, read) = (facts.dim, self.models.transformer.text_dim);
+            let message = format!("the text encoder makes rows of {made} numbers, and the transformer reads {read}");
+            return Err(Trouble::new(TroubleCode::Weights, message).help("they belong to different models"));
+        }
+        let config = T5Config::of(&facts);
+        let encoder = torch::stage("loading the text encoder", || TextEncoder::load(&weights, config))??;
+        refuse_left_over(&weights)?;
+        let mut rows = HashMap::new();
+        for (prompt, ids) in ids {
+            rows.insert(prompt.clone(), torch::stage("reading the prompt", || encoder.encode(&ids))?);
+        }
+        self.end(0, Part::Text, begun);
+        Ok(rows)
+    }
+
+    /// The tokenizer is gone afterwards: it holds as much as a small network.
+    fn ids(&mut self, prompts: BTreeSet<&'a String>) -> Result<Vec<(&'a String, Vec<i64>)>, Trouble> {
+        let tokenizer = Tokenizer::open(&self.models.tokenizer)?;
+        let ids = |prompt: &'a String| Ok((prompt, tokenizer.ids(prompt)?));
+        let ids: Vec<_> = prompts.into_iter().map(ids).collect::<Result<_, WordsError>>()?;
+        if ids.iter().any(|(_, ids)| ids.len() as i64 >= TEXT_ROWS) {
+            let message =
+                format!("a prompt is longer than the {TEXT_ROWS} words that the model reads: its end is left out");
+            (self.say)(&Event::Note { seam: self.tasks[0].seam, message });
+        }
+        Ok(ids)
+    }
+
+    /// The guide of every seam that still has steps to go.
+    fn controls(&mut self) -> Result<Vec<Option<Tensor>>, Trouble> {
+        let begun = self.begin(0, Part::Encode);
+        let (weights, config) = self.vae()?;
+        let encoder = torch::stage("loading the VAE", || Encoder::load(&weights, &config))??;
+        // What several seams begin with alike is encoded once; for one seam it would only cost memory.
+        let mut prefix = (self.tasks.len() > 1).then(Prefix::default);
+        let mut controls = vec![];
+        for index in 0..self.tasks.len() {
+            let task = &self.tasks[index];
+            if self.next(index).is_none() {
+                controls.push(None);
+                continue;
+            }
+            let guide = Guide { head: task.head, frames: &task.frames };
+            let way = &self.way(index, &config);
+            let (say, seam, device) = (&mut *self.say, task.seam, self.device);
+            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total });
+            let made = torch::stage("encoding the guide", || {
+                control::control(&encoder, &guide, way, prefix.as_mut(), device, &mut progress)
+            });
+            controls.push(Some(made??));
+        }
+        self.end(0, Part::Encode, begun);
+        Ok(controls)
+    }
+
+    /// In f32 whatever the rest has: it is small, and what it loses no later step brings back.
+    fn vae(&self) -> Result<(Weights, vae::Config), Trouble> {
+        let (weights, what) = self.weights(&self.models.vae, Kind::Float)?;
+        match &what {
+            What::Vae(facts) if facts.generation == VaeGeneration::Wan21 => Ok((weights, vae::Config::of(facts))),
+            _ => Err(foreign(&what, "a Wan 2.1 VAE")),
+        }
+    }
+
+    /// Whole where the device's memory, used or not, is enough: the same machine makes the same frames at any time.
+    fn way(&self, index: usize, config: &vae::Config) -> Way {
+        let Task { wan, head, .. } = &self.tasks[index];
+        let (height, width) = (i64::from(head.size.height), i64::from(head.size.width));
+        match wan.vae_tile {
+            VaeTile::Off => Way::default(),
+            VaeTile::Pixels(pixels) => Way { tiles: Tiles::new(i64::from(pixels)), ..Way::default() },
+            VaeTile::Auto => match torch::memory(self.device) {
+                // Some of it is other programs' and the weights'.
+                Some(bytes) => Way::within(bytes / 4 * 3, config, Kind::Float, height, width),
+                None => Way::default(),
+            },
+        }
+    }
+
+    fn decode(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
+        let begun = self.begin(0, Part::Decode);
+        let (weights, config) = self.vae()?;
+        let decoder = torch::stage("loading the VAE", || Decoder::load(&weights, &config))??;
+        self.end(0, Part::Decode, begun);
+        for index in 0..self.tasks.len() {
+            let begun = self.begin(index, Part::Decode);
+            let latents = self.states[index].take().expect("its steps are done").latents.to_device(self.device);
+            let way = &self.way(index, &config);
+            let (say, seam) = (&mut *self.say, self.tasks[index].seam);
+            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total });
+            let mut frames = vec![];
+            torch::stage("decoding the latents", || {
+                decoder.decode(&latents, way, &mut progress, &mut |chunk: Tensor| frames.extend(pixels::frames(&chunk)))
+            })??;
+            self.end(index, Part::Decode, begun);
+            let parts = std::mem::take(&mut self.parts[index]).into_iter().collect();
+            emit(index, Done { frames, parts }, &mut *self.say)?;
+        }
+        Ok(())
+    }
+}

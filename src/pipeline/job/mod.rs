@@ -1,0 +1,282 @@
+//! A job folder: what `wanctl` asks of the engine program and what comes back. Both programs share these types.
+//!
+//! ```text
+//! request.json       what to do; written by wanctl
+//! guide.safetensors  frames u8 [T,H,W,3] RGB, slot u8 [T], mask f32 [T], latent_mask f32 [L]; written by wanctl
+//! latents.safetensors  wan: latents and the solver's history after every step, so that a killed job goes on; by the engine
+//! made.safetensors   frames u8 [T,H,W,3]; written by the engine
+//! result.json        how it went, with hashes; written last
+//! engine.log         what the engine said
+//! ```
+//!
+//! Every file is written under another name and renamed, so that what has its name is whole.
+
+mod frames;
+mod wan;
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+pub use frames::{FrameFile, GuideHead, write_guide, write_made};
+pub use wan::{Dtype, Part, VaeTile, Wan};
+
+/// Counts up with every change that an older program would misread.
+pub const VERSION: u32 = 2;
+/// Both programs come from one build; another build's numbers may mean other things.
+pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+pub const REQUEST: &str = "request.json";
+pub const GUIDE: &str = "guide.safetensors";
+pub const LATENTS: &str = "latents.safetensors";
+pub const MADE: &str = "made.safetensors";
+pub const RESULT: &str = "result.json";
+pub const LOG: &str = "engine.log";
+
+/// Which engine, and what only it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// The embedded network, and the clips' own motion.
+    Rife,
+    /// The embedded network alone, by halves: what the former is measured against.
+    Halving,
+    /// A Wan model.
+    Wan(Box<Wan>),
+}
+
+/// Where the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "0")) {
+            ("auto", "0") if text == "auto" => Ok(Self::Auto),
+            ("cpu", "0") if text == "cpu" => Ok(Self::Cpu),
+            ("cuda", index) => index.parse().ok().filter(|index| *index < 64).map(Self::Cuda).ok_or(()),
+            _ => Err(()),
+        }
+        .map_err(|()| format!("`{text}` is no device, wanted auto, cpu, cuda or cuda:N"))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub version: u32,
+    pub program: String,
+    /// The run that it belongs to.
+    pub run: String,
+    pub seam: usize,
+    pub maker: Maker,
+    pub width: u32,
+    pub height: u32,
+    /// Frames of the guide.
+    pub frames: usize,
+    pub device: Device,
+    /// None: one for every core.
+    pub threads: Option<usize>,
+    /// SHA-256 of the guide file.
+    pub guide: String,
+}
+
+/// What a frame of the guide is, as its `slot` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SlotKind {
+    Fill = 0,
+    Hint = 1,
+    Anchor = 2,
+    Keep = 3,
+}
+
+impl SlotKind {
+    pub fn of(byte: u8) -> Option<Self> {
+        [Self::Fill, Self::Hint, Self::Anchor, Self::Keep].into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// Said by the engine, one JSON object a line on its stdout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Event {
+    /// The first of all.
+    Started {
+        program: String,
+        libtorch: String,
+    },
+    /// Work on a seam begins, on a device, with so many threads.
+    Job {
+        seam: usize,
+        device: String,
+        threads: usize,
+    },
+    /// A part of the work begins that is counted by itself.
+    Part {
+        seam: usize,
+        part: Part,
+    },
+    Progress {
+        seam: usize,
+        done: usize,
+        total: usize,
+    },
+    /// Something that the user should know.
+    Note {
+        seam: usize,
+        message: String,
+    },
+    /// Said now and then, however long a step takes.
+    Alive,
+    Error(Trouble),
+    Done {
+        seam: usize,
+    },
+}
+
+/// Why an engine gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub code: TroubleCode,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TroubleCode {
+    Usage,
+    Weights,
+    Memory,
+    Disk,
+    Engine,
+}
+
+impl Trouble {
+    pub fn new(code: TroubleCode, message: impl ToString) -> Self {
+        Self { code, message: message.to_string(), help: None }
+    }
+
+    pub fn help(mut self, help: &str) -> Self {
+        self.help = Some(help.to_owned());
+        self
+    }
+}
+
+impl From<JobError> for Trouble {
+    fn from(error: JobError) -> Self {
+        let code = if matches!(error, JobError::Write { .. }) { TroubleCode::Disk } else { TroubleCode::Engine };
+        Self::new(code, error)
+    }
+}
+
+/// Written last: with it the job is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub version: u32,
+    pub program: String,
+    pub libtorch: String,
+    pub device: String,
+    pub threads: usize,
+    pub seconds: f64,
+    /// SHA-256 of the request that was answered and of what was made.
+    pub request: String,
+    pub made: String,
+    #[serde(default)]
+    pub notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// Seconds that each part took; what several seams share counts for the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<(Part, f64)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} is not what it should be: {problem}", path.display())]
+    Malformed { path: PathBuf, problem: String },
+}
+
+impl JobError {
+    fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Write { path: path.to_owned(), source }
+    }
+
+    fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), problem: problem.into() }
+    }
+}
+
+/// Writes a file whole or not at all.
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), JobError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let written = File::create(&new).map(BufWriter::new).and_then(|mut file| {
+        write(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    });
+    written.map_err(JobError::write(&new))?;
+    fs::rename(&new, path).map_err(JobError::write(path))
+}
+
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), JobError> {
+    write_whole(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value).map_err(io::Error::other)?;
+        file.write_all(b"\n")
+    })
+}
+
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, JobError> {
+    let file = File::open(path).map_err(JobError::read(path))?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|error| JobError::malformed(path, error.to_string()))
+}
+
+/// SHA-256 in hexadecimal digits.
+pub fn hash(path: &Path) -> Result<String, JobError> {
+    let mut hasher = Sha256::new();
+    let file = File::open(path).map_err(JobError::read(path))?;
+    io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut hasher).map_err(JobError::read(path))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_one_line_of_json_each() {
+        let events = [
+            Event::Started { program: PROGRAM.into(), libtorch: "2.11.0".into() },
+            Event::Progress { seam: 0, done: 3, total: 16 },
+            Event::Error(Trouble { code: TroubleCode::Memory, message: "out of memory".into(), help: None }),
+        ];
+        for event in events {
+            let line = serde_json::to_string(&event).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        }
+    }
+}

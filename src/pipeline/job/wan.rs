@@ -1,0 +1,92 @@
+//! What a job asks of a Wan model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::{
+    checkpoint::ModelFiles,
+    schedule::{Solver, Step},
+    words::words,
+};
+
+/// What a Wan model is asked, and with which weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wan {
+    pub models: ModelFiles,
+    pub prompt: String,
+    pub negative_prompt: String,
+    pub solver: Solver,
+    pub steps: Vec<Step>,
+    /// Noise is drawn on the CPU from it, so that every machine draws the same.
+    pub seed: u64,
+    pub dtype: Dtype,
+    pub vae_tile: VaeTile,
+    /// How strongly the guide holds the model; 1 is as it was trained.
+    pub control_scale: f64,
+}
+
+words! {
+    /// In which numbers the networks compute.
+    Dtype {
+        /// What the device is fast in: bf16 with CUDA, f32 on the CPU.
+        Auto = "auto",
+        Bf16 = "bf16",
+        F16 = "f16",
+        F32 = "f32",
+    }
+}
+
+/// Whether the VAE sees the picture in parts, which saves memory and changes the picture a little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VaeTile {
+    /// In parts where the whole does not fit.
+    Auto,
+    Off,
+    /// In parts of so many pixels.
+    Pixels(u32),
+}
+
+impl std::str::FromStr for VaeTile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            _ => match text.parse() {
+                Ok(pixels @ 64..=4096) if pixels % 32 == 0 => Ok(Self::Pixels(pixels)),
+                _ => Err(format!("`{text}` is no tile, wanted auto, off, or a multiple of 32 from 64 to 4096 pixels")),
+            },
+        }
+    }
+}
+
+/// The parts of a Wan model's work, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The prompts are read.
+    Text,
+    /// The guide becomes latents.
+    Encode,
+    /// A network is brought to the device.
+    Load,
+    /// Noise becomes latents, step by step.
+    Denoise,
+    /// Latents become frames.
+    Decode,
+}
+
+impl Part {
+    /// As a word for people and for events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "prompt",
+            Self::Encode => "encode",
+            Self::Load => "load",
+            Self::Denoise => "denoise",
+            Self::Decode => "decode",
+        }
+    }
+}
