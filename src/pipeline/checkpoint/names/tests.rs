@@ -1,3 +1,5 @@
+//! Every name map is a bijection, held to the names of the published models.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
