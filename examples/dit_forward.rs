@@ -1,7 +1,7 @@
 //! Forwards of the transformer for `scripts/bench_dit.py`: `NET INPUTS KIND THREADS`, then one for each line of stdin.
 #![allow(dead_code, reason = "the rooms are here for one of their models")]
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers, read by a script")]
-#![allow(clippy::disallowed_types, reason = "this is the engine's own benchmark")]
+#![allow(clippy::disallowed_types, clippy::assign_op_pattern, reason = "as in src/engine/mod.rs")]
 
 #[path = "../src/engine"]
 mod engine {
