@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::checkpoint::Checkpoint;
 
 use crate::engine::{
-    wan::dit::{Config, Input, Transformer, VaceConfig},
+    wan::dit::{Config, Input, Shown, Transformer, VaceConfig},
     weights::Weights,
 };
 
@@ -49,9 +49,9 @@ fn main() {
     let latents = &inputs["hidden_states"];
     let (_, _, f, h, w) = latents.size5().unwrap();
     let context = net.context(&inputs["encoder_hidden_states"]);
-    let scene = net.scene([f, h, w], control.map(|control| (control, &[0.7, 1.0, 1.3][..])));
+    let scene = net.scene([f, h, w], control.map(|control| Shown::Control(control, &[0.7, 1.0, 1.3])));
     let input = Input { latents, timestep: 826.1, context: &context, scene: &scene };
-    let found = net.forward(&input, &mut |_| {});
+    let found = net.forward(&input, &mut || {});
     let off = ((found - &inputs["sample"]).norm() / inputs["sample"].norm()).double_value(&[]);
 
     // Wipes the mark of the most that was held.
@@ -60,7 +60,7 @@ fn main() {
     println!("rel-L2 to diffusers in f32 {off:.1e}");
     for _ in io::stdin().lines() {
         let (start, busy) = (Instant::now(), busy());
-        drop(net.forward(&input, &mut |_| {}));
+        drop(net.forward(&input, &mut || {}));
         let (seconds, busy) = (start.elapsed().as_secs_f64(), self::busy() - busy);
         println!(r#"{{"seconds": {seconds}, "busy": {busy}, "before": {before}, "peak": {}}}"#, held("VmHWM"));
     }

@@ -63,7 +63,11 @@ fn work(folder: &Path, seam: usize, way: &str) {
     let fills = head.slots.iter().enumerate().filter(|(_, slot)| **slot == SlotKind::Fill);
     for (done, (index, _)) in fills.enumerate() {
         frames[index] = blue.clone();
-        say(&Event::Progress { seam, done: done + 1, total });
+        say(&Event::Progress { seam, done: done + 1, total, share: 0.0 });
+        if way == "long_step" && done == 0 {
+            thread::sleep(Duration::from_millis(600));
+            say(&Event::Progress { seam, done: 1, total, share: 0.25 });
+        }
     }
     if way == "count" {
         frames.pop();

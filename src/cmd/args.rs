@@ -24,8 +24,9 @@ pub(crate) struct PlanArgs {
     pub(crate) clips: Vec<PathBuf>,
 
     /// Frames (or seconds, 0.5s) of each clip shown to the engine at each seam
-    #[arg(long, value_name = "N|Ns", default_value = "8", allow_hyphen_values = true, help_heading = "Plan")]
-    context: Length,
+    /// [default: 8, with an image-to-video model 1]
+    #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
+    context: Option<Length>,
 
     /// Frames (or seconds) to make at each seam [default: 53, with --mode replace 16]
     #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]

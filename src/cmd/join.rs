@@ -11,6 +11,7 @@ use serde_json::json;
 use wanctl::pipeline::{
     between::Between,
     cancel::Cancel,
+    checkpoint::Conditioning,
     child::Leash,
     engine::Engine,
     film::plain,
@@ -90,7 +91,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         "inputs": plan_args.clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
         "plan": settings,
         "engine": engine.settings(),
-        "wan": wan.task(),
+        "wan": wan,
     });
     let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &task)? } else { None };
     if resume {
@@ -103,6 +104,11 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"].as_u64());
     // Before anything is decoded: what is missing of gigabytes of weights is soon said.
     let wan = (settings.engine == EngineChoice::Wan).then(|| wan.settings(seams, seed)).transpose()?;
+
+    let settings = match wan.as_ref().map(|wan| wan.models.conditioning()).transpose()? {
+        Some(Conditioning::Images) => settings.for_images()?,
+        Some(Conditioning::Vace) | None => settings,
+    };
 
     session::with_run("join", &run, ui, log, resumed, |folder| {
         let makers = session::makers(&settings, wan.as_ref(), seams, ui);

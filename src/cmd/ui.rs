@@ -71,6 +71,8 @@ struct State {
 /// Events come this often, log lines ever more rarely.
 const EVENT_INTERVAL: Duration = Duration::from_millis(500);
 const FIRST_LOG_INTERVAL: Duration = Duration::from_secs(2);
+/// The bar moves within a step, too.
+const SHARES: u64 = 1000;
 
 impl Ui {
     pub(crate) fn new(json: bool, verbosity: Verbosity) -> Self {
@@ -166,8 +168,9 @@ impl Ui {
         self.bar.reset();
         self.bar.set_message(part.unwrap_or(stage.name()));
         if total > 0 {
-            self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {pos}/{len} {eta:>4}"));
-            self.bar.set_length(total as u64);
+            self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {prefix} {eta:>4}"));
+            self.bar.set_prefix(format!("0/{total}"));
+            self.bar.set_length(total as u64 * SHARES);
         } else {
             self.bar.set_style(bar_style("{msg:<7} {spinner} {elapsed}"));
         }
@@ -328,17 +331,21 @@ impl Progress for Ui {
         self.begin_at(stage, Some(seam), Some(part), total);
     }
 
-    fn reached(&self, done: usize) {
-        self.bar.set_position(done as u64);
+    fn within(&self, done: usize, share: f64) {
+        self.bar.set_position(done as u64 * SHARES + (share * SHARES as f64) as u64);
         self.done.store(done, Ordering::Relaxed);
         let mut state = self.state();
+        if state.total > 0 {
+            self.bar.set_prefix(format!("{done}/{}", state.total));
+        }
         let now = Instant::now();
         if now < state.due && !(done == state.total && self.json) {
             return;
         }
         let spent = (now - state.begun).as_secs_f64();
-        let left = state.total.saturating_sub(done);
-        let eta = if done > 0 { spent / done as f64 * left as f64 } else { 0.0 };
+        let reached = done as f64 + share;
+        let left = (state.total as f64 - reached).max(0.0);
+        let eta = if reached > 0.0 { spent / reached * left } else { 0.0 };
         let (stage, seam, part, total) = (state.stage, state.seam, state.part, state.total);
         if !self.json {
             state.interval *= 2;
@@ -348,6 +355,9 @@ impl Progress for Ui {
         if self.json {
             let eta = (eta * 10.0).round() / 10.0;
             let mut event = json!({"stage": stage, "done": done, "total": total, "eta_s": eta});
+            if share > 0.0 {
+                event["share"] = ((share * 1000.0).round() / 1000.0).into();
+            }
             if let Some(seam) = seam {
                 event["seam"] = seam.into();
             }
@@ -356,7 +366,8 @@ impl Progress for Ui {
             }
             self.event("progress", &event);
         } else if self.bar.is_hidden() && total > 0 {
-            self.note(&format!("{} {done}/{total}, about {eta:.0} s left", part.unwrap_or(stage.name())));
+            let more = if share > 0.0 { format!(" and {:.0} %", share * 100.0) } else { String::new() };
+            self.note(&format!("{} {done}/{total}{more}, about {eta:.0} s left", part.unwrap_or(stage.name())));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use color_eyre::eyre::Result;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use wanctl::pipeline::{
     checkpoint::{ModelFiles, Wanted},
@@ -12,8 +12,9 @@ use wanctl::pipeline::{
     settings::{EngineChoice, Prompts, SettingsError, WanAsk, WanSettings, random_seed},
 };
 
-/// What a Wan model is asked, and its weights.
-#[derive(clap::Args, Debug)]
+/// What a Wan model is asked, and its weights. As JSON it is what a run is told by that goes on with another: a random
+/// seed is that run's own.
+#[derive(clap::Args, Debug, Serialize)]
 pub(crate) struct WanArgs {
     /// Weights: a folder as published, or a file; high=, low=, vae=, text= and tokenizer= before a path say what it is
     #[arg(long, value_name = "PATH", help_heading = "Wan")]
@@ -65,7 +66,7 @@ pub(crate) struct WanArgs {
 }
 
 /// A named type, so that clap takes the list as one value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 struct Guidance(Vec<f64>);
 
 impl WanArgs {
@@ -111,38 +112,6 @@ impl WanArgs {
             Some((_, option)) => Err(SettingsError::NotForEngine { engine, option }),
             None => Ok(()),
         }
-    }
-
-    /// The options as typed, for a run that goes on with another; a random seed is that run's own.
-    pub(crate) fn task(&self) -> Value {
-        let Self {
-            model,
-            prompt,
-            prompts,
-            negative_prompt,
-            steps,
-            guidance,
-            shift,
-            solver,
-            grid,
-            seed,
-            dtype,
-            vae_tile,
-        } = self;
-        json!({
-            "model": model,
-            "prompt": prompt,
-            "prompts": prompts,
-            "negative_prompt": negative_prompt,
-            "steps": steps,
-            "guidance": guidance.as_ref().map(|Guidance(values)| values),
-            "shift": shift,
-            "solver": solver,
-            "grid": grid,
-            "seed": seed,
-            "dtype": dtype,
-            "vae_tile": vae_tile,
-        })
     }
 
     /// Finds the weights and resolves the rest, for so many seams. `seed` is that of a run that is gone on with.

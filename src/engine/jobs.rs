@@ -150,12 +150,12 @@ fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn Fn
     let gaps = gaps(&job.head.slots);
     let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
     let (mut before_this, mut notes) = (0, vec![]);
-    say(&Event::Progress { seam, done: 0, total });
+    say(&Event::Progress { seam, done: 0, total, share: 0.0 });
     for gap in gaps {
         let shown =
             |range: &std::ops::Range<usize>| frames[range.clone()].iter().map(Vec::as_slice).collect::<Vec<&[u8]>>();
         let (left, right) = (shown(&gap.left), shown(&gap.right));
-        let mut progress = |done: usize| say(&Event::Progress { seam, done: before_this + done, total });
+        let mut progress = |done: usize| say(&Event::Progress { seam, done: before_this + done, total, share: 0.0 });
         let (size, count) = (job.head.size, gap.fill.len());
         let filled = match job.request.maker {
             Maker::Halving => rife.halve(&left, &right, size, count, &mut progress)?,

@@ -253,7 +253,7 @@ fn head(plan: &FramePlan, seam: usize) -> GuideHead {
         size: plan.made_size,
         slots: seam.slots.iter().map(kind).collect(),
         mask: seam.known().map(|known| unit(!known)).collect(),
-        latent_mask: seam.latents.iter().map(|latent| unit(latent.mask == Mask::Generate)).collect(),
+        latent_mask: seam.latents.iter().map(|latent| unit(latent.mask != Mask::Keep)).collect(),
     }
 }
 

@@ -52,7 +52,11 @@ pub trait Progress: Sync {
     /// The same for a part of that which is counted by itself.
     fn begin_part(&self, stage: Stage, seam: usize, part: &'static str, total: usize);
     /// So many steps of the stage are done.
-    fn reached(&self, done: usize);
+    fn reached(&self, done: usize) {
+        self.within(done, 0.0);
+    }
+    /// So many, and this share of the next one, from 0 to 1.
+    fn within(&self, done: usize, share: f64);
     fn warn(&self, warning: Warning);
 }
 
@@ -64,6 +68,6 @@ impl Progress for Silent {
     fn begin(&self, _: Stage, _: usize) {}
     fn begin_seam(&self, _: Stage, _: usize, _: usize) {}
     fn begin_part(&self, _: Stage, _: usize, _: &'static str, _: usize) {}
-    fn reached(&self, _: usize) {}
+    fn within(&self, _: usize, _: f64) {}
     fn warn(&self, _: Warning) {}
 }

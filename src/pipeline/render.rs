@@ -84,7 +84,7 @@ impl Render<'_> {
                 begun = None;
                 progress.begin_part(Stage::Engine, *seam, part.name(), 0);
             }
-            Event::Progress { seam, done, total } => {
+            Event::Progress { seam, done, total, share } => {
                 if begun != Some(*seam) {
                     match within {
                         Some(part) => progress.begin_part(Stage::Engine, *seam, part.name(), *total),
@@ -92,7 +92,7 @@ impl Render<'_> {
                     }
                     begun = Some(*seam);
                 }
-                progress.reached(*done);
+                progress.within(*done, *share);
             }
             Event::Note { seam, message } => {
                 let message =

@@ -82,6 +82,16 @@ fn what_the_engine_notes_is_a_warning() {
 }
 
 #[test]
+fn how_far_a_long_step_is_is_told_too() {
+    let run = join(&room("long_step")).good();
+    let events = run.events();
+    let within = events.iter().find(|event| event["share"].is_f64()).expect("an event within the step");
+    assert_eq!((&within["type"], &within["stage"], &within["done"]), (&"progress".into(), &"engine".into(), &1.into()));
+    assert_eq!(within["share"], 0.25);
+    assert!(within["eta_s"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn words_that_a_newer_engine_might_say_are_passed_over() {
     join(&room("noise")).good();
 }

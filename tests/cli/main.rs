@@ -10,6 +10,8 @@ mod engine;
 mod film;
 mod guide;
 mod harness;
+#[cfg(feature = "torch")]
+mod images;
 mod inspect;
 mod interrupt;
 mod material;

@@ -37,6 +37,8 @@ fn word(exit: i32) -> &'static str {
     match exit {
         2 => "usage",
         3 => "input",
+        4 => "weights",
+        5 => "memory",
         7 => "media",
         8 => "disk",
         9 => "engine",

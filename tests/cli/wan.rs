@@ -13,7 +13,7 @@ use super::harness::{Room, Run};
 
 const SIZE: (usize, usize) = (48, 32);
 
-fn fixtures() -> PathBuf {
+pub(super) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wan")
 }
 
@@ -28,7 +28,7 @@ fn frames(name: &str) -> Vec<u8> {
 }
 
 /// The two clips of the fixture, lossless.
-fn room() -> Room {
+pub(super) fn room() -> Room {
     let room = Room::new();
     for clip in ["a", "b"] {
         fs::write(room.path(format!("{clip}.rgb")), frames(&format!("in.{clip}"))).unwrap();
@@ -39,12 +39,12 @@ fn room() -> Room {
     room
 }
 
-fn cases() -> Vec<Value> {
-    serde_json::from_slice(&fs::read(fixtures().join("join.json")).unwrap()).unwrap()
+pub(super) fn rows(name: &str) -> Vec<Value> {
+    serde_json::from_slice(&fs::read(fixtures().join(name)).unwrap()).unwrap()
 }
 
 fn case(name: &str) -> Value {
-    cases().into_iter().find(|case| case["name"] == name).unwrap()
+    rows("join.json").into_iter().find(|case| case["name"] == name).unwrap()
 }
 
 /// The command that is the case, with these weights.
@@ -75,7 +75,7 @@ fn words(case: &Value, models: &[String]) -> Vec<String> {
 }
 
 /// The tiny folder as files: all of it, or without the second expert.
-fn parts(experts: u64) -> Vec<String> {
+pub(super) fn parts(experts: u64) -> Vec<String> {
     let at = |place: &str| tiny().join(place).display().to_string();
     let mut parts = match experts {
         1 => vec![at("transformer")],
@@ -93,12 +93,12 @@ fn models(case: &Value) -> Vec<String> {
 }
 
 /// The made piece, context included: 8-bit RGB.
-fn made(room: &Room) -> Vec<u8> {
+pub(super) fn made(room: &Room) -> Vec<u8> {
     room.frames("made.mkv", "rgb24", SIZE).concat()
 }
 
 /// Largest and mean difference, of 255.
-fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
+pub(super) fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
     assert_eq!(a.len(), b.len());
     let each = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
     let sum: u64 = each.clone().map(u64::from).sum();
@@ -180,7 +180,7 @@ fn original(name: &str) -> String {
 }
 
 /// The bytes of an expert's file in the tiny folder.
-fn expert(name: &str) -> Vec<u8> {
+pub(super) fn expert(name: &str) -> Vec<u8> {
     let mut files = fs::read_dir(tiny().join(name)).unwrap().map(|entry| entry.unwrap().path());
     fs::read(files.find(|path| path.extension().is_some_and(|end| end == "safetensors")).unwrap()).unwrap()
 }

@@ -1,17 +1,20 @@
 //! Noise becomes latents: all steps of all seams, one expert after the other, each step on disk before the next.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::What,
+    checkpoint::{Conditioning, What},
     job::{Event, Part, Trouble, TroubleCode},
     schedule::Expert,
 };
 
 use super::{
     Task,
-    dit::{self, Context, Input, Scene, Transformer},
+    dit::{self, Context, Input, Scene, Shown, Transformer},
     network::{foreign, refuse_left_over},
     session::Session,
     solver::{History, Solver},
@@ -58,8 +61,8 @@ impl Session<'_, '_> {
         };
         let (weights, what) = self.weights(files, self.kind)?;
         let config = match &what {
-            What::Transformer(facts) if facts.vace.is_some() && facts.image.is_none() => dit::Config::of(facts),
-            _ => return Err(foreign(&what, "a transformer with VACE")),
+            What::Transformer(facts) if *facts == self.models.transformer => dit::Config::of(facts),
+            _ => return Err(foreign(&what, &self.models.transformer.name())),
         };
         let transformer = torch::stage("loading the transformer", || Transformer::load(&weights, config))??;
         refuse_left_over(&weights)?;
@@ -76,13 +79,18 @@ impl Session<'_, '_> {
     ) -> Result<Question, Trouble> {
         let wan = self.tasks[index].wan;
         let guided = wan.steps.iter().any(|step| step.guidance > 1.0);
+        let conditioning = self.conditioning()?;
         let scales = vec![wan.control_scale; transformer.hints()];
         Ok(torch::stage("reading the guide", || {
             let (_, _, frames, height, width) = control.size5().expect("a control [1, C, T, H, W]");
+            let shown = match conditioning {
+                Conditioning::Vace => Shown::Control(control, &scales),
+                Conditioning::Images => Shown::Beside(control),
+            };
             Question {
                 prompt: transformer.context(&texts[&wan.prompt]),
                 negative: guided.then(|| transformer.context(&texts[&wan.negative_prompt])),
-                scene: transformer.scene([frames, height, width], Some((control, &scales))),
+                scene: transformer.scene([frames, height, width], Some(shown)),
                 shape: [1, LATENT_CHANNELS, frames, height, width],
             }
         })?)
@@ -98,8 +106,19 @@ impl Session<'_, '_> {
         let Task { wan, seam, store, .. } = &self.tasks[index];
         let (total, step) = (wan.steps.len(), &wan.steps[number]);
         if number == 0 || self.states[index].is_none() {
-            (self.say)(&Event::Progress { seam: *seam, done: number, total });
+            (self.say)(&Event::Progress { seam: *seam, done: number, total, share: 0.0 });
         }
+        let guided = question.negative.is_some() && step.guidance > 1.0;
+        let blocks = transformer.blocks() * if guided { 2 } else { 1 };
+        let (mut told, mut run) = (Instant::now(), 0);
+        let mut each = || {
+            run += 1;
+            if run < blocks && told.elapsed() >= BETWEEN_SHARES {
+                told = Instant::now();
+                let share = run as f64 / blocks as f64;
+                (self.say)(&Event::Progress { seam: *seam, done: number, total, share });
+            }
+        };
         let device = self.device;
         let before = self.states[index].take();
         let state = torch::stage("denoising", || {
@@ -113,13 +132,13 @@ impl Session<'_, '_> {
                 clean: history.clean.iter().map(|clean| clean.to_device(device)).collect(),
                 last: history.last.map(|last| last.to_device(device)),
             };
-            let ask = |context: &Context| {
+            let mut ask = |context: &Context| {
                 let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
-                transformer.forward(&input, &mut |_| {})
+                transformer.forward(&input, &mut each)
             };
             let prompted = ask(&question.prompt);
             let velocity = match &question.negative {
-                Some(negative) if step.guidance > 1.0 => {
+                Some(negative) if guided => {
                     let unprompted = ask(negative);
                     &unprompted + (prompted - &unprompted) * step.guidance
                 }
@@ -143,7 +162,7 @@ impl Session<'_, '_> {
         }
         store.save(&state)?;
         self.states[index] = Some(state);
-        (self.say)(&Event::Progress { seam: *seam, done: number + 1, total });
+        (self.say)(&Event::Progress { seam: *seam, done: number + 1, total, share: 0.0 });
         Ok(())
     }
 }
@@ -155,6 +174,9 @@ struct Question {
     scene: Scene,
     shape: [i64; 5],
 }
+
+/// A step may take minutes on a CPU; how far it is is said this often.
+const BETWEEN_SHARES: Duration = Duration::from_secs(1);
 
 /// Of Wan 2.1's VAE, which all models here share.
 const LATENT_CHANNELS: i64 = 16;

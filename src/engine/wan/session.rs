@@ -9,14 +9,14 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Checkpoint, ModelFiles, VaeGeneration, What},
+    checkpoint::{Checkpoint, CheckpointError, Conditioning, ModelFiles, VaeGeneration, What},
     fault::Fault,
     job::{Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
 };
 
 use super::{
     Done, Emit, Task,
-    control::{self, Guide},
+    control::{self, Encode, Guide},
     network::{foreign, refuse_left_over},
     pixels,
     state::State,
@@ -80,13 +80,7 @@ impl<'a, 's> Session<'a, 's> {
     /// What lies in these files, and what it is.
     pub(super) fn weights(&self, files: &[PathBuf], kind: Kind) -> Result<(Weights, What), Trouble> {
         let opened = Checkpoint::open(files).and_then(|checkpoint| Ok((checkpoint.what()?, checkpoint)));
-        let (what, checkpoint) = opened.map_err(|error| {
-            let trouble = Trouble::new(TroubleCode::Weights, with_cause(&error));
-            match error.details().help {
-                Some(help) => trouble.help(&help),
-                None => trouble,
-            }
-        })?;
+        let (what, checkpoint) = opened.map_err(refused)?;
         Ok((Weights::of(Rc::new(checkpoint), self.device, kind), what))
     }
 
@@ -133,8 +127,13 @@ impl<'a, 's> Session<'a, 's> {
         Ok(ids)
     }
 
+    pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {
+        self.models.conditioning().map_err(refused)
+    }
+
     /// The guide of every seam that still has steps to go.
     fn controls(&mut self) -> Result<Vec<Option<Tensor>>, Trouble> {
+        let conditioning = self.conditioning()?;
         let begun = self.begin(0, Part::Encode);
         let (weights, config) = self.vae()?;
         let encoder = torch::stage("loading the VAE", || Encoder::load(&weights, &config))??;
@@ -148,11 +147,11 @@ impl<'a, 's> Session<'a, 's> {
                 continue;
             }
             let guide = Guide { head: task.head, frames: &task.frames };
-            let way = &self.way(index, &config);
-            let (say, seam, device) = (&mut *self.say, task.seam, self.device);
-            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total });
+            let encode = Encode { encoder: &encoder, way: &self.way(index, &config), device: self.device };
+            let (say, seam) = (&mut *self.say, task.seam);
+            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
             let made = torch::stage("encoding the guide", || {
-                control::control(&encoder, &guide, way, prefix.as_mut(), device, &mut progress)
+                control::control(conditioning, &guide, &encode, prefix.as_mut(), &mut progress)
             });
             controls.push(Some(made??));
         }
@@ -194,7 +193,7 @@ impl<'a, 's> Session<'a, 's> {
             let latents = self.states[index].take().expect("its steps are done").latents.to_device(self.device);
             let way = &self.way(index, &config);
             let (say, seam) = (&mut *self.say, self.tasks[index].seam);
-            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total });
+            let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
             let mut frames = vec![];
             torch::stage("decoding the latents", || {
                 decoder.decode(&latents, way, &mut progress, &mut |chunk: Tensor| frames.extend(pixels::frames(&chunk)))
@@ -204,5 +203,13 @@ impl<'a, 's> Session<'a, 's> {
             emit(index, Done { frames, parts }, &mut *self.say)?;
         }
         Ok(())
+    }
+}
+
+fn refused(error: CheckpointError) -> Trouble {
+    let trouble = Trouble::new(TroubleCode::Weights, with_cause(&error));
+    match error.details().help {
+        Some(help) => trouble.help(&help),
+        None => trouble,
     }
 }

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
 };
 
 use super::{
-    dit::{self, Input, Transformer},
+    dit::{self, Input, Shown, Transformer},
     solver::{History, Solver},
     t5::TEXT_ROWS,
 };
@@ -47,11 +47,11 @@ fn walk(fixture: &HashMap<String, Tensor>, guidance: [f64; 2]) -> Vec<Tensor> {
     for (number, step) in steps.iter().enumerate() {
         let transformer = &experts[usize::from(step.expert == Expert::Low)];
         let control = &fixture["mid.control"];
-        let scene = transformer.scene([3, 4, 6], Some((control, &vec![0.9; transformer.hints()])));
+        let scene = transformer.scene([3, 4, 6], Some(Shown::Control(control, &vec![0.9; transformer.hints()])));
         let ask = |text: &str| {
             let context = transformer.context(&padded(&fixture[text]));
             let input = Input { latents: &x, timestep: step.timestep, context: &context, scene: &scene };
-            transformer.forward(&input, &mut |_| {})
+            transformer.forward(&input, &mut || {})
         };
         let prompted = ask("in.prompt");
         let velocity = match step.guidance > 1.0 {

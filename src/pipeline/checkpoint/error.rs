@@ -41,7 +41,7 @@ pub enum CheckpointError {
     Adapter { path: PathBuf, kind: &'static str },
     #[error("{} does not say how many heads it has: its width {dim} is no multiple of 128", name(path))]
     Heads { path: PathBuf, dim: usize },
-    #[error("the model is not whole: {} missing", parts(missing))]
+    #[error("the model is not whole: {} {} missing", parts(missing), if missing.len() == 1 { "is" } else { "are" })]
     Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
@@ -176,8 +176,8 @@ fn listed(paths: &[PathBuf]) -> String {
 fn parts(parts: &[Part]) -> String {
     let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
     match names[..] {
-        [one] => format!("{one} is"),
-        [ref first @ .., last] => format!("{} and {last} are", first.join(", ")),
-        [] => "nothing is".into(),
+        [one] => one.into(),
+        [ref first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [] => "nothing".into(),
     }
 }

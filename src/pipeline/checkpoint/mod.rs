@@ -35,7 +35,9 @@ pub use models::{ModelFiles, Part, Role, Wanted};
 pub use names::Family;
 pub use source::{holds_model, holds_weights};
 pub use survey::{Naming, Survey};
-pub use what::{ClipVision, ImageEmbedder, TextEncoder, Transformer, Vace, VaceModule, Vae, VaeGeneration, What};
+pub use what::{
+    ClipVision, Conditioning, ImageEmbedder, TextEncoder, Transformer, Vace, VaceModule, Vae, VaeGeneration, What,
+};
 
 use self::{header::Place, map::Bytes};
 

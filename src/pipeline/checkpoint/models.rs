@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckpointError, Transformer, search};
+use super::{CheckpointError, Conditioning, Transformer, search};
 
 /// What a file is to be used as, where its contents do not say it or the user says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,5 +108,15 @@ impl ModelFiles {
     /// Of files and folders in any order; a part that the user names by its role goes before one that was found.
     pub fn find(wanted: &[Wanted]) -> Result<Self, CheckpointError> {
         search::find(wanted)
+    }
+
+    /// How the transformer is shown the clips; none that it can be shown is an error.
+    pub fn conditioning(&self) -> Result<Conditioning, CheckpointError> {
+        let Self { high, transformer, .. } = self;
+        transformer.conditioning().ok_or_else(|| CheckpointError::Foreign {
+            path: high[0].clone(),
+            wanted: "a transformer with VACE, or image-to-video of Wan 2.2".into(),
+            found: transformer.name(),
+        })
     }
 }

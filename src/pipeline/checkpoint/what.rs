@@ -152,7 +152,27 @@ pub(super) fn size(dim: usize, layers: Option<usize>) -> Option<&'static str> {
     sizes.iter().find(fits).map(|(.., name)| *name)
 }
 
+/// How a transformer is shown the frames that it has to meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditioning {
+    /// A guide of any known frames, with a mask: VACE.
+    Vace,
+    /// Frames at the start and the end, beside the noise: image-to-video of Wan 2.2.
+    Images,
+}
+
 impl Transformer {
+    /// None for those that are shown nothing, or in a way that wanctl cannot.
+    pub fn conditioning(&self) -> Option<Conditioning> {
+        // The noise, four channels of a mask, and latents of the frames.
+        let beside = 2 * self.out_channels + 4;
+        match (self.in_channels, &self.vace, &self.image) {
+            (channels, Some(_), None) if channels == self.out_channels => Some(Conditioning::Vace),
+            (channels, None, None) if channels == beside => Some(Conditioning::Images),
+            _ => None,
+        }
+    }
+
     /// By its numbers; an expert of Wan 2.2 and a model of 2.1 can have the same.
     pub fn name(&self) -> String {
         let image = self.image.as_ref().map(|image| image.positions.is_some());

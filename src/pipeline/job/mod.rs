@@ -133,6 +133,9 @@ pub enum Event {
         seam: usize,
         done: usize,
         total: usize,
+        /// How much of the next step is done, from 0 to 1, where a step takes long.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        share: f64,
     },
     /// Something that the user should know.
     Note {
@@ -145,6 +148,10 @@ pub enum Event {
     Done {
         seam: usize,
     },
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Why an engine gave up.
@@ -270,7 +277,8 @@ mod tests {
     fn events_are_one_line_of_json_each() {
         let events = [
             Event::Started { program: PROGRAM.into(), libtorch: "2.11.0".into() },
-            Event::Progress { seam: 0, done: 3, total: 16 },
+            Event::Progress { seam: 0, done: 3, total: 16, share: 0.0 },
+            Event::Progress { seam: 0, done: 3, total: 16, share: 0.25 },
             Event::Error(Trouble { code: TroubleCode::Memory, message: "out of memory".into(), help: None }),
         ];
         for event in events {

@@ -65,7 +65,7 @@ fn shown(lengths: &[usize], choices: &[Choice], goal: Goal) -> Vec<Fit> {
         let context = [0, 1].map(|side| {
             let reach = goal.context[side].min(survivors[clips(seam)[side]]);
             let residue = match goal.align {
-                Align::Latent => Some([1, 0][side]),
+                Align::Latent => goal.residues[side],
                 Align::Exact => edges[side].residue,
             };
             // A right context of less than a latent is repeated to fill it.

@@ -1,6 +1,6 @@
 //! What alignment makes of the numbers that were asked for, before any clip is looked at.
 
-use super::{Align, JoinAsk, Mode};
+use super::{Align, JoinAsk, MaskRule, Mode};
 
 /// The lengths to aim at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(super) struct Goal {
     /// The shortest gap that may be made where the clips or the 4n+1 rule call for less, and in which steps.
     pub(super) least: usize,
     pub(super) step: usize,
+    /// What a whole context leaves when divided by four; None: any does.
+    pub(super) residues: [Option<usize>; 2],
     pub(super) align: Align,
     pub(super) mode: Mode,
 }
@@ -19,16 +21,27 @@ impl Goal {
         let &JoinAsk { gap, align, mode, .. } = ask;
         // No clip is longer, and sums stay far from overflow.
         let context = ask.context.min(u32::MAX as usize);
-        match align {
-            Align::Exact => {
-                Self { context: [context; 2], gap, least: gap.saturating_sub(3).max(1), step: 1, align, mode }
-            }
-            Align::Latent => {
-                let fours = |frames: usize| (frames / 4 * 4).max(4);
-                let nearest = fours(gap.saturating_add(1));
-                let context = [(context + 1) / 4 * 4 + 1, fours(context + 2)];
-                Self { context, gap: nearest, least: fours(gap).min(nearest), step: 4, align, mode }
-            }
+        if align == Align::Exact {
+            let least = gap.saturating_sub(3).max(1);
+            return Self { context: [context; 2], gap, least, step: 1, residues: [None; 2], align, mode };
+        }
+        let fours = |frames: usize| (frames / 4 * 4).max(4);
+        let left = (context + 1) / 4 * 4 + 1;
+        // An end image is the last frame of a latent whose other three are made.
+        let (right, shared) = match ask.mask_rule {
+            MaskRule::Frames => (1, 1),
+            MaskRule::Exact | MaskRule::Reference => (fours(context + 2), 0),
+        };
+        let down = |gap: usize| fours(gap.saturating_add(shared)) - shared;
+        let nearest = down(gap.saturating_add(1));
+        Self {
+            context: [left, right],
+            gap: nearest,
+            least: down(gap).min(nearest),
+            step: 4,
+            residues: [Some(1), Some(right % 4)],
+            align,
+            mode,
         }
     }
 }

@@ -233,12 +233,18 @@ pub(super) fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
     let known = |slot: &Slot| slot.frame().is_some();
     let latent = |n: usize| {
         let frames = if n == 0 { 0..1 } else { 4 * n - 3..4 * n + 1 };
+        let own = &slots[frames.clone()];
         let keep = match rule {
-            MaskRule::Exact => slots[frames.clone()].iter().all(known),
+            MaskRule::Exact | MaskRule::Frames => own.iter().all(known),
             // Nearest-exact sampling along time: floor((n + 0.5) * frames / latents).
             MaskRule::Reference => known(&slots[(2 * n + 1) * slots.len() / (2 * count)]),
         };
-        Latent { frames, mask: if keep { Mask::Keep } else { Mask::Generate } }
+        let mask = match rule {
+            _ if keep => Mask::Keep,
+            MaskRule::Frames if own.iter().any(known) => Mask::Partly,
+            _ => Mask::Generate,
+        };
+        Latent { frames, mask }
     };
     (0..count).map(latent).collect()
 }

@@ -27,10 +27,17 @@ words! {
         Exact = "exact",
         /// When the one frame that nearest sampling along time picks is known, as the reference does.
         Reference = "reference",
+        /// Frame by frame, as image-to-video models have it: they start from a clip's end and meet one frame of the next.
+        Frames = "frames",
     }
 }
 
 words! {
     /// What becomes of a latent.
-    Mask { Keep = "keep", Generate = "generate" }
+    Mask {
+        Keep = "keep",
+        Generate = "generate",
+        /// Some of its frames are kept, which only the rule `frames` can say.
+        Partly = "partly",
+    }
 }

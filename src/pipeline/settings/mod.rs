@@ -95,7 +95,8 @@ pub enum Audio {
 /// What a plan needs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    pub context: Length,
+    /// None: what the model has by default.
+    pub context: Option<Length>,
     /// None: what the mode has by default.
     pub gap: Option<Length>,
     #[serde(serialize_with = "as_text")]
@@ -124,21 +125,32 @@ pub struct FilmSettings {
 }
 
 impl Settings {
+    /// The same, for a model that is shown frames at the start and the end.
+    pub fn for_images(self) -> Result<Self, SettingsError> {
+        match self.mask_rule {
+            Some(rule) => Err(SettingsError::MaskRule { rule }),
+            None => Ok(Self { mask_rule: Some(MaskRule::Frames), ..self }),
+        }
+    }
+
     /// The question to the planner, at the film's rate.
     pub fn ask(&self, fps: Fps) -> JoinAsk {
         let gap = self.gap.unwrap_or(Length::Frames(match self.mode {
             Mode::Insert => 53,
             Mode::Replace => 16,
         }));
+        let mask_rule = self.mask_rule.unwrap_or(match self.align {
+            Align::Latent => MaskRule::Exact,
+            Align::Exact => MaskRule::Reference,
+        });
+        // An image-to-video model has learned to go from one frame to another.
+        let context = self.context.unwrap_or(Length::Frames(if mask_rule == MaskRule::Frames { 1 } else { 8 }));
         JoinAsk {
-            context: self.context.frames(fps),
+            context: context.frames(fps),
             gap: gap.frames(fps),
             mode: self.mode,
             align: self.align,
-            mask_rule: self.mask_rule.unwrap_or(match self.align {
-                Align::Latent => MaskRule::Exact,
-                Align::Exact => MaskRule::Reference,
-            }),
+            mask_rule,
             // What rife and dissolve make of the context is the context itself: nothing to fade.
             blend: self.blend.map_or(Blend::UpTo(self.engine.blend()), Blend::Exactly),
             looped: self.looped,
@@ -209,6 +221,8 @@ pub enum SettingsError {
     PromptCount { path: PathBuf, found: usize, seams: usize },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: &'static str, option: &'static str },
+    #[error("--mask-rule {rule} is for models with VACE, and this one starts and ends with images")]
+    MaskRule { rule: MaskRule },
     #[error("--engine wan needs weights")]
     NoModel,
 }
@@ -242,6 +256,7 @@ impl Fault for SettingsError {
             Self::NotForEngine { .. } => {
                 ("--engine wan".into(), "leave the option out, or name the weights with --model")
             }
+            Self::MaskRule { .. } => ("no --mask-rule with an image-to-video model".into(), "leave out --mask-rule"),
             Self::NoModel => ("--model FOLDER or --model FILE".into(), "or use --engine rife, which needs none"),
         };
         Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }

@@ -315,7 +315,7 @@ impl Sheet<'_> {
         let Self { seam, .. } = *self;
         let x = self.title("What the model is shown", BRIGHT);
         let latents = seam.latents.len();
-        let generated = seam.latents.iter().filter(|latent| latent.mask == Mask::Generate).count();
+        let generated = seam.latents.iter().filter(|latent| latent.mask != Mask::Keep).count();
         let facts = format!("{} in {latents} latents, {generated} of them to generate", frames(seam.slots.len()));
         self.canvas.text(x, self.y - 28, Ink { face: Face::Text, size: 17.0, colour: DIM }, &facts);
         self.overview();

@@ -73,11 +73,21 @@ pub(crate) struct Transformer {
 #[derive(Debug)]
 pub(crate) struct Context(Tensor);
 
-/// What else stays the same for all steps: where the patches lie, and what VACE is shown.
+/// What a transformer is shown beside the prompt.
+#[derive(Debug)]
+pub(crate) enum Shown<'a> {
+    /// VACE's control [1, 96, F, H, W], and how much each hint counts.
+    Control(&'a Tensor, &'a [f64]),
+    /// Channels that follow those of the latents: [1, C, F, H, W].
+    Beside(&'a Tensor),
+}
+
+/// What else stays the same for all steps: where the patches lie, and what the model is shown.
 #[derive(Debug)]
 pub(crate) struct Scene {
     rope: Rope,
     control: Option<(Tensor, Vec<f64>)>,
+    beside: Option<Tensor>,
 }
 
 #[derive(Debug)]
@@ -123,6 +133,11 @@ impl Transformer {
         self.vace.as_ref().map_or(0, Vace::layers)
     }
 
+    /// How many blocks a forward runs through, those of the hints included.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks.len() + self.hints()
+    }
+
     /// `text` [1, T, text_dim], the rows after the prompt zero. They are all looked at: none may be left out.
     pub(crate) fn context(&self, text: &Tensor) -> Context {
         let [inwards, outwards] = &self.text;
@@ -130,37 +145,41 @@ impl Transformer {
         Context(outwards.forward(&inwards.forward(&text).gelu_("tanh")))
     }
 
-    /// For latents of `size` F, H, W. `control` is VACE's [1, 96, F, H, W] and how much each hint counts.
-    ///
-    /// Reference images are frames before the video, of the latents and of the control alike.
-    pub(crate) fn scene(&self, size: [i64; 3], control: Option<(&Tensor, &[f64])>) -> Scene {
+    /// For latents of `size` F, H, W. Reference images are frames before the video, of the latents and the control alike.
+    pub(crate) fn scene(&self, size: [i64; 3], shown: Option<Shown>) -> Scene {
         let rope = Rope::new(self.config.head_dim, size, self.device);
-        let control = control.map(|(control, scales)| {
-            let vace = self.vace.as_ref().expect("control is for a transformer with VACE");
-            (vace.seed(&control.to_device(self.device)), scales.to_vec())
-        });
-        Scene { rope, control }
+        match shown {
+            None => Scene { rope, control: None, beside: None },
+            Some(Shown::Control(control, scales)) => {
+                let vace = self.vace.as_ref().expect("control is for a transformer with VACE");
+                let control = Some((vace.seed(&control.to_device(self.device)), scales.to_vec()));
+                Scene { rope, control, beside: None }
+            }
+            Some(Shown::Beside(beside)) => Scene { rope, control: None, beside: Some(beside.to_device(self.device)) },
+        }
     }
 
-    /// The velocity: [1, C, F, H, W] in f32. `done` is told how many blocks have been run through.
-    pub(crate) fn forward(&self, input: &Input, done: &mut dyn FnMut(usize)) -> Tensor {
-        let Input { latents, timestep, context: Context(text), scene: Scene { rope, control } } = input;
+    /// The velocity: [1, C, F, H, W] in f32. `each` is called after each block.
+    pub(crate) fn forward(&self, input: &Input, each: &mut dyn FnMut()) -> Tensor {
+        let Input { latents, timestep, context: Context(text), scene } = input;
+        let Scene { rope, control, beside } = scene;
         let (time, block_time) = self.time(*timestep);
         let given = Given { text, time: &block_time, rope };
 
-        let mut x = self.patch_embedding.forward(&patches(latents)); // [N, D]
+        let channels = match beside {
+            Some(beside) => Tensor::cat(&[*latents, beside], 1),
+            None => latents.shallow_clone(),
+        };
+        let mut x = self.patch_embedding.forward(&patches(&channels)); // [N, D]
         let mut hints = match (&self.vace, control) {
             (Some(vace), Some((seed, scales))) => Some(vace.stream(&x, seed, scales)),
             _ => None,
         };
-        let mut count = 0;
         for (layer, block) in self.blocks.iter().enumerate() {
             block.forward(&mut x, &given);
-            count += 1;
-            done(count);
+            each();
             if hints.as_mut().is_some_and(|hints| hints.hint(layer, &mut x, &given)) {
-                count += 1;
-                done(count);
+                each();
             }
         }
 

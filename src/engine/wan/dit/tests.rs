@@ -56,7 +56,8 @@ impl Fixture {
                 Vec::try_from(self.get("in.control_hidden_states_scale").to_kind(Kind::Double)).unwrap();
             (control, scales)
         });
-        transformer.scene([f, h, w], control.as_ref().map(|(control, scales)| (*control, &scales[..])))
+        let shown = control.as_ref().map(|(control, scales)| Shown::Control(control, scales));
+        transformer.scene([f, h, w], shown)
     }
 
     fn velocity(&self) -> Tensor {
@@ -68,7 +69,7 @@ impl Fixture {
                 context: &self.context(&transformer),
                 scene: &self.scene(&transformer),
             },
-            &mut |_| {},
+            &mut || {},
         )
     }
 }
@@ -147,7 +148,7 @@ fn every_part_is_the_one_of_diffusers() {
 
         let mut x = net.patch_embedding.forward(&patches(fixture.get("in.hidden_states")));
         same("patch", &x.transpose(0, 1));
-        let Scene { rope, control } = fixture.scene(&net);
+        let Scene { rope, control, .. } = fixture.scene(&net);
         let given = Given { text: &text, time: &block_time, rope: &rope };
         let (seed, scales) = control.unwrap();
         let vace = net.vace.as_ref().unwrap();
@@ -178,7 +179,7 @@ fn every_part_is_the_one_of_diffusers() {
 fn hints_one_at_a_time_are_the_hints_all_at_once() {
     let fixture = Fixture::open("dit_vace", Kind::Float);
     let net = fixture.transformer();
-    let (Context(text), Scene { rope, control }) = (fixture.context(&net), fixture.scene(&net));
+    let (Context(text), Scene { rope, control, .. }) = (fixture.context(&net), fixture.scene(&net));
     let ((_, time), (seed, scales)) = (net.time(fixture.timestep()), control.unwrap());
     let given = Given { text: &text, time: &time, rope: &rope };
     let vace = net.vace.as_ref().unwrap();
@@ -212,12 +213,13 @@ fn a_hint_that_counts_nothing_is_no_hint() {
     let context = fixture.context(&net);
     let velocity = |scales: Option<[f64; 2]>| {
         let control = fixture.get("in.control_hidden_states");
-        let scene = net.scene([f, h, w], scales.as_ref().map(|scales| (control, &scales[..])));
+        let shown = scales.as_ref().map(|scales| Shown::Control(control, scales));
+        let scene = net.scene([f, h, w], shown);
         let latents = fixture.get("in.hidden_states");
-        let mut done = vec![];
+        let mut done = 0;
         let input = Input { latents, timestep: 500.0, context: &context, scene: &scene };
-        let velocity = net.forward(&input, &mut |count| done.push(count));
-        assert_eq!(done, (1..=net.blocks.len() + scales.map_or(0, |_| net.hints())).collect::<Vec<_>>());
+        let velocity = net.forward(&input, &mut || done += 1);
+        assert_eq!(done, net.blocks.len() + scales.map_or(0, |_| net.hints()));
         velocity
     };
     let without = velocity(None);

@@ -23,6 +23,10 @@ fn the_numbers_of_the_contract_hold() {
         ([100, 100], DEFAULTS, [9, 8], 52, [0, 0], 69),
         ([100, 100], JoinAsk { mode: Mode::Replace, gap: 16, ..DEFAULTS }, [9, 8], 16, [8, 8], 33),
         ([4, 3], DEFAULTS, [1, 3], 52, [0, 0], 57),
+        ([100, 100], ask(1, 53, IMAGES), [1, 1], 51, [0, 0], 53),
+        ([100, 100], ask(8, 11, IMAGES), [9, 1], 11, [0, 0], 21),
+        ([100, 100], JoinAsk { mode: Mode::Replace, context: 1, gap: 16, ..IMAGES }, [1, 1], 15, [7, 8], 17),
+        ([4, 1], ask(1, 1, IMAGES), [1, 1], 3, [0, 0], 5),
     ] {
         assert_eq!(numbers(&plan(&lengths, ask).unwrap()), (context, gap, removed, shown), "{lengths:?} {ask:?}");
     }

@@ -15,13 +15,15 @@ struct Side {
 
 /// Whether there is any way at all to make a join, by trying them all.
 fn can_be_made(case: &Case) -> bool {
-    let JoinAsk { context, gap, mode, align, looped, .. } = case.ask;
+    let JoinAsk { context, gap, mode, align, mask_rule, looped, .. } = case.ask;
+    // With an end image its latent has three frames that are made.
+    let shared = if mask_rule == MaskRule::Frames { 1 } else { 0 };
     let gaps = match align {
         Align::Exact => gap.saturating_sub(3).max(1)..=gap,
-        Align::Latent => (gap / 4 * 4).max(4)..=((gap + 1) / 4 * 4).max(4),
+        Align::Latent => ((gap + shared) / 4 * 4).max(4) - shared..=((gap + 1 + shared) / 4 * 4).max(4) - shared,
     };
     let mut ways = vec![];
-    for made in gaps.filter(|made| align == Align::Exact || made % 4 == 0) {
+    for made in gaps.filter(|made| align == Align::Exact || (made + shared) % 4 == 0) {
         for left in if mode == Mode::Replace { 0..=made } else { 0..=0 } {
             let right = if mode == Mode::Replace { made - left } else { 0 };
             // One frame is context enough where latents can be filled by repeating it.

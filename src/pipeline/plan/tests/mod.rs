@@ -17,6 +17,8 @@ const DEFAULTS: JoinAsk = JoinAsk {
     anchors: false,
 };
 const EXACT: JoinAsk = JoinAsk { align: Align::Exact, mask_rule: MaskRule::Reference, ..DEFAULTS };
+/// For an image-to-video model.
+const IMAGES: JoinAsk = JoinAsk { mask_rule: MaskRule::Frames, ..DEFAULTS };
 const REPLACE: JoinAsk = JoinAsk { mode: Mode::Replace, ..EXACT };
 
 fn fps(text: &str) -> Fps {
