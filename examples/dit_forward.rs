@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::checkpoint::Checkpoint;
 
 use crate::engine::{
-    wan::dit::{Config, Input, Shown, Transformer, VaceConfig},
+    wan::dit::{Config, Input, Keep, Shown, Transformer, VaceConfig},
     weights::Weights,
 };
 
@@ -43,7 +43,7 @@ fn main() {
         layers: 12,
         vace: control.map(|_| VaceConfig { layers: vec![0, 4, 8], channels: 96 }),
     };
-    let net = Transformer::load(&weights, config).unwrap();
+    let net = Transformer::load(&weights, config, Keep::All).unwrap();
     drop(weights);
 
     let latents = &inputs["hidden_states"];

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use wanctl::pipeline::{
     checkpoint::{ModelFiles, Wanted},
-    job::{Dtype, VaeTile},
+    job::{Dtype, Offload, VaeTile},
     schedule::{Grid, Solver},
     settings::{EngineChoice, Prompts, SettingsError, WanAsk, WanSettings, random_seed},
 };
@@ -63,6 +63,10 @@ pub(crate) struct WanArgs {
     /// Show the VAE the picture in parts: auto, off, or their size in pixels
     #[arg(long, value_name = "TILE", default_value = "auto", hide_default_value = true, help_heading = "Wan")]
     vae_tile: VaeTile,
+
+    /// Where the model's layers are while others work: auto, none (all on the device), blocks (one or two on it)
+    #[arg(long, value_name = "WHERE", default_value = "auto", hide_default_value = true, help_heading = "Wan")]
+    offload: Offload,
 }
 
 /// A named type, so that clap takes the list as one value.
@@ -89,6 +93,7 @@ impl WanArgs {
             seed,
             dtype,
             vae_tile,
+            offload,
         } = self;
         let given = [
             (!model.is_empty(), "--model"),
@@ -103,6 +108,7 @@ impl WanArgs {
             (seed.is_some(), "--seed"),
             (*dtype != Dtype::Auto, "--dtype"),
             (*vae_tile != VaeTile::Auto, "--vae-tile"),
+            (*offload != Offload::Auto, "--offload"),
         ];
         let engine = match engine {
             EngineChoice::Dissolve => "dissolve",
@@ -129,6 +135,7 @@ impl WanArgs {
             seed: asked,
             dtype,
             vae_tile,
+            offload,
         } = self;
         if model.is_empty() {
             return Err(SettingsError::NoModel.into());
@@ -147,6 +154,7 @@ impl WanArgs {
             grid: *grid,
             dtype: *dtype,
             vae_tile: *vae_tile,
+            offload: *offload,
         };
         let chosen = asked.and_then(|seed| u64::try_from(seed).ok());
         Ok(ask.settings(models, seams, chosen.or(seed).unwrap_or_else(random_seed))?)

@@ -68,7 +68,6 @@ fn equals_diffusers(name: &str) -> Run {
     let file = fs::read(fixtures().join("images.safetensors")).unwrap();
     let wanted = SafeTensors::deserialize(&file).unwrap().tensor(&format!("out.{name}")).unwrap().data().to_vec();
     let (most, mean) = difference(&made(&room), &wanted);
-    println!("{name}: {most} at most, {mean} in the mean");
     assert!(most <= 2 && mean <= 0.05, "{name}: {most} at most, {mean} in the mean");
     run
 }
@@ -104,4 +103,13 @@ fn a_mask_rule_is_not_for_a_model_that_starts_and_ends_with_images() {
     let models = models(&room);
     words.extend(models.iter().map(String::as_str));
     room.refuses_at_once(&words, 2).with("help", "leave out --mask-rule");
+}
+
+#[test]
+fn layers_brought_one_by_one_make_the_same_bytes() {
+    let (room, case) = (room(), case("images9"));
+    join(&room, &case, &[]);
+    let wanted = made(&room);
+    join(&room, &case, &["--offload", "blocks"]);
+    assert!(made(&room) == wanted);
 }

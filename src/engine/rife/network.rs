@@ -229,11 +229,12 @@ fn shrunk(x: &Tensor, scale: i64) -> Tensor {
     }
 }
 
-/// `x` at `scale`, bilinear.
+/// `x` at `scale`, bilinear, channel by channel in memory: what follows takes some of the channels, and a copy of those
+/// would be slow if a pixel's channels lay side by side.
 fn grown(x: &Tensor, scale: i64) -> Tensor {
     let (height, width) = sides(x);
     match scale {
         1 => x.shallow_clone(),
-        _ => x.upsample_bilinear2d([height * scale, width * scale], false, None, None),
+        _ => x.contiguous().upsample_bilinear2d([height * scale, width * scale], false, None, None),
     }
 }

@@ -85,7 +85,8 @@ pub(crate) fn run(
     while first < tasks.len() {
         let alike = |task: &Task<'_>| {
             let (this, that) = (task.wan, tasks[first].wan);
-            (&this.models, this.dtype, this.vae_tile) == (&that.models, that.dtype, that.vae_tile)
+            (&this.models, this.dtype, this.vae_tile, this.offload)
+                == (&that.models, that.dtype, that.vae_tile, that.offload)
         };
         let count = tasks[first..].iter().take_while(|task| alike(task)).count();
         let begin = first;

@@ -11,12 +11,13 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Checkpoint, CheckpointError, Conditioning, ModelFiles, VaeGeneration, What},
     fault::Fault,
-    job::{Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
+    job::{Dtype, Event, Offload, Part, Trouble, TroubleCode, VaeTile, Wan},
 };
 
 use super::{
     Done, Emit, Task,
     control::{self, Encode, Guide},
+    dit::Keep,
     network::{foreign, refuse_left_over},
     pixels,
     state::State,
@@ -125,6 +126,14 @@ impl<'a, 's> Session<'a, 's> {
             (self.say)(&Event::Note { seam: self.tasks[0].seam, message });
         }
         Ok(ids)
+    }
+
+    /// What of the transformer stays on the device while others of its layers work.
+    pub(super) fn keep(&self) -> Keep {
+        match self.tasks[0].wan.offload {
+            Offload::Auto | Offload::None => Keep::All,
+            Offload::Blocks => Keep::One,
+        }
     }
 
     pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {

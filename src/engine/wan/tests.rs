@@ -9,7 +9,7 @@ use wanctl::pipeline::{
 };
 
 use super::{
-    dit::{self, Input, Shown, Transformer},
+    dit::{self, Input, Keep, Shown, Transformer},
     solver::{History, Solver},
     t5::TEXT_ROWS,
 };
@@ -23,7 +23,7 @@ fn transformer(expert: &str) -> Transformer {
     let checkpoint = Checkpoint::open(&[fixtures().join("tiny").join(expert)]).unwrap();
     let What::Transformer(facts) = checkpoint.what().unwrap() else { panic!("{expert} is no transformer") };
     let weights = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float);
-    Transformer::load(&weights, dit::Config::of(&facts)).unwrap()
+    Transformer::load(&weights, dit::Config::of(&facts), Keep::All).unwrap()
 }
 
 fn padded(rows: &Tensor) -> Tensor {

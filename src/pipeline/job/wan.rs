@@ -21,6 +21,7 @@ pub struct Wan {
     pub seed: u64,
     pub dtype: Dtype,
     pub vae_tile: VaeTile,
+    pub offload: Offload,
     /// How strongly the guide holds the model; 1 is as it was trained.
     pub control_scale: f64,
 }
@@ -33,6 +34,18 @@ words! {
         Bf16 = "bf16",
         F16 = "f16",
         F32 = "f32",
+    }
+}
+
+words! {
+    /// Where the transformer's layers are while others of them work.
+    Offload {
+        /// On the device if they fit there.
+        Auto = "auto",
+        /// On the device.
+        None = "none",
+        /// In their file, or in the host's memory beside a GPU: the device holds one or two at a time.
+        Blocks = "blocks",
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::SettingsError;
 use crate::pipeline::{
     checkpoint::ModelFiles,
-    job::{Dtype, VaeTile, Wan},
+    job::{Dtype, Offload, VaeTile, Wan},
     schedule::{self, Expert, Grid, Phase, Solver, Step},
 };
 
@@ -38,6 +38,7 @@ pub struct WanAsk {
     pub grid: Option<Grid>,
     pub dtype: Dtype,
     pub vae_tile: VaeTile,
+    pub offload: Offload,
 }
 
 /// The same, resolved.
@@ -55,6 +56,7 @@ pub struct WanSettings {
     pub seed: u64,
     pub dtype: Dtype,
     pub vae_tile: VaeTile,
+    pub offload: Offload,
 }
 
 /// What a model is asked where nothing else says it.
@@ -80,7 +82,7 @@ impl Defaults {
 impl WanAsk {
     /// For so many seams, with these weights. What the weights' folder says goes before our defaults.
     pub fn settings(self, models: ModelFiles, seams: usize, seed: u64) -> Result<WanSettings, SettingsError> {
-        let Self { prompts, negative_prompt, steps, guidance, shift, solver, grid, dtype, vae_tile } = self;
+        let Self { prompts, negative_prompt, steps, guidance, shift, solver, grid, dtype, vae_tile, offload } = self;
         let defaults = Defaults::of(&models);
         let (solver, grid) = (solver.unwrap_or(Solver::Unipc), grid.unwrap_or(Grid::Diffusers));
         let shift = shift.or(models.flow_shift).unwrap_or(defaults.shift);
@@ -116,6 +118,7 @@ impl WanAsk {
             seed,
             dtype,
             vae_tile,
+            offload,
         })
     }
 }
@@ -123,7 +126,7 @@ impl WanAsk {
 impl WanSettings {
     /// The request for one seam.
     pub fn request(&self, seam: usize) -> Wan {
-        let Self { models, prompts, negative_prompt, solver, steps, seed, dtype, vae_tile, .. } = self.clone();
+        let Self { models, prompts, negative_prompt, solver, steps, seed, dtype, vae_tile, offload, .. } = self.clone();
         Wan {
             models,
             prompt: prompts[seam].clone(),
@@ -133,6 +136,7 @@ impl WanSettings {
             seed,
             dtype,
             vae_tile,
+            offload,
             control_scale: 1.0,
         }
     }
@@ -175,6 +179,7 @@ mod tests {
             grid: None,
             dtype: Dtype::Auto,
             vae_tile: VaeTile::Auto,
+            offload: Offload::Auto,
         }
     }
 

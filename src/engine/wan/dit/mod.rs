@@ -6,6 +6,7 @@
 
 mod attention;
 mod block;
+mod blocks;
 mod rope;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,11 @@ mod vace;
 
 use tch::{Device, Kind, Tensor};
 
+pub(crate) use self::blocks::Keep;
+
 use self::{
     block::{Block, Given},
+    blocks::Blocks,
     rope::Rope,
     vace::Vace,
 };
@@ -61,7 +65,7 @@ pub(crate) struct Transformer {
     patch_embedding: Linear,
     time: [Linear; 3],
     text: [Linear; 2],
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     vace: Option<Vace>,
     scale_shift_table: Tensor,
     proj_out: Linear,
@@ -101,7 +105,7 @@ pub(crate) struct Input<'a> {
 }
 
 impl Transformer {
-    pub(crate) fn load(w: &Weights, config: Config) -> Result<Self, WeightsError> {
+    pub(crate) fn load(w: &Weights, config: Config, keep: Keep) -> Result<Self, WeightsError> {
         let dim = config.dim();
         let f32s = w.in_kind(Kind::Float);
         let (time, text) = (&f32s / "condition_embedder", w / "condition_embedder" / "text_embedder");
@@ -116,10 +120,11 @@ impl Transformer {
                 Linear::load(&text / "linear_1", config.text_dim, dim)?,
                 Linear::load(&text / "linear_2", dim, dim)?,
             ],
-            blocks: (0..config.layers)
-                .map(|index| Block::load(w / "blocks" / index, &config))
-                .collect::<Result<_, _>>()?,
-            vace: config.vace.as_ref().map(|vace| Vace::load(w, &config, vace)).transpose()?,
+            blocks: Blocks::load(keep, config.layers, {
+                let (blocks, config) = (w / "blocks", config.clone());
+                move |index| Block::load(&blocks / index, &config)
+            })?,
+            vace: config.vace.as_ref().map(|vace| Vace::load(w, &config, vace, keep)).transpose()?,
             scale_shift_table: f32s.get("scale_shift_table", &[1, 2, dim])?.squeeze_dim(0),
             proj_out: Linear::load(&f32s / "proj_out", dim, PATCH.iter().product::<i64>() * config.out_channels)?,
             kind: w.kind(),
@@ -175,8 +180,8 @@ impl Transformer {
             (Some(vace), Some((seed, scales))) => Some(vace.stream(&x, seed, scales)),
             _ => None,
         };
-        for (layer, block) in self.blocks.iter().enumerate() {
-            block.forward(&mut x, &given);
+        for layer in 0..self.blocks.len() {
+            self.blocks.get(layer).forward(&mut x, &given);
             each();
             if hints.as_mut().is_some_and(|hints| hints.hint(layer, &mut x, &given)) {
                 each();

@@ -33,8 +33,12 @@ impl Fixture {
         Self { weights, config: config_of(&config), tensors }
     }
 
+    fn keeping(&self, keep: Keep) -> Transformer {
+        Transformer::load(&self.weights, self.config.clone(), keep).unwrap()
+    }
+
     fn transformer(&self) -> Transformer {
-        Transformer::load(&self.weights, self.config.clone()).unwrap()
+        self.keeping(Keep::All)
     }
 
     fn get(&self, name: &str) -> &Tensor {
@@ -61,13 +65,16 @@ impl Fixture {
     }
 
     fn velocity(&self) -> Tensor {
-        let transformer = self.transformer();
+        self.velocity_of(&self.transformer())
+    }
+
+    fn velocity_of(&self, transformer: &Transformer) -> Tensor {
         transformer.forward(
             &Input {
                 latents: self.get("in.hidden_states"),
                 timestep: self.timestep(),
-                context: &self.context(&transformer),
-                scene: &self.scene(&transformer),
+                context: &self.context(transformer),
+                scene: &self.scene(transformer),
             },
             &mut || {},
         )
@@ -160,7 +167,7 @@ fn every_part_is_the_one_of_diffusers() {
             same(&format!("hint{index}"), &(hint / scales[index]));
         }
 
-        let block = &net.blocks[0];
+        let block = net.blocks.get(0);
         let m = (&block.scale_shift_table + &block_time).unbind(0);
         let norm1 = LayerNorm::of(&m[1] + 1.0, m[0].shallow_clone(), EPS);
         let found = block.attn1.out(&block.attn1.among(&x, &norm1, &rope));
@@ -194,7 +201,8 @@ fn hints_one_at_a_time_are_the_hints_all_at_once() {
     }
     assert_eq!(hints.len(), net.hints());
     let (mut stream, mut streamed, mut at_once) = (vace.stream(&first, &seed, &scales), first.copy(), first);
-    for (layer, block) in net.blocks.iter().enumerate() {
+    for layer in 0..net.blocks.len() {
+        let block = net.blocks.get(layer);
         block.forward(&mut streamed, &given);
         stream.hint(layer, &mut streamed, &given);
         block.forward(&mut at_once, &given);
@@ -203,6 +211,13 @@ fn hints_one_at_a_time_are_the_hints_all_at_once() {
         }
     }
     assert!(off(&streamed, &at_once) < 1e-6);
+}
+
+#[test]
+fn layers_that_are_brought_one_by_one_give_the_same_bytes() {
+    let fixture = Fixture::open("dit_vace", Kind::Float);
+    let velocity = |keep| fixture.velocity_of(&fixture.keeping(keep));
+    assert!(velocity(Keep::One).equal(&velocity(Keep::All)));
 }
 
 #[test]
@@ -264,7 +279,7 @@ fn a_file_that_does_not_fit_is_named_with_its_tensor() {
     let refused = |change: &dyn Fn(&mut Config)| {
         let mut config = fixture.config.clone();
         change(&mut config);
-        Transformer::load(&fixture.weights, config).unwrap_err().to_string()
+        Transformer::load(&fixture.weights, config, Keep::One).unwrap_err().to_string()
     };
     for (error, words) in [
         (

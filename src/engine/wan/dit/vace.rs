@@ -1,15 +1,11 @@
 //! The control branch: blocks that run beside the main ones and hint at what a video should show.
 
-use std::{
-    iter::{Peekable, Zip},
-    slice,
-};
-
 use tch::{Kind, Tensor};
 
 use super::{
     Config, PATCH, VaceConfig,
     block::{Block, Given},
+    blocks::{Blocks, Keep},
     patches, slices,
 };
 use crate::engine::{
@@ -21,7 +17,9 @@ use crate::engine::{
 pub(super) struct Vace {
     patch_embedding: Linear,
     proj_in: Linear,
-    blocks: Vec<Hinting>,
+    blocks: Blocks<Hinting>,
+    /// The main block after which each hint is added.
+    after: Vec<usize>,
     kind: Kind,
 }
 
@@ -29,22 +27,23 @@ pub(super) struct Vace {
 struct Hinting {
     block: Block,
     proj_out: Linear,
-    /// The main block after which the hint is added.
-    layer: usize,
 }
 
 impl Vace {
-    pub(super) fn load(w: &Weights, config: &Config, vace: &VaceConfig) -> Result<Self, WeightsError> {
+    pub(super) fn load(w: &Weights, config: &Config, vace: &VaceConfig, keep: Keep) -> Result<Self, WeightsError> {
         let (dim, blocks) = (config.dim(), w / "vace_blocks");
-        let hinting = |(index, layer): (usize, &usize)| {
-            let proj_out = Linear::load(&blocks / index / "proj_out", dim, dim)?;
-            Ok::<_, WeightsError>(Hinting { block: Block::load(&blocks / index, config)?, proj_out, layer: *layer })
-        };
         let f32s = w.in_kind(Kind::Float);
         Ok(Self {
             patch_embedding: Linear::of_patches(&f32s / "vace_patch_embedding", vace.channels, PATCH, dim)?,
             proj_in: Linear::load(&blocks / 0 / "proj_in", dim, dim)?,
-            blocks: vace.layers.iter().enumerate().map(hinting).collect::<Result<_, _>>()?,
+            blocks: Blocks::load(keep, vace.layers.len(), {
+                let config = config.clone();
+                move |index| {
+                    let proj_out = Linear::load(&blocks / index / "proj_out", dim, dim)?;
+                    Ok(Hinting { block: Block::load(&blocks / index, &config)?, proj_out })
+                }
+            })?,
+            after: vace.layers.clone(),
             kind: w.kind(),
         })
     }
@@ -62,14 +61,16 @@ impl Vace {
     /// The branch beside main patches `x` [N, D] that no block has changed yet.
     pub(super) fn stream<'a>(&'a self, x: &Tensor, seed: &Tensor, scales: &'a [f64]) -> Stream<'a> {
         assert_eq!(scales.len(), self.blocks.len(), "a scale for each hint");
-        Stream { rest: self.blocks.iter().zip(scales).peekable(), control: x + seed }
+        Stream { vace: self, scales, next: 0, control: x + seed }
     }
 }
 
 /// Advances by a block when the main blocks have come to its layer, so that one hint exists at a time.
 #[derive(Debug)]
 pub(super) struct Stream<'a> {
-    rest: Peekable<Zip<slice::Iter<'a, Hinting>, slice::Iter<'a, f64>>>,
+    vace: &'a Vace,
+    scales: &'a [f64],
+    next: usize,
     /// [N, D] in f32.
     control: Tensor,
 }
@@ -77,13 +78,17 @@ pub(super) struct Stream<'a> {
 impl Stream<'_> {
     /// Adds the hint of main block `layer`, if it has one, to what came out of it, `x` [N, D] in f32.
     pub(super) fn hint(&mut self, layer: usize, x: &mut Tensor, given: &Given) -> bool {
-        let Some((Hinting { block, proj_out, .. }, scale)) = self.rest.next_if(|(next, _)| next.layer == layer) else {
+        let Self { vace, scales, next, control } = self;
+        if vace.after.get(*next) != Some(&layer) {
             return false;
-        };
-        block.forward(&mut self.control, given);
+        }
+        let held = vace.blocks.get(*next);
+        let (Hinting { block, proj_out }, scale) = (&*held, scales[*next]);
+        *next += 1;
+        block.forward(control, given);
         for (start, n) in slices(x) {
-            let hint = proj_out.forward(&self.control.narrow(0, start, n).to_kind(block.kind));
-            let _ = x.narrow(0, start, n).g_add_(&(hint * *scale));
+            let hint = proj_out.forward(&control.narrow(0, start, n).to_kind(block.kind));
+            let _ = x.narrow(0, start, n).g_add_(&(hint * scale));
         }
         true
     }
