@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures one forward of the transformer beside diffusers: pairs, one after the other, and the median of their ratios.
+"""Measures one forward of a network beside Python's: pairs, one after the other, and the median of their ratios.
 
-    scripts/bench_dit.py [--pairs 11] [--threads 2] [--vace] [--kind float32|bfloat16]
+    scripts/bench_networks.py [dit|rife] [--pairs 11] [--threads 2] [--vace] [--kind float32|bfloat16]
 
-Wants a Python with torch 2.11.0 and diffusers 0.42.1. The net is 512 wide and 12 layers deep, its weights are random,
-and it sees 4000 patches. Nothing is asserted; the figures go into docs/performance.md with the machine they were taken
+Wants a Python with torch 2.11.0; `dit` also diffusers 0.42.1, `rife` numpy. dit: the transformer beside diffusers; the net
+is 512 wide and 12 layers deep, its weights are random, and it sees 4000 patches. rife: the embedded network beside the
+wheel's own, two frames of 640x360 of tests/fixtures/clips. Nothing is asserted; the figures go into docs/performance.md with the machine they were taken
 on. Where other work disturbs the clock, the processor's time tells more. Memory is the largest resident set during the
 forwards: of the whole process, and above what it held before them.
 """
@@ -20,8 +21,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLACE = ROOT / "target/bench"
-OURS = ["cargo", "run", "--release", "--quiet", "--example", "dit_forward", "--"]
-NET, INPUTS = PLACE / "dit.safetensors", PLACE / "dit_inputs.safetensors"
+OURS = ["cargo", "run", "--release", "--quiet", "--example", "forwards", "--"]
+NET, INPUTS = PLACE / "dit.safetensors", PLACE / "inputs.safetensors"
 CONFIG = dict(
     num_attention_heads=4, attention_head_dim=128, in_channels=16, out_channels=16, text_dim=512, freq_dim=256,
     ffn_dim=2048, num_layers=12, cross_attn_norm=True, eps=1e-6, qk_norm="rms_norm_across_heads",
@@ -66,13 +67,35 @@ def diffusers(args):
         if not any(part in name for part in kept):
             weight.data = weight.data.to(kind)
     inputs = {name: value if name == "timestep" else value.to(kind) for name, value in inputs.items()}
-    model(**inputs)
+    serve(lambda: model(**inputs))
+
+
+def wheel(args):
+    """The same with the network as its wheel has it."""
+    import torch
+    from safetensors.torch import save_file
+
+    sys.path.insert(0, str(ROOT / "tests/fixtures/rife"))
+    import make_fixtures
+
+    torch.set_num_threads(args.threads)
+    torch.set_grad_enabled(False)
+    make_fixtures.R.net = make_fixtures.network()
+    film = make_fixtures.film(640, 360)
+    a, b = (make_fixtures.R.T(film[index]).contiguous() for index in (0, 10))
+    ask = lambda: make_fixtures.R.rife(a, b)
+    save_file(dict(a=a, b=b, between=ask().contiguous()), INPUTS)
+    serve(ask)
+
+
+def serve(work):
+    work()
     open("/proc/self/clear_refs", "w").write("5")  # wipes the mark of the most that was held
     before = held("VmRSS")
     print("ready", flush=True)
     for _ in sys.stdin:
         start, busy = time.perf_counter(), time.process_time()
-        model(**inputs)
+        work()
         seconds, busy = time.perf_counter() - start, time.process_time() - busy
         print(json.dumps(dict(seconds=seconds, busy=busy, before=before, peak=held("VmHWM"))), flush=True)
 
@@ -93,19 +116,21 @@ class Server:
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("net", nargs="?", default="dit", choices=["dit", "rife"])
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vace", action="store_true")
     parser.add_argument("--kind", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--diffusers", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--python", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.diffusers:
-        return diffusers(args)
+    if args.python:
+        return (diffusers if args.net == "dit" else wheel)(args)
 
     PLACE.mkdir(parents=True, exist_ok=True)
-    theirs = Server([sys.executable, str(pathlib.Path(__file__).resolve()), "--diffusers", *sys.argv[1:]], args.threads)
+    theirs = Server([sys.executable, str(pathlib.Path(__file__).resolve()), "--python", *sys.argv[1:]], args.threads)
     libtorch = os.environ.get("LIBTORCH", ROOT / ".libtorch/torch")
-    command = [*OURS, str(NET), str(INPUTS), args.kind, str(args.threads)]
+    words = ["dit", str(NET), str(INPUTS), args.kind] if args.net == "dit" else ["rife", str(INPUTS)]
+    command = [*OURS, *words, str(args.threads)]
     ours = Server(command, args.threads, LD_LIBRARY_PATH=f"{libtorch}/lib")
     print(f"wanctl: {ours.said}")
     pairs = []
@@ -113,11 +138,11 @@ def main():
         # Each goes first in turn.
         pair = [theirs.run(), ours.run()] if index % 2 else [ours.run(), theirs.run()][::-1]
         pairs.append(pair)
-        print("  diffusers {:.3f} s, wanctl {:.3f} s".format(*(side["seconds"] for side in pair)), flush=True)
+        print("  Python {:.3f} s, wanctl {:.3f} s".format(*(side["seconds"] for side in pair)), flush=True)
     for what, name in [("seconds", "time"), ("busy", "processor time")]:
         ratios = [ours[what] / theirs[what] for theirs, ours in pairs]
         print(f"{name}: median ratio {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
-    for index, name in enumerate(["diffusers", "wanctl"]):
+    for index, name in enumerate(["Python", "wanctl"]):
         last = pairs[-1][index]
         seconds = statistics.median(pair[index]["seconds"] for pair in pairs)
         peak, above = last["peak"] / 1024, (last["peak"] - last["before"]) / 1024
