@@ -28,6 +28,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::settings", 2),
     ("pipeline::plan", 2),
     ("pipeline::media", 2),
+    ("pipeline::memory", 2),
     ("pipeline::seams", 2),
     ("pipeline::checkpoint", 1),
     ("pipeline::job", 1),
@@ -55,8 +56,14 @@ const ENGINE: &[(&str, u8)] = &[
 ];
 
 /// All that the two programs share.
-const SHARED: &[&str] =
-    &["pipeline::job", "pipeline::video", "pipeline::checkpoint", "pipeline::schedule", "pipeline::fault"];
+const SHARED: &[&str] = &[
+    "pipeline::memory",
+    "pipeline::job",
+    "pipeline::video",
+    "pipeline::checkpoint",
+    "pipeline::schedule",
+    "pipeline::fault",
+];
 
 /// Files that only name the rooms.
 const DOORPLATES: &[&str] = &["", "pipeline"];

@@ -128,14 +128,7 @@ fn choose(wish: Device) -> Result<tch::Device, Trouble> {
 /// Says that work on a seam begins; the device's name.
 fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
     let threads = tch::get_num_threads() as usize;
-    say(&Event::Job { seam: job.request.seam, device: device_name(device), threads });
-}
-
-fn device_name(device: tch::Device) -> String {
-    match device {
-        tch::Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".into(),
-    }
+    say(&Event::Job { seam: job.request.seam, device: torch::name(device), threads });
 }
 
 fn frames(job: &mut Job) -> Result<Vec<Vec<u8>>, Trouble> {
@@ -207,7 +200,7 @@ fn finish(
         version: job::VERSION,
         program: job::PROGRAM.into(),
         libtorch: torch::version().unwrap_or_default(),
-        device: device_name(device),
+        device: torch::name(device),
         threads: tch::get_num_threads() as usize,
         seconds: started.elapsed().as_secs_f64(),
         request: job::hash(&job.folder.join(job::REQUEST))?,

@@ -5,13 +5,14 @@ use std::{
     any::Any,
     cell::Cell,
     ffi::{CStr, c_char, c_int, c_uint},
-    fs, panic,
+    panic,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::OnceLock,
 };
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use serde::Serialize;
+use wanctl::pipeline::memory;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TorchError {
@@ -91,7 +92,7 @@ pub(crate) struct Device {
 impl Device {
     fn cpu() -> Self {
         let threads = Some(tch::get_num_threads());
-        Self { name: "cpu".into(), available: true, model: None, threads, memory_bytes: host_memory(), why: None }
+        Self { name: "cpu".into(), available: true, model: None, threads, memory_bytes: memory::host(), why: None }
     }
 
     fn cuda(index: i32, driver: &Driver) -> Self {
@@ -201,21 +202,22 @@ fn loader_words(error: libloading::Error) -> String {
     }
 }
 
+/// As `--device` takes it.
+pub(crate) fn name(device: tch::Device) -> String {
+    match device {
+        tch::Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
 /// All of a device's memory in bytes, used or not; none where it does not say.
 pub(crate) fn memory(device: tch::Device) -> Option<u64> {
     match device {
         tch::Device::Cuda(index) => {
             Driver::open().and_then(|driver| driver.describe(index as i32)).ok().map(|(_, bytes)| bytes)
         }
-        _ => host_memory(),
+        _ => memory::host(),
     }
-}
-
-fn host_memory() -> Option<u64> {
-    let facts = fs::read_to_string("/proc/meminfo").ok()?;
-    let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]

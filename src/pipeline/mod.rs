@@ -12,6 +12,7 @@ pub mod footage;
 pub mod guide;
 pub mod job;
 pub mod media;
+pub mod memory;
 pub mod output;
 pub mod pixels;
 pub mod plan;

@@ -64,8 +64,7 @@ impl Session<'_, '_> {
             What::Transformer(facts) if *facts == self.models.transformer => dit::Config::of(facts),
             _ => return Err(foreign(&what, &self.models.transformer.name())),
         };
-        let transformer =
-            torch::stage("loading the transformer", || Transformer::load(&weights, config, self.keep()))??;
+        let transformer = torch::stage("loading the transformer", || Transformer::load(&weights, config, self.keep))??;
         refuse_left_over(&weights)?;
         Ok(transformer)
     }

@@ -9,9 +9,10 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Checkpoint, CheckpointError, Conditioning, ModelFiles, VaeGeneration, What},
-    fault::Fault,
+    checkpoint::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
+    fault::{Code, Fault},
     job::{Dtype, Event, Offload, Part, Trouble, TroubleCode, VaeTile, Wan},
+    memory::{self, Need, Sizes, Work},
 };
 
 use super::{
@@ -34,6 +35,8 @@ pub(super) struct Session<'a, 's> {
     pub(super) models: &'a ModelFiles,
     pub(super) device: Device,
     pub(super) kind: Kind,
+    /// What of the transformer stays on the device while others of its layers work.
+    pub(super) keep: Keep,
     pub(super) say: &'s mut dyn FnMut(&Event),
     /// How far each seam is.
     pub(super) states: Vec<Option<State>>,
@@ -51,11 +54,12 @@ impl<'a, 's> Session<'a, 's> {
         };
         let states = tasks.iter().map(|task| task.store.load()).collect();
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
-        Self { tasks, models, device, kind, say, states, parts }
+        Self { tasks, models, device, kind, keep: Keep::All, say, states, parts }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
+            self.keep = self.room()?;
             let texts = self.texts()?;
             let controls = self.controls()?;
             self.denoise(&texts, &controls)?;
@@ -128,12 +132,21 @@ impl<'a, 's> Session<'a, 's> {
         Ok(ids)
     }
 
-    /// What of the transformer stays on the device while others of its layers work.
-    pub(super) fn keep(&self) -> Keep {
-        match self.tasks[0].wan.offload {
-            Offload::Auto | Offload::None => Keep::All,
-            Offload::Blocks => Keep::One,
-        }
+    /// What of the transformer can stay on the device.
+    fn room(&self) -> Result<Keep, Trouble> {
+        let sizes = Sizes::of(self.models).map_err(refused)?;
+        let device = torch::name(self.device);
+        let works = self.tasks.iter().map(|task| self.work(task));
+        keep(&sizes, works, &device, torch::memory(self.device))
+    }
+
+    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>) -> Work {
+        let dtype = match self.kind {
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::Bf16,
+            _ => Dtype::F32,
+        };
+        Work { size: head.size, frames: frames.len(), dtype, offload: wan.offload, vae_tile: wan.vae_tile }
     }
 
     pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {
@@ -215,10 +228,66 @@ impl<'a, 's> Session<'a, 's> {
     }
 }
 
-fn refused(error: CheckpointError) -> Trouble {
-    let trouble = Trouble::new(TroubleCode::Weights, with_cause(&error));
+/// An error of a room that both programs share.
+fn refused(error: impl Fault + 'static) -> Trouble {
+    let code = match error.code() {
+        Code::Memory => TroubleCode::Memory,
+        _ => TroubleCode::Weights,
+    };
+    let trouble = Trouble::new(code, with_cause(&error));
     match error.details().help {
         Some(help) => trouble.help(&help),
         None => trouble,
+    }
+}
+
+/// What of the transformer can stay on a device that has so many bytes, where that is known; all of it if that is enough
+/// for every seam. Work that cannot be done there is refused.
+fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, device: &str, has: Option<u64>) -> Result<Keep, Trouble> {
+    let mut keep = Keep::All;
+    for work in works {
+        let has = has.unwrap_or(u64::MAX);
+        memory::refuse(sizes, &work, device, has).map_err(refused)?;
+        let fits = |need: &Need| need.part != Part::Denoise || need.whole <= has;
+        if work.offload == Offload::Blocks || !sizes.needs(&work).iter().all(fits) {
+            keep = Keep::One;
+        }
+    }
+    Ok(keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use wanctl::pipeline::{checkpoint::Wanted, video::Size};
+
+    use super::*;
+
+    #[test]
+    fn layers_leave_the_device_only_where_they_do_not_all_fit_and_what_never_fits_is_refused() {
+        let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wan/tiny");
+        let models = ModelFiles::find(&[Wanted { role: None, path: tiny.into() }]).unwrap();
+        let sizes = Sizes::of(&models).unwrap();
+        let work = Work {
+            size: Size::new(48, 32),
+            frames: 13,
+            dtype: Dtype::F32,
+            offload: Offload::Auto,
+            vae_tile: VaeTile::Auto,
+        };
+        let need = sizes.needs(&work).into_iter().find(|need| need.part == Part::Denoise).unwrap();
+        assert!(need.least < need.whole, "{need:?}");
+        let of = |offload, has| keep(&sizes, [Work { offload, ..work }].into_iter(), "cpu", has);
+        let keeps = |offload, has| of(offload, has).map_err(|trouble| (trouble.code, trouble.message));
+        // The other parts need more than this one.
+        let enough = sizes.needs(&work).iter().map(|need| need.whole).max();
+        assert_eq!(keeps(Offload::Auto, None), Ok(Keep::All));
+        assert_eq!(keeps(Offload::Auto, enough), Ok(Keep::All));
+        assert_eq!(keeps(Offload::Blocks, enough), Ok(Keep::One));
+        let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
+        assert_eq!(code, TroubleCode::Memory);
+        assert!(
+            message.contains("13 frames of 48x32 takes at least 0.0 GB of memory, and cpu has 0.0 GB"),
+            "{message}"
+        );
     }
 }

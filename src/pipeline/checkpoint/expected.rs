@@ -30,7 +30,7 @@ impl List {
 
 impl What {
     /// `None` where it is no model of ours, or one that changes another.
-    pub(super) fn tensors(&self) -> Option<BTreeMap<String, Vec<usize>>> {
+    pub(crate) fn tensors(&self) -> Option<BTreeMap<String, Vec<usize>>> {
         let mut list = List::default();
         match self {
             Self::Transformer(transformer) => transformer.list(&mut list),

@@ -13,6 +13,7 @@ mod tests;
 mod vace;
 
 use tch::{Device, Kind, Tensor};
+use wanctl::pipeline::memory;
 
 pub(crate) use self::blocks::Keep;
 
@@ -31,7 +32,7 @@ const EPS: f64 = 1e-6;
 /// Frames, height and width of what becomes one row.
 const PATCH: [i64; 3] = [1, 2, 2];
 /// Rows that are worked on together where rows do not look at each other. Tests have more than one slice, too.
-const SLICE: i64 = if cfg!(test) { 7 } else { 4096 };
+const SLICE: i64 = if cfg!(test) { 7 } else { memory::SLICE as i64 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {

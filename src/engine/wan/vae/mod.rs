@@ -17,6 +17,7 @@ mod tiling;
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
+use wanctl::pipeline::memory;
 
 pub(crate) use self::{decoder::Decoder, encoder::Encoder, prefix::Prefix, tiling::Tiles};
 use crate::engine::weights::Weights;
@@ -25,8 +26,6 @@ use crate::engine::weights::Weights;
 const SIDE: i64 = 8;
 /// Frames that one latent frame stands for, the first excepted.
 const FRAMES: i64 = 4;
-/// For what libtorch's convolutions need on the side; together it is what was measured at 416 x 240, and 4 % more.
-const MARGIN: f64 = 1.25;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VaeError {
@@ -73,11 +72,7 @@ impl Config {
 
     /// What decoding in chunks of one needs at its peak; encoding needs less.
     fn bytes_per_pixel(&self, kind: Kind) -> f64 {
-        // In pictures of `base_dim` channels. Two frames of what each convolution saw are remembered, level by level 14, 6,
-        // 3 and 2 of them; the widest residual block holds its four frames, the same behind two earlier ones, and the four
-        // that it makes.
-        let pictures = (14 + 6 + 3 + 2) + 4 + (2 + 4) + 4;
-        MARGIN * (pictures * self.base_dim * kind.elt_size_in_bytes() as i64) as f64
+        memory::vae_bytes_per_pixel(self.base_dim as u64, kind.elt_size_in_bytes() as u64) as f64
     }
 }
 

@@ -4,6 +4,7 @@
 //! `blend_h`. Its own pieces are `Tiles` of 256.
 
 use tch::{Kind, Tensor};
+use wanctl::pipeline::memory;
 
 use super::SIDE;
 
@@ -20,7 +21,7 @@ impl Tiles {
     /// Sides are multiples of so many pixels: a quarter of one is then whole latents.
     pub(crate) const STEP: i64 = 4 * SIDE;
     /// Smaller ones would see too little of the picture.
-    pub(crate) const LEAST: i64 = 128;
+    pub(crate) const LEAST: i64 = memory::LEAST_TILE as i64;
 
     /// Of so many pixels a side, a quarter of which lies on the next. None unless that is a multiple of [`Tiles::STEP`].
     pub(crate) fn new(pixels: i64) -> Option<Self> {

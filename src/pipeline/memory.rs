@@ -1,0 +1,461 @@
+//! What each part of a Wan model's work takes of a device's memory, told before any of it begins.
+//!
+//! Weights are counted by the shapes that the models' headers give. What is computed beside them follows what
+//! `src/engine/wan` holds at its peak; docs/performance.md has estimates beside measured ones. They are no promises: an
+//! allocator keeps more than it is asked for, and other programs take their share.
+
+use std::fs;
+
+use serde::Serialize;
+
+use super::{
+    checkpoint::{Checkpoint, CheckpointError, ModelFiles, What},
+    fault::{Code, Details, Fault},
+    job::{Dtype, Offload, Part, VaeTile},
+    video::Size,
+};
+
+/// How a seam is made, as far as memory goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Of the frames that the model makes.
+    pub size: Size,
+    pub frames: usize,
+    /// What the networks compute in; `auto` is a number of four bytes, as on the CPU.
+    pub dtype: Dtype,
+    pub offload: Offload,
+    pub vae_tile: VaeTile,
+}
+
+/// What a part takes at its peak, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Need {
+    pub part: Part,
+    /// Where nothing is spared.
+    pub whole: u64,
+    /// Where all is spared that may be.
+    pub least: u64,
+}
+
+/// Numbers of a model that are loaded together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    text: u64,
+    /// What the text encoder holds for each row of text.
+    text_row: u64,
+    vae: u64,
+    vae_base: u64,
+    transformer: Transformer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Transformer {
+    /// In the layers, which may be brought one by one, and in the largest of them.
+    blocks: u64,
+    block: u64,
+    /// Beside them: what is computed in the run's numbers, and what always in f32.
+    rest: u64,
+    rest_f32: u64,
+    dim: u64,
+    ffn: u64,
+    vace: bool,
+}
+
+/// The patches of a slice: the engine works on so many rows together where rows do not look at each other.
+pub const SLICE: u64 = 4096;
+/// Of four bytes: the VAE is small, and what it loses no later step brings back.
+const F32: u64 = 4;
+/// What an allocator holds back and a device's own libraries take.
+const MARGIN: f64 = 1.1;
+/// The smallest tile that `auto` takes, in pixels.
+pub const LEAST_TILE: u32 = 128;
+
+impl Sizes {
+    /// By the headers of the files.
+    pub fn of(models: &ModelFiles) -> Result<Self, CheckpointError> {
+        let what = |paths: &[_]| Checkpoint::open(paths)?.what();
+        let vae = what(&models.vae)?;
+        let vae_base = match &vae {
+            What::Vae(facts) => facts.base_dim as u64,
+            _ => 0,
+        };
+        let text = what(&models.text)?;
+        let text_row = match &text {
+            // The widest of a layer: what the gate and the other half make, and the residual beside them.
+            What::TextEncoder(facts) => (2 * facts.ff + 4 * facts.dim) as u64,
+            _ => 0,
+        };
+        let facts = &models.transformer;
+        Ok(Self {
+            // The table of all words stays in its file: only the rows of a prompt are read.
+            text: numbers(&text, |name| name != "shared.weight"),
+            text_row,
+            vae: numbers(&vae, |_| true),
+            vae_base,
+            transformer: Transformer::of(&What::Transformer(facts.clone()), facts.dim, facts.ffn, facts.vace.is_some()),
+        })
+    }
+
+    /// What each part takes.
+    pub fn needs(&self, work: &Work) -> Vec<Need> {
+        let need = |part, whole: u64, least: u64| Need { part, whole, least };
+        let text = self.text(work.dtype);
+        let vae = self.vae(work);
+        let denoise = |offload| self.denoise(work, offload);
+        let (whole, blocks) = (denoise(Offload::None), denoise(Offload::Blocks));
+        let denoise = match work.offload {
+            Offload::Auto => need(Part::Denoise, whole, blocks),
+            Offload::None => need(Part::Denoise, whole, whole),
+            Offload::Blocks => need(Part::Denoise, blocks, blocks),
+        };
+        vec![need(Part::Text, text, text), need(Part::Encode, vae.0, vae.1), denoise, need(Part::Decode, vae.0, vae.1)]
+    }
+
+    fn text(&self, dtype: Dtype) -> u64 {
+        const ROWS: u64 = 512;
+        margin(self.text * bytes(dtype) + ROWS * self.text_row * F32)
+    }
+
+    /// Whole, and with the smallest tiles that may be.
+    fn vae(&self, work: &Work) -> (u64, u64) {
+        let pixels = u64::from(work.size.width) * u64::from(work.size.height);
+        // Half of the network at a time.
+        let of = |pixels: u64| self.vae / 2 * F32 + pixels * vae_bytes_per_pixel(self.vae_base, F32);
+        let tile = |side: u32| of(pixels.min(u64::from(side) * u64::from(side)));
+        match work.vae_tile {
+            VaeTile::Off => (of(pixels), of(pixels)),
+            VaeTile::Pixels(side) => (tile(side), tile(side)),
+            VaeTile::Auto => (of(pixels), tile(LEAST_TILE)),
+        }
+    }
+
+    fn denoise(&self, work: &Work, offload: Offload) -> u64 {
+        let Transformer { blocks, block, rest, rest_f32, dim, ffn, vace } = self.transformer;
+        let number = bytes(work.dtype);
+        let here = if offload == Offload::Blocks { block } else { blocks };
+        let weights = (here + rest) * number + rest_f32 * F32;
+
+        let latents = work.frames.div_ceil(4) as u64;
+        let patches = latents * u64::from(work.size.width / 16) * u64::from(work.size.height / 16);
+        let rows = patches.min(SLICE);
+        let streams = if vace { 2 } else { 1 };
+        // The residual stream in f32, and beside it VACE's with what it starts from.
+        let residual = patches * dim * (streams * F32 + if vace { number } else { 0 });
+        // Queries, keys, values and what they see; norm, rotation and products of a slice.
+        let attention = 4 * patches * dim * number + rows * dim * (4 * F32 + 2 * number);
+        let feed = patches * dim * number + rows * (ffn * number + dim * (2 * F32 + 2 * number));
+        weights + margin(residual + attention.max(feed))
+    }
+}
+
+impl Transformer {
+    fn of(what: &What, dim: usize, ffn: usize, vace: bool) -> Self {
+        let in_block = |name: &str| name.starts_with("blocks.") || name.starts_with("vace_blocks.");
+        // As `src/engine/wan/dit` reads them.
+        let in_f32 = |name: &str| {
+            ["patch_embedding", "vace_patch_embedding", "condition_embedder.time", "proj_out", "scale_shift_table"]
+                .iter()
+                .any(|place| name.starts_with(place))
+        };
+        let one = |prefix: &str| numbers(what, |name| name.starts_with(prefix));
+        Self {
+            blocks: numbers(what, in_block),
+            block: one("blocks.0.").max(one("vace_blocks.0.")),
+            rest: numbers(what, |name| !in_block(name) && !in_f32(name)),
+            rest_f32: numbers(what, in_f32),
+            dim: dim as u64,
+            ffn: ffn as u64,
+            vace,
+        }
+    }
+}
+
+/// Of the tensors that `of` takes.
+fn numbers(what: &What, of: impl Fn(&str) -> bool) -> u64 {
+    let tensors = what.tensors().unwrap_or_default();
+    tensors.iter().filter(|(name, _)| of(name)).map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+}
+
+/// What decoding in chunks of one latent holds for each pixel of the picture, with numbers of so many bytes; encoding holds
+/// less.
+pub fn vae_bytes_per_pixel(base_dim: u64, number: u64) -> u64 {
+    // In pictures of `base_dim` channels. Two frames of what each convolution saw are remembered, level by level 14, 6,
+    // 3 and 2 of them; the widest residual block holds its four frames, the same behind two earlier ones, and the four
+    // that it makes.
+    let pictures = (14 + 6 + 3 + 2) + 4 + (2 + 4) + 4;
+    // A quarter for what libtorch's convolutions need on the side: what was measured at 416 x 240, and 4 % more.
+    pictures * base_dim * number * 5 / 4
+}
+
+fn margin(bytes: u64) -> u64 {
+    (bytes as f64 * MARGIN) as u64
+}
+
+fn bytes(dtype: Dtype) -> u64 {
+    match dtype {
+        Dtype::Auto | Dtype::F32 => 4,
+        Dtype::F16 | Dtype::Bf16 => 2,
+    }
+}
+
+/// What cannot be done in a device's memory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {} frames of {} takes at least {} of memory, and {device} has {}", doing(need.part), work.frames, work.size, giga(need.least), giga(*has))]
+pub struct TooLittle {
+    pub need: Need,
+    pub work: Work,
+    pub device: String,
+    pub has: u64,
+    /// Options with which it would fit, and what they take.
+    pub instead: Vec<(String, u64)>,
+}
+
+/// Refuses work that cannot fit into `has` bytes of `device`.
+pub fn refuse(sizes: &Sizes, work: &Work, device: &str, has: u64) -> Result<(), TooLittle> {
+    let most = |work: &Work| sizes.needs(work).into_iter().max_by_key(|need| need.least).expect("there are parts");
+    let need = most(work);
+    if need.least <= has {
+        return Ok(());
+    }
+    let blocks = Work { offload: Offload::Blocks, ..*work };
+    let tiles = Work { vae_tile: VaeTile::Pixels(LEAST_TILE * 2), ..*work };
+    let half = Work { dtype: Dtype::Bf16, ..*work };
+    let both = Work { dtype: Dtype::Bf16, ..blocks };
+    let all = Work { vae_tile: tiles.vae_tile, ..both };
+    let instead = [
+        ("--offload blocks", blocks),
+        ("--vae-tile 256", tiles),
+        ("--dtype bf16", half),
+        ("--offload blocks --dtype bf16", both),
+        ("--offload blocks --dtype bf16 --vae-tile 256", all),
+    ];
+    let fits = instead.iter().map(|(options, work)| ((*options).to_owned(), most(work).least));
+    // The first are the ones that change least.
+    let instead: Vec<_> = fits.filter(|(_, least)| *least <= has).take(2).collect();
+    Err(TooLittle { need, work: *work, device: device.to_owned(), has, instead })
+}
+
+impl Fault for TooLittle {
+    fn code(&self) -> Code {
+        Code::Memory
+    }
+
+    fn details(&self) -> Details {
+        let fewer = "make fewer frames (--gap, --context) or smaller ones (--size)";
+        let with: Vec<_> =
+            self.instead.iter().map(|(options, takes)| format!("{options} takes {}", giga(*takes))).collect();
+        let help = match with.is_empty() {
+            true => fewer.to_owned(),
+            false => format!("{}; or {fewer}", with.join("; ")),
+        };
+        Details {
+            wanted: Some(format!("{} of memory", giga(self.need.least))),
+            found: Some(format!("{} on {}", giga(self.has), self.device)),
+            help: Some(help),
+            ..Details::default()
+        }
+    }
+}
+
+fn doing(part: Part) -> &'static str {
+    match part {
+        Part::Text => "reading the prompt for",
+        Part::Encode => "encoding",
+        Part::Load | Part::Denoise => "denoising",
+        Part::Decode => "decoding",
+    }
+}
+
+/// As people say it: 1 GB is a billion bytes.
+fn giga(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// All memory that a process of this machine may have, used or not; none where the machine does not say.
+pub fn host() -> Option<u64> {
+    let machine = || {
+        let facts = fs::read_to_string("/proc/meminfo").ok()?;
+        let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
+    };
+    // A container's own; a number, or `max`.
+    let group = || fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok();
+    [machine(), group()].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::checkpoint;
+
+    /// The numbers of a published 14B model, with VACE.
+    fn large() -> Sizes {
+        let facts = checkpoint::Transformer {
+            dim: 5120,
+            heads: 40,
+            head_dim: 128,
+            layers: 40,
+            ffn: 13824,
+            in_channels: 16,
+            out_channels: 16,
+            text_dim: 4096,
+            freq_dim: 256,
+            vace: Some(checkpoint::Vace { layers: (0..8).map(|n| n * 5).collect(), in_channels: 96 }),
+            image: None,
+        };
+        let what = What::Transformer(facts);
+        Sizes {
+            text: 4_630_000_000,
+            text_row: 2 * 10240 + 4 * 4096,
+            vae: 127_000_000,
+            vae_base: 96,
+            transformer: Transformer::of(&what, 5120, 13824, true),
+        }
+    }
+
+    const WORK: Work = Work {
+        size: Size { width: 832, height: 480 },
+        frames: 81,
+        dtype: Dtype::Bf16,
+        offload: Offload::Auto,
+        vae_tile: VaeTile::Auto,
+    };
+
+    fn denoise(work: &Work) -> Need {
+        large().needs(work).into_iter().find(|need| need.part == Part::Denoise).unwrap()
+    }
+
+    /// wan-model.md 7.2: 34.7 GB of weights, 2.9 GiB beside them unchunked, and up to 1.2 for VACE.
+    #[test]
+    fn a_published_model_takes_what_the_reference_says() {
+        let Need { whole, least, .. } = denoise(&WORK);
+        assert!((37.0e9..40.0e9).contains(&(whole as f64)), "{whole}");
+        // One layer of 40, and what is computed.
+        assert!((3.5e9..6.5e9).contains(&(least as f64)), "{least}");
+    }
+
+    #[test]
+    fn more_frames_larger_pictures_and_longer_numbers_take_more() {
+        for work in [
+            Work { frames: 85, ..WORK },
+            Work { size: Size { width: 848, height: 480 }, ..WORK },
+            Work { dtype: Dtype::F32, ..WORK },
+        ] {
+            for (more, less) in large().needs(&work).iter().zip(large().needs(&WORK)) {
+                assert!(more.whole >= less.whole && more.least >= less.least, "{work:?}: {more:?} {less:?}");
+            }
+            assert!(denoise(&work).whole > denoise(&WORK).whole, "{work:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_is_never_more_than_the_whole_and_both_are_what_was_asked() {
+        for offload in [Offload::Auto, Offload::None, Offload::Blocks] {
+            for vae_tile in [VaeTile::Auto, VaeTile::Off, VaeTile::Pixels(256)] {
+                for need in large().needs(&Work { offload, vae_tile, ..WORK }) {
+                    assert!(need.least <= need.whole, "{need:?}");
+                    let chosen = match need.part {
+                        Part::Denoise => offload != Offload::Auto,
+                        Part::Encode | Part::Decode => vae_tile != VaeTile::Auto,
+                        _ => true,
+                    };
+                    assert!(!chosen || need.least == need.whole, "{need:?} {offload} {vae_tile:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_what_would() {
+        let error = refuse(&large(), &Work { offload: Offload::None, ..WORK }, "cuda:0", 24_000_000_000).unwrap_err();
+        assert!(error.to_string().starts_with("denoising 81 frames of 832x480 takes at least 3"), "{error}");
+        assert!(error.to_string().ends_with("GB of memory, and cuda:0 has 24.0 GB"), "{error}");
+        let Details { help: Some(help), .. } = error.details() else { panic!("no help") };
+        assert!(help.starts_with("--offload blocks takes "), "{help}");
+        assert_eq!(error.code(), Code::Memory);
+        assert_eq!(refuse(&large(), &WORK, "cuda:0", 24_000_000_000), Ok(()));
+
+        let error = refuse(&large(), &WORK, "cpu", 2_000_000_000).unwrap_err();
+        assert_eq!(error.instead, []);
+        assert!(error.details().help.unwrap().starts_with("make fewer frames"), "{error}");
+    }
+
+    /// Headers as published, on files that are nothing but holes.
+    fn model(folder: &std::path::Path) -> ModelFiles {
+        use std::{collections::BTreeMap, io::Write};
+        let transformer = checkpoint::Transformer {
+            dim: 5120,
+            heads: 40,
+            head_dim: 128,
+            layers: 40,
+            ffn: 13824,
+            in_channels: 36,
+            out_channels: 16,
+            text_dim: 4096,
+            freq_dim: 256,
+            vace: None,
+            image: None,
+        };
+        let vae = checkpoint::Vae {
+            generation: checkpoint::VaeGeneration::Wan21,
+            base_dim: 96,
+            decoder_base_dim: 96,
+            z_dim: 16,
+            channels: 3,
+            mean: None,
+            std: None,
+        };
+        let text = checkpoint::TextEncoder {
+            vocab: 256_384,
+            dim: 4096,
+            d_kv: 64,
+            heads: 64,
+            ff: 10_240,
+            layers: 24,
+            buckets: 32,
+        };
+        for (name, what) in [
+            ("high_noise.safetensors", What::Transformer(transformer.clone())),
+            ("low_noise.safetensors", What::Transformer(transformer)),
+            ("vae.safetensors", What::Vae(vae)),
+            ("umt5.safetensors", What::TextEncoder(text)),
+        ] {
+            let mut end = 0;
+            let entry = |(name, shape): (String, Vec<usize>)| {
+                let start = end;
+                end += 2 * shape.iter().product::<usize>();
+                (name, serde_json::json!({"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}))
+            };
+            let header: BTreeMap<_, _> = what.tensors().unwrap().into_iter().map(entry).collect();
+            let header = serde_json::to_vec(&header).unwrap();
+            let mut file = fs::File::create(folder.join(name)).unwrap();
+            file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+            file.write_all(&header).unwrap();
+            file.set_len((8 + header.len() + end) as u64).unwrap();
+        }
+        fs::write(folder.join("tokenizer.json"), "{}").unwrap();
+        ModelFiles::find(&[folder.display().to_string().parse().unwrap()]).unwrap()
+    }
+
+    #[test]
+    fn headers_of_published_size_tell_what_does_not_fit_into_a_card_of_24_gb() {
+        let folder = tempfile::tempdir().unwrap();
+        let sizes = Sizes::of(&model(folder.path())).unwrap();
+        let needs: Vec<_> = sizes
+            .needs(&WORK)
+            .iter()
+            .map(|need| (need.part, need.whole / 1_000_000_000, need.least / 1_000_000_000))
+            .collect();
+        // wan-model.md 1 and 7.2: an expert of 28.6 GB, an encoder of 11.4 GB of which the table of words is 2.1.
+        assert_eq!(needs, [(Part::Text, 10, 10), (Part::Encode, 7, 0), (Part::Denoise, 31, 4), (Part::Decode, 7, 0)]);
+        let error = refuse(&sizes, &Work { offload: Offload::None, ..WORK }, "cuda:0", 24_000_000_000).unwrap_err();
+        assert_eq!((error.need.part, error.instead[0].0.as_str()), (Part::Denoise, "--offload blocks"));
+        assert_eq!(refuse(&sizes, &WORK, "cuda:0", 24_000_000_000), Ok(()));
+    }
+
+    #[test]
+    fn this_machine_has_some_memory() {
+        assert!(host().is_none_or(|bytes| bytes > 1 << 20));
+    }
+}
