@@ -26,7 +26,8 @@ const ROLES: [(&str, Role); 5] = [
 ];
 
 /// One word of `--model`: `PATH`, or `high=PATH`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     pub role: Option<Role>,
     pub path: PathBuf,

@@ -1,73 +1,27 @@
-//! What was asked: every option as a typed value, with its default, checked where no file is needed for it.
-
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+//! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
 use serde::{Serialize, Serializer};
 
+mod error;
+mod film;
+mod layer;
+mod multiplier;
+mod options;
 mod wan;
 
-pub use wan::{Prompts, WanAsk, WanSettings, random_seed};
+pub use error::SettingsError;
+pub use film::{Audio, FilmSettings};
+pub use layer::{Layer, Overrides, Source, Sourced, pick};
+pub use multiplier::{LoraAsk, Multiplier, multipliers};
+pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
+pub use wan::{WanAsk, WanSettings, random_seed};
 
 use super::{
-    fault::{Code, Details, Fault},
     job::Device,
-    media::{Codec, Fit},
+    media::Fit,
     plan::{Align, Blend, JoinAsk, MaskRule, Mode},
-    video::{Fps, Size, Time, decimal},
+    video::{Fps, Size},
 };
-
-/// Frames, or a time that becomes frames at the film's rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    Frames(usize),
-    Seconds(Time),
-}
-
-impl Length {
-    /// At least one frame, however short the time.
-    pub fn frames(self, fps: Fps) -> usize {
-        match self {
-            Self::Frames(frames) => frames,
-            Self::Seconds(time) => fps.frames_in(time).max(1),
-        }
-    }
-}
-
-impl FromStr for Length {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "wanted a number of frames such as 16, or seconds such as 0.5s, above 0";
-        let length = match text.strip_suffix('s') {
-            Some(seconds) => decimal(seconds).filter(|_| !seconds.is_empty()).map(Self::Seconds),
-            None => text.parse().ok().map(Self::Frames),
-        };
-        match length {
-            Some(Self::Frames(1..=100_000)) => {}
-            Some(Self::Seconds(time)) if time > Time::default() && time <= Time::from_integer(3600) => {}
-            _ => return Err(format!("`{text}` is no length, {WANTED}")),
-        }
-        length.ok_or_else(|| WANTED.into())
-    }
-}
-
-impl Serialize for Length {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Frames(frames) => frames.serialize(serializer),
-            Self::Seconds(time) => serializer.collect_str(&format_args!("{time}s")),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineChoice {
-    Auto,
-    Wan,
-    Rife,
-    Dissolve,
-}
 
 impl EngineChoice {
     /// Made frames fade into the clips' own where the engine makes those anew.
@@ -82,14 +36,6 @@ pub struct EngineSettings {
     pub device: Device,
     /// None: one for every core.
     pub threads: Option<usize>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Audio {
-    Keep,
-    Mute,
-    File(PathBuf),
 }
 
 /// What a plan needs.
@@ -112,15 +58,6 @@ pub struct Settings {
     pub looped: bool,
     pub anchors: bool,
     pub engine: EngineChoice,
-}
-
-/// What only the finished file is about.
-#[derive(Debug, Clone, Serialize)]
-pub struct FilmSettings {
-    pub codec: Codec,
-    pub crf: u32,
-    pub lossless: bool,
-    pub audio: Audio,
 }
 
 impl Settings {
@@ -147,140 +84,6 @@ impl Settings {
     }
 }
 
-impl FilmSettings {
-    /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
-    pub fn new(codec: Option<Codec>, crf: Option<u32>, lossless: bool, audio: Audio) -> Result<Self, SettingsError> {
-        let codec = match (codec, lossless) {
-            (None | Some(Codec::Ffv1), true) => Codec::Ffv1,
-            (Some(codec), true) => return Err(SettingsError::NotLossless { codec }),
-            (codec, false) => codec.unwrap_or(Codec::H264),
-        };
-        let most = match codec {
-            Codec::H264 | Codec::H265 => 51,
-            Codec::Av1 => 63,
-            Codec::Ffv1 if crf.is_some() => return Err(SettingsError::NoQuality),
-            Codec::Ffv1 => 0,
-        };
-        match crf {
-            Some(crf) if crf > most => Err(SettingsError::CrfTooHigh { crf, codec, most }),
-            crf => Ok(Self { codec, crf: crf.unwrap_or(14), lossless, audio }),
-        }
-    }
-
-    /// The extension of the output's default name.
-    pub fn extension(&self) -> &'static str {
-        match self.codec {
-            Codec::Ffv1 => "mkv",
-            _ => "mp4",
-        }
-    }
-
-    /// Refuses a name whose extension promises another file than will be written.
-    pub fn check_name(&self, output: &std::path::Path) -> Result<(), SettingsError> {
-        let extension = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let fits = match (self.codec, extension.as_deref()) {
-            (_, Some("mkv")) => true,
-            (Codec::Ffv1, _) => false,
-            (_, extension) => matches!(extension, Some("mp4" | "mov" | "m4v")),
-        };
-        if fits {
-            return Ok(());
-        }
-        let wanted = if self.codec == Codec::Ffv1 { ".mkv" } else { ".mp4, .mov, .m4v or .mkv" };
-        Err(SettingsError::Extension { found: extension, codec: self.codec, wanted })
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error("{} cannot be lossless here", codec.name())]
-    NotLossless { codec: Codec },
-    #[error("ffv1 is lossless and has no --crf")]
-    NoQuality,
-    #[error("--crf {crf} is out of range for {}", codec.name())]
-    CrfTooHigh { crf: u32, codec: Codec, most: u32 },
-    #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec.name())]
-    Extension { found: Option<String>, codec: Codec, wanted: &'static str },
-    #[error("--guidance has {found} values, and the model has {}", if *phases == 1 { "one expert" } else { "two" })]
-    Guidance { found: usize, phases: usize },
-    #[error("cannot read the prompts in {}: {source}", path.display())]
-    PromptFile { path: PathBuf, source: Arc<std::io::Error> },
-    #[error("{} has {found} prompts, and the film has {seams} seams", path.display())]
-    PromptCount { path: PathBuf, found: usize, seams: usize },
-    #[error("--engine {engine} takes no {option}")]
-    NotForEngine { engine: &'static str, option: &'static str },
-    #[error("--engine wan needs weights")]
-    NoModel,
-}
-
-impl Fault for SettingsError {
-    fn code(&self) -> Code {
-        match self {
-            Self::PromptFile { .. } | Self::PromptCount { .. } => Code::Input,
-            _ => Code::Usage,
-        }
-    }
-
-    fn details(&self) -> Details {
-        let (wanted, help) = match self {
-            Self::NotLossless { .. } => {
-                ("--codec ffv1, or none, with --lossless".into(), "leave out --codec or --lossless")
-            }
-            Self::NoQuality => ("no --crf with ffv1".into(), "leave out --crf"),
-            Self::CrfTooHigh { most, .. } => (format!("0 to {most}"), "14 is the default; lower is better and larger"),
-            Self::Extension { wanted, .. } => (format!("a name that ends with {wanted}"), "change -o or --codec"),
-            Self::Guidance { phases: 1, .. } => ("one value".into(), "leave out what stands after the `;`"),
-            Self::Guidance { .. } => {
-                ("one value, or one for each expert: HIGH;LOW".into(), "such as --guidance \"3.5;1\"")
-            }
-            Self::PromptFile { .. } => {
-                ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")
-            }
-            Self::PromptCount { seams, .. } => {
-                (format!("{seams} lines, one for each seam"), "an empty line is an empty prompt")
-            }
-            Self::NotForEngine { .. } => {
-                ("--engine wan".into(), "leave the option out, or name the weights with --model")
-            }
-            Self::NoModel => ("--model FOLDER or --model FILE".into(), "or use --engine rife, which needs none"),
-        };
-        Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
-    }
-}
-
 fn as_text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_frames_or_seconds_and_above_zero() {
-        assert_eq!("8".parse(), Ok(Length::Frames(8)));
-        let fps: Fps = "30000/1001".parse().unwrap();
-        assert_eq!("0.5s".parse::<Length>().unwrap().frames(fps), 15);
-        assert_eq!("0.001s".parse::<Length>().unwrap().frames(fps), 1);
-        for text in [
-            "0",
-            "-1",
-            "",
-            "s",
-            "0s",
-            "0.0s",
-            "x",
-            "1e3",
-            "99999999999999999999",
-            "-0.5s",
-            "nan",
-            "inf",
-            "1.5",
-            "8f",
-            "99999s",
-            " 8",
-        ] {
-            assert!(text.parse::<Length>().is_err(), "{text:?}");
-        }
-    }
 }

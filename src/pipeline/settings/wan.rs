@@ -4,26 +4,16 @@ use std::{
     collections::hash_map::RandomState,
     fs,
     hash::{BuildHasher, Hasher},
-    path::PathBuf,
 };
 
 use serde::Serialize;
 
-use super::SettingsError;
+use super::{Prompts, SettingsError};
 use crate::pipeline::{
     checkpoint::ModelFiles,
     job::{Dtype, VaeTile, Wan},
     schedule::{self, Expert, Grid, Phase, Solver, Step},
 };
-
-/// The prompts of all seams.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prompts {
-    One(String),
-    /// A file with one on each line.
-    File(PathBuf),
-}
 
 /// The options as they were given.
 #[derive(Debug, Clone)]
@@ -142,6 +132,8 @@ impl Prompts {
     fn of(self, seams: usize) -> Result<Vec<String>, SettingsError> {
         let path = match self {
             Self::One(prompt) => return Ok(vec![prompt; seams]),
+            Self::Each(prompts) if prompts.len() == seams => return Ok(prompts),
+            Self::Each(prompts) => return Err(SettingsError::Prompts { found: prompts.len(), seams }),
             Self::File(path) => path,
         };
         let text = fs::read_to_string(&path)
