@@ -7,6 +7,7 @@ mod film;
 mod layer;
 mod multiplier;
 mod options;
+mod phase_config;
 mod wan;
 
 pub use error::SettingsError;
@@ -14,6 +15,7 @@ pub use film::{Audio, FilmSettings};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
+pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use wan::{WanAsk, WanSettings, random_seed};
 
 use super::{

@@ -88,7 +88,7 @@ impl WanAsk {
         let timesteps = schedule::levels(grid, solver, steps, shift).timesteps;
         let high = match experts {
             [_] => steps,
-            _ => schedule::steps_above(&timesteps, models.boundary.unwrap_or(defaults.boundary) * 1000.0),
+            _ => schedule::split(grid, &timesteps, &[models.boundary.unwrap_or(defaults.boundary) * 1000.0])[0],
         };
         let phases: Vec<Phase> = std::iter::zip(experts, std::iter::zip([high, steps - high], guidance))
             .map(|(&expert, (steps, guidance))| Phase { steps, expert, guidance })
