@@ -25,3 +25,4 @@ pub mod soundtrack;
 pub mod video;
 pub mod window;
 mod words;
+mod yaml;

@@ -39,6 +39,7 @@ words! {
 
 /// Steps in a row that one expert does with one guidance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Phase {
     pub steps: usize,
     pub expert: Expert,

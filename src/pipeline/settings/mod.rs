@@ -1,13 +1,16 @@
 //! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+mod check;
 mod error;
 mod film;
 mod layer;
 mod multiplier;
 mod options;
 mod phase_config;
+mod phases;
+mod preset;
 mod wan;
 
 pub use error::SettingsError;
@@ -16,7 +19,8 @@ pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
-pub use wan::{WanAsk, WanSettings, random_seed};
+pub use preset::{Era, Preset, PresetError};
+pub use wan::{Lora, WanSettings, random_seed};
 
 use super::{
     job::Device,
@@ -24,13 +28,6 @@ use super::{
     plan::{Align, Blend, JoinAsk, MaskRule, Mode},
     video::{Fps, Size},
 };
-
-impl EngineChoice {
-    /// Made frames fade into the clips' own where the engine makes those anew.
-    fn blend(self) -> usize {
-        if self == Self::Wan { 4 } else { 0 }
-    }
-}
 
 /// How the engine does its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,49 +40,119 @@ pub struct EngineSettings {
 /// What a plan needs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    pub context: Length,
-    /// None: what the mode has by default.
-    pub gap: Option<Length>,
-    #[serde(serialize_with = "as_text")]
-    pub mode: Mode,
-    #[serde(serialize_with = "as_text")]
-    pub align: Align,
-    /// None: what goes with the alignment.
-    #[serde(skip)]
-    pub mask_rule: Option<MaskRule>,
-    pub blend: Option<usize>,
-    pub fps: Option<Fps>,
-    pub size: Option<Size>,
-    pub fit: Fit,
-    pub looped: bool,
-    pub anchors: bool,
-    pub engine: EngineChoice,
+    pub engine: Sourced<EngineChoice>,
+    pub context: Sourced<Length>,
+    pub gap: Sourced<Length>,
+    pub mode: Sourced<Mode>,
+    pub align: Sourced<Align>,
+    pub mask_rule: Sourced<MaskRule>,
+    pub blend: Sourced<Blend>,
+    /// None: the first clip's.
+    pub fps: Sourced<Option<Fps>>,
+    /// None: the first clip's.
+    pub size: Sourced<Option<Size>>,
+    pub fit: Sourced<Fit>,
+    pub looped: Sourced<bool>,
+    pub anchors: Sourced<bool>,
 }
 
 impl Settings {
-    /// The question to the planner, at the film's rate.
-    pub fn ask(&self, fps: Fps) -> JoinAsk {
-        let gap = self.gap.unwrap_or(Length::Frames(match self.mode {
+    /// Of these layers over the built-in one; `auto` is the engine that stands for auto.
+    pub fn of(layers: &[Layer], auto: EngineChoice) -> Result<Self, SettingsError> {
+        check::ranges(layers)?;
+        let engine = pick(layers, |asked| asked.engine).unwrap_or(Sourced::built_in(EngineChoice::Auto));
+        let engine = match engine.value {
+            EngineChoice::Auto => engine.map(|_| auto),
+            _ => engine,
+        };
+        let mode = pick(layers, |asked| asked.mode).unwrap_or(Sourced::built_in(Mode::Insert));
+        let align = pick(layers, |asked| asked.align).unwrap_or(Sourced::built_in(Align::Latent));
+        let gap = match mode.value {
             Mode::Insert => 53,
             Mode::Replace => 16,
-        }));
+        };
+        let mask_rule = match align.value {
+            Align::Latent => MaskRule::Exact,
+            Align::Exact => MaskRule::Reference,
+        };
+        // Made frames fade into the clips' own where the engine makes those anew: what rife and dissolve make of the
+        // context is the context itself.
+        let blend = if *engine == EngineChoice::Wan { 4 } else { 0 };
+        Ok(Self {
+            context: pick(layers, |asked| asked.context).unwrap_or(Sourced::built_in(Length::Frames(8))),
+            gap: pick(layers, |asked| asked.gap).unwrap_or(Sourced::built_in(Length::Frames(gap))),
+            mask_rule: pick(layers, |asked| asked.mask_rule).unwrap_or(Sourced::built_in(mask_rule)),
+            blend: pick(layers, |asked| asked.blend.map(Blend::Exactly))
+                .unwrap_or(Sourced::built_in(Blend::UpTo(blend))),
+            fps: pick(layers, |asked| asked.fps.map(Some)).unwrap_or(Sourced::built_in(None)),
+            size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
+            fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
+            anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
+            engine,
+            mode,
+            align,
+        })
+    }
+
+    /// The question to the planner, at the film's rate.
+    pub fn ask(&self, fps: Fps) -> JoinAsk {
+        let Self { engine: _, context, gap, mode, align, mask_rule, blend, fps: _, size: _, fit: _, looped, anchors } =
+            self;
         JoinAsk {
-            context: self.context.frames(fps),
+            context: context.frames(fps),
             gap: gap.frames(fps),
-            mode: self.mode,
-            align: self.align,
-            mask_rule: self.mask_rule.unwrap_or(match self.align {
-                Align::Latent => MaskRule::Exact,
-                Align::Exact => MaskRule::Reference,
-            }),
-            // What rife and dissolve make of the context is the context itself: nothing to fade.
-            blend: self.blend.map_or(Blend::UpTo(self.engine.blend()), Blend::Exactly),
-            looped: self.looped,
-            anchors: self.anchors,
+            mode: mode.value,
+            align: align.value,
+            mask_rule: mask_rule.value,
+            blend: blend.value,
+            looped: looped.value,
+            anchors: anchors.value,
         }
     }
 }
 
-fn as_text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(text: &str) -> Layer {
+        Layer { from: Source::Flag, values: serde_json::from_str(text).unwrap() }
+    }
+
+    #[test]
+    fn with_no_word_at_all_the_plan_is_the_contracts() {
+        let settings = Settings::of(&[], EngineChoice::Rife).unwrap();
+        let ask = settings.ask("24".parse().unwrap());
+        assert_eq!((ask.context, ask.gap, ask.mode, ask.align), (8, 53, Mode::Insert, Align::Latent));
+        assert_eq!(
+            (ask.mask_rule, ask.blend, ask.looped, ask.anchors),
+            (MaskRule::Exact, Blend::UpTo(0), false, false)
+        );
+        assert_eq!((settings.engine.value, settings.engine.from), (EngineChoice::Rife, Source::BuiltIn));
+    }
+
+    #[test]
+    fn what_goes_with_another_option_follows_it_unless_it_is_said() {
+        let ask = |text: &str| Settings::of(&[flags(text)], EngineChoice::Rife).unwrap().ask("24".parse().unwrap());
+        assert_eq!(ask(r#"{"mode": "replace"}"#).gap, 16);
+        assert_eq!(ask(r#"{"mode": "replace", "gap": 20}"#).gap, 20);
+        assert_eq!(ask(r#"{"align": "exact"}"#).mask_rule, MaskRule::Reference);
+        assert_eq!(ask(r#"{"align": "exact", "mask_rule": "exact"}"#).mask_rule, MaskRule::Exact);
+        assert_eq!(ask(r#"{"engine": "wan"}"#).blend, Blend::UpTo(4));
+        assert_eq!(ask(r#"{"engine": "wan", "blend": 0}"#).blend, Blend::Exactly(0));
+    }
+
+    #[test]
+    fn every_value_says_who_said_it() {
+        let preset = Layer {
+            from: Source::Preset("mine".into()),
+            values: serde_json::from_str(r#"{"gap": 20, "mode": "replace"}"#).unwrap(),
+        };
+        let settings = Settings::of(&[preset, flags(r#"{"gap": "1s"}"#)], EngineChoice::Dissolve).unwrap();
+        let told = serde_json::to_value(&settings).unwrap();
+        assert_eq!(told["gap"], serde_json::json!({ "value": "1s", "from": "command line" }));
+        assert_eq!(told["mode"], serde_json::json!({ "value": "replace", "from": "preset mine" }));
+        assert_eq!(told["blend"], serde_json::json!({ "value": 0, "from": "built-in" }));
+    }
 }
