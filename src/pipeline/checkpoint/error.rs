@@ -43,6 +43,8 @@ pub enum CheckpointError {
     Heads { path: PathBuf, dim: usize },
     #[error("the model is not whole: {} missing", parts(missing))]
     Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
+    #[error("{} not found: {}", if missing.len() == 1 { "a file was" } else { "files were" }, missing.join("; "))]
+    NotFound { missing: Vec<String>, looked: Vec<PathBuf>, published: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
     #[error("{} does not fit the transformer: {found} {what}, expected {wanted}", name(path))]
@@ -80,7 +82,7 @@ impl CheckpointError {
             | Self::Unfit { path, .. }
             | Self::Ambiguous { path, .. } => Some(path),
             Self::Experts { high_path, .. } => Some(high_path),
-            Self::Incomplete { .. } => None,
+            Self::Incomplete { .. } | Self::NotFound { .. } => None,
         }
     }
 }
@@ -141,6 +143,15 @@ impl Fault for CheckpointError {
                 let help = missing.iter().map(|part| part.help()).collect::<Vec<_>>().join("; ");
                 let looked = listed(looked);
                 (Some(parts(missing)), Some(format!("{seen}, in {looked}")), Some(help))
+            }
+            Self::NotFound { looked, published, .. } => {
+                let looked: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
+                let published = match &published[..] {
+                    [] => String::new(),
+                    places => format!("published as {} on huggingface.co; ", places.join(", ")),
+                };
+                let help = format!("{published}name its folder with --models DIR, or the file with --model or --lora");
+                (text("one of these files"), Some(format!("nothing of that name in {}", looked.join(", "))), Some(help))
             }
             Self::Ambiguous { .. } => (
                 text("one file for each part"),

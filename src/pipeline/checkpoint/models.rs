@@ -60,7 +60,8 @@ pub enum Part {
 }
 
 impl Part {
-    pub(super) fn name(self) -> &'static str {
+    /// As a message has it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Transformer => "the transformer",
             Self::Base => "the transformer that the VACE module belongs to",
@@ -108,6 +109,11 @@ pub struct ModelFiles {
 impl ModelFiles {
     /// Of files and folders in any order; a part that the user names by its role goes before one that was found.
     pub fn find(wanted: &[Wanted]) -> Result<Self, CheckpointError> {
-        search::find(wanted)
+        search::find(wanted, &[])
+    }
+
+    /// The same, and what is not among them out of what was located.
+    pub fn find_or(wanted: &[Wanted], located: &[Wanted]) -> Result<Self, CheckpointError> {
+        search::find(wanted, located)
     }
 }

@@ -12,6 +12,7 @@ mod phase_config;
 mod phases;
 mod preset;
 mod wan;
+mod weights;
 
 pub use error::SettingsError;
 pub use film::{Audio, FilmSettings};
@@ -20,7 +21,8 @@ pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use preset::{Era, Preset, PresetError};
-pub use wan::{Lora, WanSettings, random_seed};
+pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};
+pub use weights::Weights;
 
 use super::{
     job::Device,

@@ -33,6 +33,10 @@ fn models(experts: usize) -> ModelFiles {
     }
 }
 
+fn weights() -> Weights {
+    Weights { models: models(1), loras: vec![] }
+}
+
 fn layer(from: Source, text: &str) -> Layer {
     Layer { from, values: serde_json::from_str(text).unwrap() }
 }
@@ -48,11 +52,11 @@ fn preset(name: &str) -> Layer {
 fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, SettingsError> {
     let loras = pick(layers, |asked| asked.loras.clone());
     let files = loras.iter().flat_map(|loras| loras.iter()).map(|lora| lora.file.clone()).collect();
-    WanSettings::of(layers, models, files, 2, Some(7))
+    WanSettings::of(layers, Weights { models, loras: files }, 2, Some(7))
 }
 
 fn phases(settings: &WanSettings) -> Vec<(usize, Expert, f64)> {
-    settings.phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect()
+    settings.sampling.phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect()
 }
 
 use Expert::{High, Low};
@@ -62,7 +66,7 @@ fn two_experts_share_the_steps_at_the_boundary() {
     let asked = flags(r#"{"steps": 6, "guidance": {"each": [3, 1]}, "shift": 5, "prompts": {"one": "a fox"}}"#);
     let settings = of(&[asked], models(2)).unwrap();
     assert_eq!(phases(&settings), [(3, High, 3.0), (3, Low, 1.0)]);
-    assert_eq!(settings.schedule.len(), 6);
+    assert_eq!(settings.sampling.schedule.len(), 6);
     assert_eq!(settings.request(1).prompt, "a fox");
     assert_eq!((settings.seed.value, settings.seed.from), (7, Source::BuiltIn));
 }
@@ -71,9 +75,15 @@ fn two_experts_share_the_steps_at_the_boundary() {
 fn a_folders_own_numbers_go_before_the_defaults_and_options_before_both() {
     let folder = ModelFiles { boundary: Some(0.9), flow_shift: Some(3.0), ..models(2) };
     let settings = of(&[flags(r#"{"steps": 6}"#)], folder.clone()).unwrap();
-    assert_eq!((settings.shift.value, &settings.shift.from, settings.phases[0].steps), (3.0, &Source::Weights, 2));
+    assert_eq!(
+        (settings.sampling.shift.value, &settings.sampling.shift.from, settings.sampling.phases[0].steps),
+        (3.0, &Source::Weights, 2)
+    );
     let settings = of(&[flags(r#"{"steps": 6, "shift": 8}"#)], folder).unwrap();
-    assert_eq!((settings.shift.value, &settings.shift.from, settings.phases[0].steps), (8.0, &Source::Flag, 3));
+    assert_eq!(
+        (settings.sampling.shift.value, &settings.sampling.shift.from, settings.sampling.phases[0].steps),
+        (8.0, &Source::Flag, 3)
+    );
 }
 
 #[test]
@@ -82,9 +92,9 @@ fn a_presets_phases_hide_what_is_said_below_and_give_way_above() {
     let folder = ModelFiles { boundary: Some(0.5), flow_shift: Some(1.0), ..models(2) };
     let settings = of(&[lightning.clone()], folder).unwrap();
     assert_eq!(phases(&settings), [(2, High, 3.0), (2, High, 1.0), (2, Low, 1.0)]);
-    assert_eq!((settings.steps.value, settings.shift.value), (6, 5.0));
-    assert_eq!(settings.steps.from.to_string(), "preset wan22-vace-lightning");
-    let timesteps: Vec<_> = settings.schedule.iter().map(|step| step.timestep.round()).collect();
+    assert_eq!((settings.sampling.steps.value, settings.sampling.shift.value), (6, 5.0));
+    assert_eq!(settings.sampling.steps.from.to_string(), "preset wan22-vace-lightning");
+    let timesteps: Vec<_> = settings.sampling.schedule.iter().map(|step| step.timestep.round()).collect();
     assert_eq!(timesteps, [1000.0, 952.0, 883.0, 770.0, 557.0, 5.0]);
     let strengths: Vec<_> = settings.request(0).loras.into_iter().map(|lora| lora.strengths).collect();
     assert_eq!(strengths, [[0.75, 0.75, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]]);
@@ -92,10 +102,10 @@ fn a_presets_phases_hide_what_is_said_below_and_give_way_above() {
     let with = |text: &str| of(&[lightning.clone(), flags(text)], models(2));
     assert_eq!(phases(&with(r#"{"guidance": {"all": 1}}"#).unwrap()), [(2, High, 1.0), (2, High, 1.0), (2, Low, 1.0)]);
     let some = with(r#"{"guidance": {"some": [5]}}"#).unwrap();
-    assert_eq!((phases(&some)[0].2, phases(&some)[1].2, some.guidance.from), (5.0, 1.0, Source::Flag));
+    assert_eq!((phases(&some)[0].2, phases(&some)[1].2, some.sampling.guidance.from), (5.0, 1.0, Source::Flag));
     let lora = with(r#"{"loras": [{"file": "mine.safetensors", "weights": 0.5}]}"#).unwrap();
-    assert_eq!(lora.loras.value.len(), 1);
-    assert_eq!(lora.loras.value[0].strengths, [0.5; 6]);
+    assert_eq!(lora.sampling.loras.value.len(), 1);
+    assert_eq!(lora.sampling.loras.value[0].strengths, [0.5; 6]);
 }
 
 #[test]
@@ -125,16 +135,20 @@ fn every_built_in_preset_resolves_in_every_era_with_both_experts_at_work() {
             let layers = [preset.layer(era)];
             let settings = of(&layers, models(if low { 2 } else { 1 })).unwrap();
             for expert in if low { &[High, Low][..] } else { &[High] } {
-                assert!(settings.schedule.iter().any(|step| step.expert == *expert), "{}: {expert}", preset.name);
+                assert!(
+                    settings.sampling.schedule.iter().any(|step| step.expert == *expert),
+                    "{}: {expert}",
+                    preset.name
+                );
             }
-            for lora in settings.loras.iter() {
+            for lora in settings.sampling.loras.iter() {
                 assert!(lora.strengths.iter().any(|strength| *strength != 0.0), "{}: {lora:?}", preset.name);
             }
             // What its thresholds say is what its phases say.
-            let own: Vec<usize> = settings.phases.iter().map(|phase| phase.steps).collect();
+            let own: Vec<usize> = settings.sampling.phases.iter().map(|phase| phase.steps).collect();
             if let Some(thresholds) = &preset.values.thresholds {
-                let timesteps: Vec<f64> = settings.schedule.iter().map(|step| step.timestep).collect();
-                assert_eq!(schedule::split(*settings.grid, &timesteps, thresholds), own, "{}", preset.name);
+                let timesteps: Vec<f64> = settings.sampling.schedule.iter().map(|step| step.timestep).collect();
+                assert_eq!(schedule::split(*settings.sampling.grid, &timesteps, thresholds), own, "{}", preset.name);
             }
         }
     }
@@ -223,7 +237,7 @@ fn a_tasks_two_weights_are_stretched_over_three_phases_and_a_flags_are_not() {
     let lora = r#"{"loras": [{"file": "a.safetensors", "weights": "1.2;0"}]}"#;
     let task = layer(Source::Task("t.json".into()), lora);
     let settings = of(&[preset("wan22-vace-lightning"), task], models(2)).unwrap();
-    assert_eq!(settings.loras[0].strengths, [1.2, 1.2, 1.2, 1.2, 0.0, 0.0]);
+    assert_eq!(settings.sampling.loras[0].strengths, [1.2, 1.2, 1.2, 1.2, 0.0, 0.0]);
 }
 
 #[test]
@@ -235,7 +249,7 @@ fn prompts_are_one_for_each_seam() {
         let values = Overrides { prompts: Some(Prompts::File(path.to_owned())), ..Overrides::default() };
         Layer { from: Source::Flag, values }
     };
-    let with = |seams| WanSettings::of(&[asked(&file)], models(1), vec![], seams, None);
+    let with = |seams| WanSettings::of(&[asked(&file)], weights(), seams, None);
     assert_eq!(with(2).unwrap().prompts.value, ["one", "two"]);
     assert!(with(3).unwrap_err().to_string().contains("has 2 prompts, and the film has 3 seams"));
     let gone = of(&[asked("gone.txt".as_ref())], models(1));
@@ -244,7 +258,7 @@ fn prompts_are_one_for_each_seam() {
 
 #[test]
 fn a_seed_of_zero_is_that_seed_and_minus_one_is_any() {
-    let seed = |text: &str| WanSettings::of(&[flags(text)], models(1), vec![], 1, None).unwrap().seed;
+    let seed = |text: &str| WanSettings::of(&[flags(text)], weights(), 1, None).unwrap().seed;
     assert_eq!((seed(r#"{"seed": 0}"#).value, seed(r#"{"seed": 0}"#).from), (0, Source::Flag));
     assert_eq!(of(&[flags(r#"{"seed": -1}"#)], models(1)).unwrap().seed.value, 7, "that of the run gone on with");
     assert!(seed("{}").value <= 0x7fff_ffff);
