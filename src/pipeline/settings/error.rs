@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::Source;
+use super::{EngineChoice, Source};
 use crate::pipeline::{
     fault::{Code, Details, Fault},
     media::Codec,
@@ -44,7 +44,7 @@ pub enum SettingsError {
     #[error("there are {found} prompts, and the film has {seams} seams")]
     Prompts { found: usize, seams: usize },
     #[error("--engine {engine} takes no {option}")]
-    NotForEngine { engine: &'static str, option: &'static str },
+    NotForEngine { engine: EngineChoice, option: &'static str },
 }
 
 /// A wrong option, or a file that is wrong.

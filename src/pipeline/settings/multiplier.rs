@@ -13,6 +13,18 @@ pub struct LoraAsk {
     pub weights: Multiplier,
 }
 
+/// `PATH=W`: the weight is what stands after the last `=`.
+impl FromStr for LoraAsk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once('=') {
+            Some((file, weights)) if !file.is_empty() => Ok(Self { file: file.into(), weights: weights.parse()? }),
+            _ => Err("wanted a path, `=` and a weight, such as style.safetensors=0.8 or fast.safetensors=1;0".into()),
+        }
+    }
+}
+
 /// For each phase the numbers that its steps share evenly; one phase stands for all steps. Written `a`, `a;b` or
 /// `a,b;c`, as Wan2GP 8681e9f has it, shared/utils/loras_mutipliers.py.
 #[derive(Debug, Clone, PartialEq)]

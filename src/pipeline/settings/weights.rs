@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Layer, Preset, pick};
-use crate::pipeline::checkpoint::{CheckpointError, Files, Located, ModelFiles, Part, Places, Published, Wanted};
+use crate::pipeline::checkpoint::{
+    Checkpoint, CheckpointError, Files, Located, ModelFiles, Part, Places, Published, Wanted,
+};
 
 #[derive(Debug)]
 pub struct Weights {
@@ -37,6 +39,15 @@ impl Weights {
             true => Ok(Self { models, loras }),
             false => Err(not_found(missing, places, published.as_ref())),
         }
+    }
+}
+
+impl Weights {
+    /// How many bytes of weights are in memory at once at least: the parts take turns.
+    pub fn largest_part(&self) -> Result<u64, CheckpointError> {
+        let ModelFiles { high, low, text, .. } = &self.models;
+        let parts = [high, low, text].into_iter().filter(|paths| !paths.is_empty());
+        parts.map(|paths| Ok(Checkpoint::open(paths)?.bytes())).try_fold(0, |most, bytes| Ok(most.max(bytes?)))
     }
 }
 
