@@ -75,7 +75,7 @@ fn listed(preset: &Preset, places: &Places, ui: &Ui) {
     if !ui.json() {
         let ready = match lacks.len() {
             0 => "ready".into(),
-            1 => format!("lacks {}", lacks[0].split(" (").next().unwrap_or_default()),
+            1 => format!("lacks {}", lacks[0].part),
             several => format!("lacks {several} parts"),
         };
         ui.print(&format!("  {name:<36} {ready:<28} {about}").trim_end().to_owned());

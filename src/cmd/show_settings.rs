@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use wanctl::pipeline::{
-    checkpoint::name as weights,
+    checkpoint::{Lacking, name as weights},
     schedule::Step,
     settings::{Lora, Preset, Sampling, Settings, WanSettings},
 };
@@ -96,7 +96,7 @@ pub(crate) fn preset(
     preset: &Preset,
     values: Vec<(String, String, String)>,
     sampling: Option<&Sampling>,
-    lacks: &[String],
+    lacks: &[Lacking],
 ) -> String {
     let Preset { name, aliases, about, path, values: asked, fps, max_frames, .. } = preset;
     let mut lines = vec![name.clone()];
@@ -117,7 +117,7 @@ pub(crate) fn preset(
         row("trained", trained.join(", "));
     }
     for lack in lacks {
-        row("not here", lack.clone());
+        row("not here", [vec![lack.part.clone()], lack.names.clone()].concat().join("\n              "));
     }
     lines.extend(by_source(values).into_iter().map(|line| format!("  {line}")));
     lines.extend(

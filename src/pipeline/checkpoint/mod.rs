@@ -31,7 +31,7 @@ use std::{
 };
 
 pub use dtype::Dtype;
-pub use error::{CheckpointError, name};
+pub use error::{CheckpointError, Lacking, name};
 pub use lora::{Form, Lora};
 pub use models::{ModelFiles, Part, Role, Wanted};
 pub use names::Family;

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsString,
-    fs, iter,
+    fmt, fs, iter,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Checkpoint, CheckpointError, Files, Part, Published, Role, Wanted, What,
+    Checkpoint, CheckpointError, Files, Lacking, Part, Published, Role, Wanted, What,
     source::{self, is_index, is_weights},
 };
 use crate::pipeline::yaml;
@@ -64,7 +64,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Located {
     pub wanted: Vec<Wanted>,
-    pub missing: Vec<(Part, Vec<Files>)>,
+    pub missing: Vec<(Part, Lacking)>,
 }
 
 /// Folders deeper than this belong to something else.
@@ -179,7 +179,10 @@ impl Places {
                     let wanted = paths.into_iter().map(|path| Wanted { role, path: path.to_owned() });
                     located.wanted.extend(wanted);
                 }
-                None => located.missing.push((part, names.clone())),
+                None => {
+                    let names = names.iter().map(ToString::to_string).collect();
+                    located.missing.push((part, Lacking { part: part.name().to_owned(), names }));
+                }
             }
         }
         located
@@ -214,6 +217,14 @@ impl Entry {
     /// An empty folder is what a download that failed leaves.
     fn holds_something(&self) -> bool {
         !self.is_folder || source::checkpoints(&self.path).is_ok_and(|found| !found.is_empty())
+    }
+}
+
+/// `base.safetensors with module.safetensors`.
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.names().iter().map(|name| name.display().to_string()).collect();
+        f.write_str(&names.join(" with "))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Layer, Preset, pick};
-use crate::pipeline::checkpoint::{
-    Checkpoint, CheckpointError, Files, Located, ModelFiles, Part, Places, Published, Wanted,
-};
+use super::{Layer, LoraAsk, Preset, pick};
+use crate::pipeline::checkpoint::{Checkpoint, CheckpointError, Lacking, Located, ModelFiles, Part, Places, Wanted};
 
 #[derive(Debug)]
 pub struct Weights {
@@ -19,27 +17,43 @@ impl Weights {
         let named: Vec<Wanted> = pick(layers, |asked| asked.model.clone()).map_or(vec![], |asked| asked.value);
         let published = pick(layers, |asked| asked.published.clone()).map(|asked| asked.value);
         let located = published.as_ref().map_or_else(Located::default, |published| places.locate(published));
-        let models = ModelFiles::find_or(&named, &located.wanted).map_err(|error| match error {
-            CheckpointError::Incomplete { missing, .. } if published.is_some() => {
-                let names = |part: &Part| located.missing.iter().find(|(missing, _)| missing == part);
-                let missing = missing.iter().map(|part| names(part).map_or(part.name().into(), told));
-                not_found(missing.collect(), places, published.as_ref())
+        let models = match ModelFiles::find_or(&named, &located.wanted) {
+            Err(CheckpointError::Incomplete { missing, .. })
+                if missing.iter().any(|part| located.missing.iter().any(|(lacking, _)| covers(*part, *lacking))) =>
+            {
+                Err(missing)
             }
-            error => error,
-        })?;
-        let mut loras = vec![];
-        let mut missing = vec![];
+            models => Ok(models?),
+        };
+        let (mut loras, mut missing) = (vec![], vec![]);
         for asked in pick(layers, |asked| asked.loras.clone()).map_or(vec![], |asked| asked.value) {
             match places.lora(&asked.file)? {
                 Some(path) => loras.push(path),
-                None => missing.push(format!("the LoRA {}", asked.file.display())),
+                None => missing.push(no_lora(&asked)),
             }
         }
-        match missing.is_empty() {
-            true => Ok(Self { models, loras }),
-            false => Err(not_found(missing, places, published.as_ref())),
+        match models {
+            Ok(models) if missing.is_empty() => Ok(Self { models, loras }),
+            models => {
+                let parts = models.err().unwrap_or_default();
+                let wanted = |(part, _): &&(Part, Lacking)| parts.iter().any(|missing| covers(*missing, *part));
+                let parts = located.missing.iter().filter(wanted).map(|(_, lacking)| lacking.clone());
+                let missing = parts.chain(missing).collect();
+                let published = published.map_or(vec![], |published| published.at);
+                Err(CheckpointError::NotFound { missing, looked: places.folders().to_vec(), published })
+            }
         }
     }
+}
+
+/// Without any transformer nobody can tell that it would be two.
+fn covers(missing: Part, part: Part) -> bool {
+    let transformers = [Part::Transformer, Part::High, Part::Low];
+    missing == part || missing == Part::Transformer && transformers.contains(&part)
+}
+
+fn no_lora(asked: &LoraAsk) -> Lacking {
+    Lacking { part: format!("the LoRA {}", asked.file.display()), names: vec![] }
 }
 
 impl Weights {
@@ -52,13 +66,13 @@ impl Weights {
 }
 
 impl Preset {
-    /// What of its weights is not here, each as a message has it; empty where it can run.
-    pub fn lacks(&self, places: &Places) -> Vec<String> {
+    /// What of its weights is not here; empty where it can run.
+    pub fn lacks(&self, places: &Places) -> Vec<Lacking> {
         let published = self.values.published.as_ref();
         let parts = published.map_or(vec![], |published| places.locate(published).missing);
         let loras = self.values.loras.iter().flatten();
         let loras = loras.filter(|lora| !lora.file.is_file() && places.find(&lora.file).is_none());
-        parts.iter().map(told).chain(loras.map(|lora| format!("the LoRA {}", lora.file.display()))).collect()
+        parts.into_iter().map(|(_, lacking)| lacking).chain(loras.map(no_lora)).collect()
     }
 
     /// The first built-in one whose weights are here and make a model that can be shown a guide.
@@ -76,18 +90,8 @@ impl Preset {
 
     /// What `--preset auto` found nothing of.
     pub fn none_found(places: &Places) -> CheckpointError {
-        not_found(vec!["the weights of a built-in preset (see `wanctl inspect --list-models`)".into()], places, None)
+        let part = "the weights of a built-in preset (see `wanctl inspect --list-models`)".into();
+        let missing = vec![Lacking { part, names: vec![] }];
+        CheckpointError::NotFound { missing, looked: places.folders().to_vec(), published: vec![] }
     }
-}
-
-fn not_found(missing: Vec<String>, places: &Places, published: Option<&Published>) -> CheckpointError {
-    let published = published.map_or(vec![], |published| published.at.clone());
-    CheckpointError::NotFound { missing, looked: places.folders().to_vec(), published }
-}
-
-/// `the VAE (wan_2.1_vae.safetensors or Wan2.1_VAE.pth)`.
-fn told((part, names): &(Part, Vec<Files>)) -> String {
-    let together =
-        |files: &Files| files.names().iter().map(|name| name.display().to_string()).collect::<Vec<_>>().join(" with ");
-    format!("{} ({})", part.name(), names.iter().map(together).collect::<Vec<_>>().join(" or "))
 }
