@@ -13,8 +13,9 @@ mod harness;
 mod inspect;
 mod interrupt;
 mod material;
-mod refusals;
 #[cfg(feature = "torch")]
+mod presets;
+mod refusals;
 mod rife;
 mod shapes;
 mod sound;
