@@ -13,9 +13,9 @@ mod harness;
 mod inspect;
 mod interrupt;
 mod material;
-#[cfg(feature = "torch")]
 mod presets;
 mod refusals;
+#[cfg(feature = "torch")]
 mod rife;
 mod shapes;
 mod sound;

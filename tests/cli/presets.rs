@@ -115,7 +115,7 @@ fn options_overrule_a_preset_and_say_so() {
     assert_eq!(steps, [5, 4, 3]);
     assert_eq!(wan["guidance"]["value"], json!([1.0, 1.0, 1.0]));
     assert_eq!(wan["loras"]["from"], "command line");
-    assert_eq!(wan["loras"]["value"][0]["strengths"], json!([0.8; 12]));
+    assert_eq!(wan["loras"]["value"][0]["strengths"], json!(vec![0.8; 12]));
     assert_eq!(settings["plan"]["gap"], json!({ "value": 8, "from": "command line" }));
     assert!(run.stdout.contains("--lora takes the place of the preset's LoRAs"));
     // A part that is named goes before the preset's.
