@@ -78,7 +78,7 @@ fn listed(preset: &Preset, places: &Places, ui: &Ui) {
             1 => format!("lacks {}", lacks[0].part),
             several => format!("lacks {several} parts"),
         };
-        ui.print(&format!("  {name:<36} {ready:<28} {about}").trim_end().to_owned());
+        ui.print(format!("  {name:<36} {ready:<28} {about}").trim_end());
     }
 }
 

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn text_that_would_grow_beyond_reason_is_refused_at_once() {
-        let nine = |of: &str| format!("[{}]", vec![of; 9].join(", "));
+        let nine = |of: &str| format!("[{}]", [of; 9].join(", "));
         let mut bomb = format!("a: &a {}\n", nine("lol"));
         for (this, last) in "bcdefghij".chars().zip("abcdefghi".chars()) {
             bomb += &format!("{this}: &{this} {}\n", nine(&format!("*{last}")));

@@ -492,6 +492,13 @@ mod tests {
     }
 
     #[test]
+    fn the_preset_of_the_readme_is_one() {
+        let readme = include_str!("../../../README.md");
+        let preset = read(readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
+        assert_eq!((preset.name.as_str(), preset.values.phases.unwrap().len()), ("mine", 2));
+    }
+
+    #[test]
     fn a_wrong_preset_is_told_where_and_what_it_could_have_said() {
         for (text, words) in [
             ("name: a\nengine: wan\nstep: 6\n", "unknown field `step`"),

@@ -21,6 +21,11 @@ fn example() -> Value {
     })
 }
 
+/// As JSON holds them.
+fn as_doubles(thresholds: Vec<f32>) -> Vec<f64> {
+    thresholds.into_iter().map(f64::from).collect()
+}
+
 fn with(change: impl Fn(&mut Value)) -> Result<PhaseConfig, String> {
     let mut config = example();
     change(&mut config);
@@ -33,7 +38,7 @@ fn with(change: impl Fn(&mut Value)) -> Result<PhaseConfig, String> {
 #[test]
 fn the_failed_tasks_phases_are_the_workers_numbers() {
     let config = with(|_| {}).unwrap();
-    assert_eq!(config.thresholds(), [826.0999755859375]);
+    assert_eq!(as_doubles(config.thresholds()), [826.0999755859375]);
     let phases: Vec<_> = config.phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect();
     assert_eq!(phases, [(3, Expert::High, 1.0), (3, Expert::Low, 1.0)]);
     let written: Vec<_> = config.loras.iter().map(|lora| config.multiplier(lora)).collect();
@@ -50,7 +55,7 @@ fn the_failed_tasks_phases_are_the_workers_numbers() {
 fn thresholds_are_numpys_bit_for_bit() {
     use Solver::{Dpmpp, Euler, Lcm, Unipc};
     for (solver, shift, steps, wanted) in [
-        (Euler, 5.0, &[3, 3][..], &[826.0999755859375_f32][..]),
+        (Euler, 5.0, &[3, 3][..], &[826.0999755859375][..]),
         (Euler, 5.0, &[2, 2, 5], &[954.9156494140625, 863.310546875]),
         (Euler, 5.0, &[2, 2, 2], &[917.4817504882812, 663.2310180664062]),
         (Euler, 5.0, &[2, 4], &[917.4817504882812]),
@@ -66,7 +71,7 @@ fn thresholds_are_numpys_bit_for_bit() {
         (Lcm, 5.0, &[3, 3], &[500.5]),
         (Lcm, 8.0, &[3, 3], &[500.5]),
     ] {
-        let found = thresholds(solver, steps, shift);
+        let found = as_doubles(thresholds(solver, steps, shift));
         assert_eq!(found, wanted, "{solver} {shift} {steps:?}");
     }
 }
@@ -81,7 +86,7 @@ fn thresholds_say_the_same_steps_again_whatever_the_phases() {
                     let steps: Vec<usize> = [first, second, third].into_iter().filter(|steps| *steps > 0).collect();
                     let timesteps = levels(Grid::Wan2gp, Solver::Euler, steps.iter().sum(), shift).timesteps;
                     let thresholds = thresholds(Solver::Euler, &steps, shift);
-                    let thresholds: Vec<f64> = thresholds.into_iter().map(f64::from).collect();
+                    let thresholds = as_doubles(thresholds);
                     assert_eq!(split(Grid::Wan2gp, &timesteps, &thresholds), steps, "shift {shift}");
                 }
             }
@@ -109,7 +114,7 @@ fn numbers_may_be_text_and_a_wrong_count_that_nothing_rests_on_is_only_told() {
         config["phases"][0]["name"] = "x".into();
     })
     .unwrap();
-    assert_eq!(config.thresholds(), [826.0999755859375]);
+    assert_eq!(as_doubles(config.thresholds()), [826.0999755859375]);
     assert_eq!(config.warnings, ["phase_config.num_phases is 3, and there are 2 phases: those count"]);
     assert_eq!(config.ignored, ["phase_config.mode", "phase_config.phases[0].name"]);
 }

@@ -90,7 +90,7 @@ fn a_folders_own_numbers_go_before_the_defaults_and_options_before_both() {
 fn a_presets_phases_hide_what_is_said_below_and_give_way_above() {
     let lightning = preset("wan22-vace-lightning");
     let folder = ModelFiles { boundary: Some(0.5), flow_shift: Some(1.0), ..models(2) };
-    let settings = of(&[lightning.clone()], folder).unwrap();
+    let settings = of(std::slice::from_ref(&lightning), folder).unwrap();
     assert_eq!(phases(&settings), [(2, High, 3.0), (2, High, 1.0), (2, Low, 1.0)]);
     assert_eq!((settings.sampling.steps.value, settings.sampling.shift.value), (6, 5.0));
     assert_eq!(settings.sampling.steps.from.to_string(), "preset wan22-vace-lightning");
