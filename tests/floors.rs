@@ -35,6 +35,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::schedule", 1),
     ("pipeline::window", 1),
     ("pipeline::words", 1),
+    ("pipeline::yaml", 1),
     ("pipeline::progress", 1),
     ("pipeline::cancel", 1),
     ("pipeline::child", 1),

@@ -1,6 +1,6 @@
 //! Flags that commands share, and what they mean together.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, ValueEnum};
 
@@ -10,7 +10,7 @@ use wanctl::pipeline::{
     output::Replace,
     plan::{Align, MaskRule, Mode, PlanError},
     run::Keep,
-    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Length, Settings, SettingsError},
+    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Length, Overrides, SettingsError},
     video::{Fps, Size},
 };
 
@@ -32,13 +32,14 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
     gap: Option<Length>,
 
-    /// Put made frames between the clips, or let them replace the clips' own, half from each side
-    #[arg(long, default_value = "insert", help_heading = "Plan")]
-    mode: ModeArg,
+    /// Put made frames between the clips, or let them replace the clips' own, half from each side [default: insert]
+    #[arg(long, help_heading = "Plan")]
+    mode: Option<ModeArg>,
 
     /// Round so that no latent of the model is half known, or keep what was asked but for 0 to 3 frames of the gap
-    #[arg(long, default_value = "latent", help_heading = "Plan")]
-    align: AlignArg,
+    /// [default: latent]
+    #[arg(long, help_heading = "Plan")]
+    align: Option<AlignArg>,
 
     /// When the model's mask keeps a latent: all its frames are known, or the one that the references sample is
     /// [default: exact with --align latent, reference with exact]
@@ -65,13 +66,13 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, help_heading = "Film")]
     size: Option<Size>,
 
-    /// How clips of another shape come to that size
-    #[arg(long, default_value = "crop", help_heading = "Film")]
-    fit: FitArg,
+    /// How clips of another shape come to that size [default: crop]
+    #[arg(long, help_heading = "Film")]
+    fit: Option<FitArg>,
 
-    /// What makes the frames between
-    #[arg(long, default_value = "auto", help_heading = "Engine")]
-    engine: EngineArg,
+    /// What makes the frames between [default: auto]
+    #[arg(long, help_heading = "Engine")]
+    engine: Option<EngineArg>,
 }
 
 /// What only the finished file is about.
@@ -158,35 +159,24 @@ pub(crate) struct RunArgs {
 }
 
 impl PlanArgs {
-    /// As if only the clips had been typed.
-    pub(crate) fn defaults(clips: Vec<PathBuf>) -> Self {
-        #[derive(clap::Parser)]
-        struct Only {
-            #[command(flatten)]
-            plan: PlanArgs,
-        }
-        let words = [OsString::from("wanctl"), "--".into()].into_iter().chain(clips.into_iter().map(OsString::from));
-        clap::Parser::try_parse_from(words).map(|Only { plan }| plan).expect("clips alone are a command line")
-    }
-
-    /// `has_model`: weights were named, so that `--engine auto` means them.
-    pub(crate) fn settings(&self, has_model: bool) -> Result<Settings, PlanError> {
+    /// What was typed of these.
+    pub(crate) fn typed(&self) -> Result<Overrides, PlanError> {
         let Self { clips, context, gap, mode, align, mask_rule, blend, looped, anchors, fps, size, fit, engine } = self;
         // Before any clip is opened.
         if clips.len() < 2 && !looped {
             return Err(PlanError::TooFewClips { found: clips.len() });
         }
-        Ok(Settings {
+        Ok(Overrides {
             context: *context,
             gap: *gap,
-            mode: match mode {
+            mode: mode.map(|mode| match mode {
                 ModeArg::Insert => Mode::Insert,
                 ModeArg::Replace => Mode::Replace,
-            },
-            align: match align {
+            }),
+            align: align.map(|align| match align {
                 AlignArg::Latent => Align::Latent,
                 AlignArg::Exact => Align::Exact,
-            },
+            }),
             mask_rule: mask_rule.map(|rule| match rule {
                 MaskRuleArg::Exact => MaskRule::Exact,
                 MaskRuleArg::Reference => MaskRule::Reference,
@@ -194,20 +184,20 @@ impl PlanArgs {
             blend: blend.map(usize::from),
             fps: *fps,
             size: *size,
-            fit: match fit {
+            fit: fit.map(|fit| match fit {
                 FitArg::Crop => Fit::Crop,
                 FitArg::Pad => Fit::Pad,
                 FitArg::Stretch => Fit::Stretch,
-            },
-            looped: *looped,
-            anchors: *anchors,
-            engine: match engine {
-                EngineArg::Auto if has_model => EngineChoice::Wan,
+            }),
+            looped: looped.then_some(true),
+            anchors: anchors.then_some(true),
+            engine: engine.map(|engine| match engine {
                 EngineArg::Auto => EngineChoice::Auto,
                 EngineArg::Wan => EngineChoice::Wan,
                 EngineArg::Rife => EngineChoice::Rife,
                 EngineArg::Dissolve => EngineChoice::Dissolve,
-            },
+            }),
+            ..Overrides::default()
         })
     }
 
@@ -304,9 +294,9 @@ enum FitArg {
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum EngineArg {
-    /// wan where --model names its weights, else rife
+    /// wan where its weights are found and a GPU holds them, or where --model or --preset names them; else rife
     Auto,
-    /// A Wan VACE model; needs its weights (--model)
+    /// A Wan VACE model; needs its weights
     Wan,
     /// A small interpolation network inside the engine program; carries the clips' motion across
     Rife,

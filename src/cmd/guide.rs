@@ -17,8 +17,9 @@ use wanctl::pipeline::{
 use super::{
     RunLog, Ui,
     args::{PlanArgs, RunArgs},
+    asked::{Asked, PresetArgs},
     session::{self, Prepared},
-    show,
+    show, show_settings,
     ui::Answer,
 };
 
@@ -30,6 +31,8 @@ use super::{
 pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    preset: PresetArgs,
     /// The folder to write [default: A_guide_B in the current folder]
     #[arg(short, long, value_name = "DIR", help_heading = "Run")]
     output: Option<PathBuf>,
@@ -38,22 +41,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
-    let Args { plan: plan_args, output, run } = args;
-    let settings = plan_args.settings(false)?;
+    let Args { plan: plan_args, preset, output, run } = args;
+    let settings = Asked::new(&preset, plan_args.typed()?, &[], None, ui)?.settings;
     let output = output.unwrap_or_else(|| plan_args.default_name("guide", ""));
     let media = Media::new(cancel.with_timeout(run.timeout));
     if run.dry_run {
-        let Prepared { plan, .. } = session::prepare(&plan_args, &settings, false, &media, ui)?;
+        let Prepared { plan, .. } = session::prepare(&plan_args.clips, &settings, None, false, &media, ui)?;
         if !ui.json() {
             ui.print(&show::plan(&plan, None));
+            ui.print(&show_settings::settings(&settings, None).join("\n"));
         }
         return Ok(Answer::Yes);
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
     session::with_run("guide", &run, ui, log, None, |folder| {
-        let Prepared { cast, plan } = session::prepare(&plan_args, &settings, false, &media, ui)?;
+        let Prepared { cast, plan } = session::prepare(&plan_args.clips, &settings, None, false, &media, ui)?;
         folder.record("plan", &plan)?;
-        let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
+        let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = destination.temporary();
         guide::write_plan(&plan, place)?;
         for (number, seam) in plan.seams.iter().enumerate() {

@@ -13,22 +13,33 @@ use wanctl::pipeline::{
     media::Media,
     plan::{self, FramePlan},
     progress::{Progress, Stage},
+    settings::{EngineChoice, Era, Settings},
 };
 
 use super::{
-    Ui,
-    args::{self, PlanArgs},
-    show,
+    Ui, args, library, show,
     ui::{Answer, Verbosity},
 };
 
-/// Facts and problems of clips, images, weights and LoRAs; of several clips also what a join of them would be
+/// Facts and problems of clips, images, presets, weights and LoRAs; of several clips also what a join of them would be
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Clips, images, weight files, or folders of a model
-    #[arg(value_name = "FILE", required = true)]
+    /// Clips, images, presets by name or file, weight files, or folders of a model
+    #[arg(value_name = "FILE", required_unless_present = "list_models")]
     files: Vec<PathBuf>,
+
+    /// Which weights are here, what they are, and which presets can run with them
+    #[arg(long, conflicts_with = "files")]
+    list_models: bool,
+
+    /// Where weights are looked for, before WANCTL_MODELS and the folders of other tools; may be repeated
+    #[arg(long, value_name = "DIR")]
+    models: Vec<PathBuf>,
+
+    /// What a preset held in an era of the hosted worker: oct25, v1 or v2
+    #[arg(long, value_name = "ERA")]
+    era: Option<Era>,
 
     /// One JSON object a line on stdout, one per file
     #[arg(long)]
@@ -50,15 +61,26 @@ impl Args {
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
+    if args.list_models {
+        return library::list(&args.models, ui);
+    }
     let media = Media::new(cancel.clone());
     let is_weights = |file: &&PathBuf| checkpoint::holds_weights(file);
-    let footage: Vec<PathBuf> = args.files.iter().filter(|file| !is_weights(file)).cloned().collect();
+    let presets: Vec<_> = args.files.iter().map(|file| library::preset(file)).collect();
+    let footage = args.files.iter().zip(&presets).filter(|(file, preset)| preset.is_none() && !is_weights(file));
+    let footage: Vec<PathBuf> = footage.map(|(file, _)| file.clone()).collect();
     ui.begin(Stage::Probe, 0);
     let mut probed = media.probe_files(&footage).into_iter();
     ui.end_progress();
     let (mut clips, mut answer) = (vec![], Answer::Yes);
-    for file in &args.files {
-        let problem = if is_weights(&file) {
+    for (file, preset) in args.files.iter().zip(presets) {
+        let problem = if let Some(preset) = preset {
+            let told = preset.map_err(Report::new);
+            match told.and_then(|preset| library::inspect(&preset, args.era, &args.models, ui)) {
+                Ok(()) => continue,
+                Err(error) => error,
+            }
+        } else if is_weights(&file) {
             match weights(file, ui) {
                 Ok(Answer::Yes) => continue,
                 Ok(Answer::No) => {
@@ -152,7 +174,7 @@ fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
 
 /// What `wanctl join` would do with these clips and no options.
 fn as_joined(clips: Vec<wanctl::pipeline::media::Clip>) -> Result<(FramePlan, Vec<Value>)> {
-    let settings = PlanArgs::defaults(clips.iter().map(|clip| clip.path.clone()).collect()).settings(false)?;
+    let settings = Settings::of(&[], EngineChoice::Auto)?;
     let cast = Cast::new(clips, &settings, false);
     let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
     let of_clips = cast.warnings.iter().map(|warning| json!(warning));

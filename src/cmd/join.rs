@@ -11,7 +11,6 @@ use serde_json::json;
 use wanctl::pipeline::{
     between::Between,
     cancel::Cancel,
-    checkpoint::Conditioning,
     child::Leash,
     engine::Engine,
     film::plain,
@@ -20,16 +19,17 @@ use wanctl::pipeline::{
     output::{self, Destination},
     render::Render,
     run::RunDir,
-    settings::{Audio, EngineChoice},
+    settings::Audio,
 };
 
 use super::{
     RunLog, Ui,
     args::{EngineArgs, FilmArgs, PlanArgs, RunArgs},
+    asked::{Asked, PresetArgs},
     session::{self, Prepared},
-    show,
+    show, show_settings,
     ui::Answer,
-    wan_args::WanArgs,
+    wan_args::{self, WanArgs},
 };
 
 /// Join clips in order into one film
@@ -40,6 +40,8 @@ use super::{
 pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    preset: PresetArgs,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -55,11 +57,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { plan: plan_args, engine, wan, film, run, resume } = args;
-    let settings = plan_args.settings(wan.has_model())?;
-    if settings.engine != EngineChoice::Wan {
-        wan.refuse(settings.engine)?;
-    }
+    let Args { plan: plan_args, preset, engine, wan, film, run, resume } = args;
+    let typed = wan.typed(plan_args.typed()?);
     let film_settings = film.settings()?;
     let extension = format!(".{}", film_settings.extension());
     let output = film.output.clone().unwrap_or_else(|| plan_args.default_name("join", &extension));
@@ -68,15 +67,27 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     }
     let cancel = cancel.with_timeout(run.timeout);
     let media = Media::new(cancel.clone());
+    let program = Engine::new(Leash::new(cancel));
+    let with = engine.settings();
+    let mut asked = Asked::new(&preset, typed.clone(), wan.models(), Some((&program, with.device)), ui)?;
+    wan_args::refuse(&typed, *asked.settings.engine)?;
+    let settings = asked.settings.clone();
+    let clips = &plan_args.clips;
+    let seams = if clips.len() > 1 && !*settings.looped { clips.len() - 1 } else { clips.len() };
     if run.dry_run {
-        let Prepared { plan, .. } = session::prepare(&plan_args, &settings, film_settings.lossless, &media, ui)?;
+        let wan = asked.wan(seams, None, ui)?;
+        let settings = asked.settings.clone();
+        let lossless = film_settings.lossless;
+        let Prepared { plan, .. } = session::prepare(clips, &settings, wan.as_ref(), lossless, &media, ui)?;
         if !ui.json() {
             ui.print(&show::plan(&plan, Some(&output)));
+            ui.print(&show_settings::settings(&settings, wan.as_ref()).join("\n"));
+            if let Some(wan) = &wan {
+                ui.print(&show_settings::sampler(&wan.sampling));
+            }
         }
         return Ok(Answer::Yes);
     }
-    let seams =
-        if plan_args.clips.len() > 1 && !settings.looped { plan_args.clips.len() - 1 } else { plan_args.clips.len() };
     let transitions = transition_names(film.transition.as_deref(), seams);
     output::distinct(transitions.iter().chain([&output]))?;
     let mut inputs = plan_args.clips.clone();
@@ -88,10 +99,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
     let task = json!({
-        "inputs": plan_args.clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
-        "plan": settings,
-        "engine": engine.settings(),
-        "wan": wan,
+        "inputs": clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
+        "asked": asked.task(),
+        "engine": with,
     });
     let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &task)? } else { None };
     if resume {
@@ -101,28 +111,30 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
                 .map_or("nothing to go on with: a new run".into(), |run| format!("going on with run {}", run.id())),
         );
     }
-    let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"].as_u64());
+    let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"]["value"].as_u64());
     // Before anything is decoded: what is missing of gigabytes of weights is soon said.
-    let wan = (settings.engine == EngineChoice::Wan).then(|| wan.settings(seams, seed)).transpose()?;
-
-    let settings = match wan.as_ref().map(|wan| wan.models.conditioning()).transpose()? {
-        Some(Conditioning::Images) => settings.for_images()?,
-        Some(Conditioning::Vace) | None => settings,
-    };
+    let wan = asked.wan(seams, seed, ui)?;
+    let settings = asked.settings.clone();
 
     session::with_run("join", &run, ui, log, resumed, |folder| {
         let makers = session::makers(&settings, wan.as_ref(), seams, ui);
-        let Prepared { cast, plan } = session::prepare(&plan_args, &settings, film_settings.lossless, &media, ui)?;
+        let Prepared { cast, plan } =
+            session::prepare(clips, &settings, wan.as_ref(), film_settings.lossless, &media, ui)?;
         folder.is_for(&task)?;
-        folder.record("settings", &json!({ "plan": settings, "film": film_settings, "wan": wan }))?;
+        folder.record(
+            "settings",
+            &json!({
+                "plan": settings, "film": film_settings, "wan": wan, "asked": asked.merged(),
+            "engine_because": asked.because,
+            }),
+        )?;
         folder.record("plan", &plan)?;
-        let footage = Footage { media: &media, cast: &cast, fit: settings.fit };
+        let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = folder.path().to_owned();
         let between = Between::Dissolve;
         let mut render = Render { footage, plan: &plan, settings: &film_settings, run_folder: &place, between };
         if let Some(makers) = &makers {
-            let program = Engine::new(Leash::new(cancel));
-            let outcomes = render.run_engine(&program, makers, engine.settings(), folder.id(), ui)?;
+            let outcomes = render.run_engine(&program, makers, with, folder.id(), ui)?;
             folder.record("engine", &outcomes)?;
         }
         for (seam, destination) in transitions.iter().enumerate() {
@@ -146,7 +158,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             "frames": finished.film.frames,
             "fps": finished.film.fps,
             "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
-            "seed": wan.as_ref().map(|wan| wan.seed),
+            "seed": wan.as_ref().map(|wan| *wan.seed),
             "seconds": seconds(started.elapsed()),
             "verify_seconds": seconds(finished.verifying),
         }))

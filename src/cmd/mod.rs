@@ -9,12 +9,15 @@ use color_eyre::eyre::{Result, eyre};
 use wanctl::pipeline::cancel::Cancel;
 
 mod args;
+mod asked;
 mod guide;
 mod inspect;
 mod join;
+mod library;
 mod log;
 mod session;
 mod show;
+mod show_settings;
 mod ui;
 mod wan_args;
 
@@ -26,7 +29,7 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes: 0 done and verified · 2 usage · 3 input · 4 weights · 5 memory · 7 media (ffmpeg) · 8 disk · 9 engine · 10 timeout · \
 130 interrupted
 The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
-Environment: WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
+Environment: WANCTL_MODELS, WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
 
 /// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other
 ///

@@ -1,5 +1,7 @@
 //! What join and guide do alike: facts, cast, plan, and a run folder around the work.
 
+use std::path::PathBuf;
+
 use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
@@ -13,10 +15,7 @@ use wanctl::pipeline::{
     settings::{EngineChoice, Settings, WanSettings},
 };
 
-use super::{
-    RunLog, Ui,
-    args::{PlanArgs, RunArgs},
-};
+use super::{RunLog, Ui, args::RunArgs, show_settings};
 
 /// Facts, then a plan.
 pub(crate) struct Prepared {
@@ -25,14 +24,15 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn prepare(
-    args: &PlanArgs,
+    clips: &[PathBuf],
     settings: &Settings,
+    wan: Option<&WanSettings>,
     lossless: bool,
     media: &Media,
     ui: &Ui,
 ) -> Result<Prepared> {
-    ui.begin(Stage::Probe, args.clips.len());
-    let clips = media.probe_clips(&args.clips)?;
+    ui.begin(Stage::Probe, clips.len());
+    let clips = media.probe_clips(clips)?;
     let cast = Cast::new(clips, settings, lossless);
     ui.begin(Stage::Plan, 0);
     let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
@@ -44,24 +44,23 @@ pub(crate) fn prepare(
         let file = warning.file().map(ToOwned::to_owned);
         ui.warn(Warning { code: warning.code(), file, message: warning.to_string() });
     }
-    ui.event("plan", &json!({ "plan": plan }));
+    ui.event("plan", &json!({ "plan": plan, "settings": { "plan": settings, "wan": wan } }));
+    for line in show_settings::settings(settings, wan) {
+        tracing::info!("{line}");
+    }
     Ok(Prepared { cast, plan })
 }
 
-/// Which engine does the work, said where the user left it open; one request for each seam. None is dissolve, which
+/// Which engine does the work; one request for each seam. None is dissolve, which
 /// needs no program.
 pub(crate) fn makers(settings: &Settings, wan: Option<&WanSettings>, seams: usize, ui: &Ui) -> Option<Vec<Maker>> {
     if let Some(wan) = wan {
-        ui.note(&format!("seed {}", wan.seed));
+        ui.note(&format!("seed {}", *wan.seed));
         return Some((0..seams).map(|seam| Maker::Wan(Box::new(wan.request(seam)))).collect());
     }
-    let maker = match settings.engine {
-        EngineChoice::Auto => {
-            ui.note("engine: rife, since no --model names the weights of a Wan model");
-            Some(Maker::Rife)
-        }
+    let maker = match *settings.engine {
         EngineChoice::Rife => Some(Maker::Rife),
-        EngineChoice::Wan => unreachable!("its settings were resolved"),
+        EngineChoice::Auto | EngineChoice::Wan => unreachable!("resolved before"),
         EngineChoice::Dissolve => None,
     };
     maker.map(|maker| vec![maker; seams])

@@ -196,7 +196,7 @@ fn kinds(survey: &Survey) -> String {
     kinds.chain(scaled).collect::<Vec<_>>().join(", ")
 }
 
-fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     rounded(bytes, ["bytes", "kB", "MB", "GB"])
 }
 

@@ -26,7 +26,7 @@ use wanctl::pipeline::{
     plan::PlanError,
     progress::{Progress, Stage, Warning},
     run::RunError,
-    settings::SettingsError,
+    settings::{PresetError, SettingsError},
 };
 
 /// What a command that ran to its end has to say.
@@ -238,6 +238,7 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
         .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
@@ -259,6 +260,10 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn is_usage(&self) -> bool {
         self.code == Code::Usage
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Below a file's name.

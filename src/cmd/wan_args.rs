@@ -2,23 +2,27 @@
 
 use std::path::PathBuf;
 
-use color_eyre::eyre::Result;
-use serde::Serialize;
-
 use wanctl::pipeline::{
-    checkpoint::{ModelFiles, Wanted},
+    checkpoint::Wanted,
     job::{Dtype, Offload, VaeTile},
     schedule::{Grid, Solver},
-    settings::{EngineChoice, Prompts, SettingsError, WanAsk, WanSettings, random_seed},
+    settings::{EngineChoice, Guidance, LoraAsk, Overrides, Prompts, Seed, SettingsError},
 };
 
-/// What a Wan model is asked, and its weights. As JSON it is what a run is told by that goes on with another: a random
-/// seed is that run's own.
-#[derive(clap::Args, Debug, Serialize)]
+/// What a Wan model is asked, and its weights.
+#[derive(clap::Args, Debug)]
 pub(crate) struct WanArgs {
     /// Weights: a folder as published, or a file; high=, low=, vae=, text= and tokenizer= before a path say what it is
     #[arg(long, value_name = "PATH", help_heading = "Wan")]
     model: Vec<Wanted>,
+
+    /// Where weights are looked for, before WANCTL_MODELS and the folders of other tools; may be repeated
+    #[arg(long, value_name = "DIR", help_heading = "Wan")]
+    models: Vec<PathBuf>,
+
+    /// A LoRA and its weight, or one for each phase: PATH=1;0; may be repeated, and takes the place of the preset's
+    #[arg(long, value_name = "PATH=W[;W...]", help_heading = "Wan")]
+    lora: Vec<LoraAsk>,
 
     /// What the made frames show
     #[arg(long, value_name = "TEXT", conflicts_with = "prompts", help_heading = "Wan")]
@@ -32,23 +36,25 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "TEXT", help_heading = "Wan")]
     negative_prompt: Option<String>,
 
-    /// Steps from noise to picture [default: 50, of two experts 40]
+    /// Steps from noise to picture [default: the preset's, else 50, of two experts 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000), allow_negative_numbers = true, help_heading = "Wan")]
     steps: Option<u16>,
 
-    /// How far away from the negative prompt; one value, or one for each expert [default: 5, of two experts 3.5]
-    #[arg(long, value_name = "G[;G]", value_parser = guidance, allow_hyphen_values = true, help_heading = "Wan")]
+    /// How far away from the negative prompt; one value, or one for each phase
+    /// [default: the preset's, else 5, of two experts 3.5]
+    #[arg(long, value_name = "G[;G...]", value_parser = guidance, allow_hyphen_values = true, help_heading = "Wan")]
     guidance: Option<Guidance>,
 
-    /// More steps where the picture is undecided [default: the folder's own, else 5, of two experts 8]
+    /// More steps where the picture is undecided [default: the preset's, else the model folder's own, else 5, of two experts 8]
     #[arg(long, value_name = "S", value_parser = shift, allow_hyphen_values = true, help_heading = "Wan")]
     shift: Option<f64>,
 
-    /// How a step is taken: euler, unipc, dpm++ or lcm [default: unipc]
+    /// How a step is taken: euler, unipc, dpm++ or lcm [default: the preset's, else unipc]
     #[arg(long, value_name = "SOLVER", help_heading = "Wan")]
     solver: Option<Solver>,
 
-    /// Whose noise levels: wan2gp, diffusers, official or distill [default: diffusers]
+    /// Whose noise levels: wan2gp, diffusers, official or distill
+    /// [default: the preset's, else diffusers]
     #[arg(long, value_name = "GRID", help_heading = "Wan")]
     grid: Option<Grid>,
 
@@ -57,31 +63,29 @@ pub(crate) struct WanArgs {
     seed: Option<i64>,
 
     /// Numbers to compute in: auto, bf16, f16 or f32
-    #[arg(long, value_name = "DTYPE", default_value = "auto", hide_default_value = true, help_heading = "Wan")]
-    dtype: Dtype,
+    #[arg(long, value_name = "DTYPE", help_heading = "Wan")]
+    dtype: Option<Dtype>,
 
     /// Show the VAE the picture in parts: auto, off, or their size in pixels
-    #[arg(long, value_name = "TILE", default_value = "auto", hide_default_value = true, help_heading = "Wan")]
-    vae_tile: VaeTile,
+    #[arg(long, value_name = "TILE", help_heading = "Wan")]
+    vae_tile: Option<VaeTile>,
 
     /// Where the model's layers are while others work: auto, none (all on the device), blocks (one or two on it)
-    #[arg(long, value_name = "WHERE", default_value = "auto", hide_default_value = true, help_heading = "Wan")]
-    offload: Offload,
+    #[arg(long, value_name = "WHERE", help_heading = "Wan")]
+    offload: Option<Offload>,
 }
 
-/// A named type, so that clap takes the list as one value.
-#[derive(Debug, Clone, Serialize)]
-struct Guidance(Vec<f64>);
-
 impl WanArgs {
-    pub(crate) fn has_model(&self) -> bool {
-        !self.model.is_empty()
+    pub(crate) fn models(&self) -> &[PathBuf] {
+        &self.models
     }
 
-    /// For an engine that is not Wan: none of these may be there.
-    pub(crate) fn refuse(&self, engine: EngineChoice) -> Result<(), SettingsError> {
+    /// What was typed of these, beside what was typed of the plan.
+    pub(crate) fn typed(&self, plan: Overrides) -> Overrides {
         let Self {
             model,
+            models: _,
+            lora,
             prompt,
             prompts,
             negative_prompt,
@@ -95,79 +99,76 @@ impl WanArgs {
             vae_tile,
             offload,
         } = self;
-        let given = [
-            (!model.is_empty(), "--model"),
-            (prompt.is_some(), "--prompt"),
-            (prompts.is_some(), "--prompts"),
-            (negative_prompt.is_some(), "--negative-prompt"),
-            (steps.is_some(), "--steps"),
-            (guidance.is_some(), "--guidance"),
-            (shift.is_some(), "--shift"),
-            (solver.is_some(), "--solver"),
-            (grid.is_some(), "--grid"),
-            (seed.is_some(), "--seed"),
-            (*dtype != Dtype::Auto, "--dtype"),
-            (*vae_tile != VaeTile::Auto, "--vae-tile"),
-            (*offload != Offload::Auto, "--offload"),
-        ];
-        let engine = match engine {
-            EngineChoice::Dissolve => "dissolve",
-            EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Wan => "rife",
-        };
-        match given.into_iter().find(|(given, _)| *given) {
-            Some((_, option)) => Err(SettingsError::NotForEngine { engine, option }),
-            None => Ok(()),
-        }
-    }
-
-    /// Finds the weights and resolves the rest, for so many seams. `seed` is that of a run that is gone on with.
-    pub(crate) fn settings(&self, seams: usize, seed: Option<u64>) -> Result<WanSettings> {
-        let Self {
-            model,
-            prompt,
-            prompts,
-            negative_prompt,
-            steps,
-            guidance,
-            shift,
-            solver,
-            grid,
-            seed: asked,
-            dtype,
-            vae_tile,
-            offload,
-        } = self;
-        if model.is_empty() {
-            return Err(SettingsError::NoModel.into());
-        }
-        let models = ModelFiles::find(model)?;
-        let ask = WanAsk {
+        Overrides {
+            model: Some(model.clone()).filter(|model| !model.is_empty()),
+            loras: Some(lora.clone()).filter(|loras| !loras.is_empty()),
             prompts: match prompts {
-                Some(file) => Prompts::File(file.clone()),
-                None => Prompts::One(prompt.clone().unwrap_or_default()),
+                Some(file) => Some(Prompts::File(file.clone())),
+                None => prompt.clone().map(Prompts::One),
             },
             negative_prompt: negative_prompt.clone(),
             steps: steps.map(usize::from),
-            guidance: guidance.as_ref().map(|Guidance(values)| values.clone()),
+            guidance: guidance.clone(),
             shift: *shift,
             solver: *solver,
             grid: *grid,
+            seed: seed.and_then(|seed| Seed::try_from(seed).ok()),
             dtype: *dtype,
             vae_tile: *vae_tile,
             offload: *offload,
-        };
-        let chosen = asked.and_then(|seed| u64::try_from(seed).ok());
-        Ok(ask.settings(models, seams, chosen.or(seed).unwrap_or_else(random_seed))?)
+            ..plan
+        }
+    }
+}
+
+/// For an engine that is not Wan: none of these may have been typed.
+pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), SettingsError> {
+    let Overrides {
+        model,
+        loras,
+        prompts,
+        negative_prompt,
+        steps,
+        guidance,
+        shift,
+        solver,
+        grid,
+        seed,
+        dtype,
+        vae_tile,
+        offload,
+        ..
+    } = typed;
+    let given = [
+        (model.is_some(), "--model"),
+        (loras.is_some(), "--lora"),
+        (matches!(prompts, Some(Prompts::One(_))), "--prompt"),
+        (prompts.is_some(), "--prompts"),
+        (negative_prompt.is_some(), "--negative-prompt"),
+        (steps.is_some(), "--steps"),
+        (guidance.is_some(), "--guidance"),
+        (shift.is_some(), "--shift"),
+        (solver.is_some(), "--solver"),
+        (grid.is_some(), "--grid"),
+        (seed.is_some(), "--seed"),
+        (dtype.is_some(), "--dtype"),
+        (vae_tile.is_some(), "--vae-tile"),
+        (offload.is_some(), "--offload"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, option)) if engine != EngineChoice::Wan => Err(SettingsError::NotForEngine { engine, option }),
+        _ => Ok(()),
     }
 }
 
 fn guidance(text: &str) -> Result<Guidance, String> {
     let value = |part: &str| part.trim().parse().ok().filter(|value: &f64| (0.0..=100.0).contains(value));
     let values: Option<Vec<f64>> = text.split(';').map(value).collect();
-    let values = values.filter(|values| values.len() <= 2);
-    values
-        .map(Guidance)
-        .ok_or_else(|| format!("`{text}` is no guidance, wanted one or two numbers from 0 to 100 such as 5 or 3.5;1"))
+    match values.as_deref() {
+        Some([one]) => Ok(Guidance::All(*one)),
+        Some(each) => Ok(Guidance::Each(each.to_vec())),
+        None => Err(format!("`{text}` is no guidance, wanted numbers from 0 to 100 such as 5 or 3.5;1")),
+    }
 }
 
 fn shift(text: &str) -> Result<f64, String> {

@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use serde::Deserialize;
+
 use super::{
     cancel::Stop,
     child::{Child, Ending, Failed, Feeds, Leash, Transcript},
@@ -24,6 +26,16 @@ use super::{
 pub struct Engine {
     program: PathBuf,
     leash: Leash,
+}
+
+/// A line of `wanctl-engine --devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DeviceFacts {
+    /// As `--device` takes it.
+    pub name: String,
+    pub available: bool,
+    /// All of its memory, used or not.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A job that is done and checked.
@@ -144,6 +156,19 @@ impl Engine {
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
         };
         Self { program: env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash }
+    }
+
+    /// What it can work on.
+    pub fn devices(&self) -> Result<Vec<DeviceFacts>, EngineError> {
+        let mut command = Command::new(&self.program);
+        command.arg("--devices");
+        let started = Child::start(command, Feeds::No, &self.leash, None);
+        let mut child = started.map_err(|ending| self.meaning(ending, Transcript::default()))?;
+        let lines = BufReader::new(&mut child).lines().map_while(Result::ok);
+        let devices = lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
+        let ended = child.end();
+        let transcript = child.transcript();
+        ended.map(|()| devices).map_err(|ending| self.meaning(ending, transcript))
     }
 
     /// Does the jobs in order with one start of the program; what each of them made. What an earlier start has done is

@@ -44,7 +44,7 @@ impl Cast {
             false => Layout::Yuv420 { matrix: color.matrix, range: color.range },
         };
         let (primaries, transfer) = (color.primaries.clone(), color.transfer.clone());
-        let made_size = match settings.engine {
+        let made_size = match *settings.engine {
             EngineChoice::Wan => window::on_grid(size),
             EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Dissolve => size,
         };

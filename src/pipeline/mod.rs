@@ -26,3 +26,4 @@ pub mod soundtrack;
 pub mod video;
 pub mod window;
 mod words;
+mod yaml;

@@ -39,6 +39,7 @@ words! {
 
 /// Steps in a row that one expert does with one guidance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Phase {
     pub steps: usize,
     pub expert: Expert,
@@ -152,9 +153,23 @@ pub fn steps(grid: Grid, solver: Solver, shift: f64, phases: &[Phase]) -> Vec<St
     asked.enumerate().map(step).collect()
 }
 
-/// How many of the first steps are the high-noise expert's where the border is a timestep: those at or above it.
-pub fn steps_above(timesteps: &[f64], boundary: f64) -> usize {
-    timesteps.iter().take_while(|timestep| **timestep >= boundary).count()
+/// How many of the steps each phase has where the next one begins at a timestep; thresholds fall. At the threshold
+/// itself Wan2GP (8681e9f, models/wan/any2video.py) is in the next phase; Wan2.2 (42bf4cf, wan/text2video.py) and
+/// diffusers are still in the one before.
+pub fn split(grid: Grid, timesteps: &[f64], thresholds: &[f64]) -> Vec<usize> {
+    let before = |threshold: f64| {
+        let still = |timestep: &&f64| **timestep > threshold || **timestep == threshold && grid != Grid::Wan2gp;
+        timesteps.iter().take_while(still).count()
+    };
+    let borders = thresholds.iter().map(|threshold| before(*threshold)).chain([timesteps.len()]);
+    let mut done = 0;
+    borders
+        .map(|border| {
+            let steps = border.saturating_sub(done);
+            done = done.max(border);
+            steps
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -275,9 +290,48 @@ mod tests {
         assert_eq!(steps[2].next, 0.0);
 
         let timesteps = levels(Grid::Diffusers, Solver::Unipc, 6, 5.0).timesteps;
-        assert_eq!(steps_above(&timesteps, 875.0), 3);
-        // At the boundary itself it is still the first expert's turn.
-        assert_eq!(steps_above(&timesteps, 833.0), 4);
-        assert_eq!(steps_above(&timesteps, 1000.0), 0);
+        assert_eq!(split(Grid::Diffusers, &timesteps, &[875.0]), [3, 3]);
+        assert_eq!(split(Grid::Diffusers, &timesteps, &[833.0]), [4, 2]);
+        assert_eq!(split(Grid::Wan2gp, &timesteps, &[833.0]), [3, 3]);
+        assert_eq!(split(Grid::Diffusers, &timesteps, &[1000.0]), [0, 6]);
+        assert_eq!(split(Grid::Diffusers, &timesteps, &[]), [6]);
+    }
+
+    #[test]
+    fn every_step_is_in_one_phase_wherever_the_thresholds_lie() {
+        for steps in 1..12 {
+            let timesteps = levels(Grid::Wan2gp, Solver::Euler, steps, 5.0).timesteps;
+            for first in (0..=1000).step_by(50) {
+                for second in (0..=first).step_by(50) {
+                    let phases = split(Grid::Wan2gp, &timesteps, &[f64::from(first), f64::from(second)]);
+                    assert_eq!((phases.len(), phases.iter().sum::<usize>()), (3, steps), "{first} {second}");
+                }
+            }
+        }
+    }
+
+    /// Steps, shift and thresholds of the worker's presets and of Wan2GP's profiles, and where they really split:
+    /// worked out with Wan2GP's own sampler.
+    #[test]
+    fn fixed_thresholds_split_as_the_sampler_does() {
+        for (steps, shift, thresholds, wanted) in [
+            (6, 5.0, &[883.0, 558.0][..], &[2, 2, 2][..]),
+            (6, 5.0, &[558.0], &[4, 2]),
+            (6, 5.0, &[883.0], &[2, 4]),
+            (8, 3.0, &[965.0, 800.0], &[1, 3, 4]),
+            (4, 3.0, &[876.0], &[1, 3]),
+            (4, 5.0, &[876.0], &[2, 2]),
+            (8, 5.0, &[985.0, 800.0], &[1, 3, 4]),
+            (10, 2.0, &[875.0], &[3, 7]),
+        ] {
+            let timesteps = levels(Grid::Wan2gp, Solver::Euler, steps, shift).timesteps;
+            assert_eq!(
+                split(Grid::Wan2gp, &timesteps, thresholds),
+                wanted,
+                "{steps} {shift} {thresholds:?}: {timesteps:?}"
+            );
+        }
+        let timesteps = levels(Grid::Wan2gp, Solver::Unipc, 30, 5.0).timesteps;
+        assert_eq!(split(Grid::Wan2gp, &timesteps, &[900.0]), [11, 19]);
     }
 }

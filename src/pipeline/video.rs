@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use num_rational::Ratio;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +59,13 @@ impl Serialize for Size {
     }
 }
 
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [width, height] = <[u32; 2]>::deserialize(deserializer)?;
+        Self::new(width, height).to_string().parse().map_err(D::Error::custom)
+    }
+}
+
 /// An exact time in seconds.
 pub type Time = Ratio<i64>;
 
@@ -101,6 +108,12 @@ impl fmt::Display for Fps {
 impl Serialize for Fps {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

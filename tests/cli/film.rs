@@ -249,7 +249,7 @@ fn events_have_the_shape_of_the_contract() {
     let (_, run) = room.joined("a.mp4 b.mp4");
     let events = run.events();
     let keys = |kind: &str| -> Vec<String> { run.event(kind).as_object().unwrap().keys().cloned().collect() };
-    assert_eq!(keys("plan"), ["type", "v", "run", "plan"]);
+    assert_eq!(keys("plan"), ["type", "v", "run", "plan", "settings"]);
     assert_eq!(keys("progress"), ["type", "v", "run", "stage", "done", "total", "eta_s"]);
     assert_eq!(keys("warning"), ["type", "v", "run", "code", "file", "message"]);
     let wanted = ["type", "v", "run", "output", "frames", "fps", "engine", "seconds", "run_folder"];

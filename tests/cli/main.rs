@@ -15,6 +15,7 @@ mod images;
 mod inspect;
 mod interrupt;
 mod material;
+mod presets;
 mod refusals;
 #[cfg(feature = "torch")]
 mod rife;

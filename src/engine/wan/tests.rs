@@ -35,7 +35,7 @@ fn padded(rows: &Tensor) -> Tensor {
 /// The latents after each step.
 fn walk(fixture: &HashMap<String, Tensor>, guidance: [f64; 2]) -> Vec<Tensor> {
     let timesteps = schedule::levels(Grid::Diffusers, SolverKind::Unipc, 6, 5.0).timesteps;
-    let high = schedule::steps_above(&timesteps, 875.0);
+    let high = schedule::split(Grid::Diffusers, &timesteps, &[875.0])[0];
     let phases = [
         Phase { steps: high, expert: Expert::High, guidance: guidance[0] },
         Phase { steps: 6 - high, expert: Expert::Low, guidance: guidance[1] },

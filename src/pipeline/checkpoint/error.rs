@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Serialize;
+
 use super::models::Part;
 use crate::pipeline::fault::{Code, Details, Fault};
 
@@ -43,12 +45,21 @@ pub enum CheckpointError {
     Heads { path: PathBuf, dim: usize },
     #[error("the model is not whole: {} {} missing", parts(missing), if missing.len() == 1 { "is" } else { "are" })]
     Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
+    #[error("{} not found", parts_named(missing))]
+    NotFound { missing: Vec<Lacking>, looked: Vec<PathBuf>, published: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
     #[error("{} does not fit the transformer: {found} {what}, expected {wanted}", name(path))]
     Unfit { path: PathBuf, what: &'static str, wanted: usize, found: usize },
     #[error("the two experts differ: {} is {high}, {} is {low}", name(high_path), name(low_path))]
     Experts { high_path: PathBuf, high: String, low_path: PathBuf, low: String },
+}
+
+/// A part of a model that is not here, and the names that it could have had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lacking {
+    pub part: String,
+    pub names: Vec<String>,
 }
 
 impl CheckpointError {
@@ -80,7 +91,7 @@ impl CheckpointError {
             | Self::Unfit { path, .. }
             | Self::Ambiguous { path, .. } => Some(path),
             Self::Experts { high_path, .. } => Some(high_path),
-            Self::Incomplete { .. } => None,
+            Self::Incomplete { .. } | Self::NotFound { .. } => None,
         }
     }
 }
@@ -142,6 +153,21 @@ impl Fault for CheckpointError {
                 let looked = listed(looked);
                 (Some(parts(missing)), Some(format!("{seen}, in {looked}")), Some(help))
             }
+            Self::NotFound { missing, looked, published } => {
+                let wanted = missing.iter().map(|Lacking { part, names }| match &names[..] {
+                    [] => part.clone(),
+                    names => format!("{part}: {}", names.join(", or ")),
+                });
+                let looked = looked.iter().map(|place| place.display().to_string());
+                let published = match &published[..] {
+                    [] => String::new(),
+                    places => format!("they are published as {} on huggingface.co\n", places.join(", ")),
+                };
+                let help =
+                    format!("{published}name their folder with --models DIR, or the files with --model and --lora");
+                let found = ["nothing of these names in".to_owned()].into_iter().chain(looked).collect::<Vec<_>>();
+                (Some(wanted.collect::<Vec<_>>().join("\n")), Some(found.join("\n")), Some(help))
+            }
             Self::Ambiguous { .. } => (
                 text("one file for each part"),
                 None,
@@ -174,7 +200,14 @@ fn listed(paths: &[PathBuf]) -> String {
 }
 
 fn parts(parts: &[Part]) -> String {
-    let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+    are(parts.iter().map(|part| part.name()).collect())
+}
+
+fn parts_named(missing: &[Lacking]) -> String {
+    are(missing.iter().map(|lacking| lacking.part.as_str()).collect())
+}
+
+fn are(names: Vec<&str>) -> String {
     match names[..] {
         [one] => one.into(),
         [ref first @ .., last] => format!("{} and {last}", first.join(", ")),

@@ -13,7 +13,9 @@ mod models;
 mod names;
 mod open;
 mod pickle;
+mod places;
 mod pth;
+mod published;
 mod scale;
 mod search;
 mod source;
@@ -29,10 +31,12 @@ use std::{
 };
 
 pub use dtype::Dtype;
-pub use error::{CheckpointError, name};
+pub use error::{CheckpointError, Lacking, name};
 pub use lora::{Form, Lora};
 pub use models::{ModelFiles, Part, Role, Wanted};
 pub use names::Family;
+pub use places::{Located, Places, Surroundings};
+pub use published::{Files, Published};
 pub use source::{holds_model, holds_weights};
 pub use survey::{Naming, Survey};
 pub use what::{

@@ -26,7 +26,8 @@ const ROLES: [(&str, Role); 5] = [
 ];
 
 /// One word of `--model`: `PATH`, or `high=PATH`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     pub role: Option<Role>,
     pub path: PathBuf,
@@ -59,7 +60,8 @@ pub enum Part {
 }
 
 impl Part {
-    pub(super) fn name(self) -> &'static str {
+    /// As a message has it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Transformer => "the transformer",
             Self::Base => "the transformer that the VACE module belongs to",
@@ -107,7 +109,12 @@ pub struct ModelFiles {
 impl ModelFiles {
     /// Of files and folders in any order; a part that the user names by its role goes before one that was found.
     pub fn find(wanted: &[Wanted]) -> Result<Self, CheckpointError> {
-        search::find(wanted)
+        search::find(wanted, &[])
+    }
+
+    /// The same, and what is not among them out of what was located.
+    pub fn find_or(wanted: &[Wanted], located: &[Wanted]) -> Result<Self, CheckpointError> {
+        search::find(wanted, located)
     }
 
     /// How the transformer is shown the clips; none that it can be shown is an error.

@@ -16,20 +16,11 @@ use super::{
 
 const TOKENIZER: &str = "tokenizer.json";
 
-pub(super) fn find(wanted: &[Wanted]) -> Result<ModelFiles, CheckpointError> {
+pub(super) fn find(wanted: &[Wanted], located: &[Wanted]) -> Result<ModelFiles, CheckpointError> {
     let mut search = Search::default();
-    for Wanted { path, .. } in wanted.iter().filter(|wanted| wanted.role.is_none()) {
-        let path = search.look_at(path)?;
-        if path.is_dir() { search.folder(&path)? } else { search.file(&path)? }
-    }
-    let found = mem::take(&mut search.parts);
-    for Wanted { role, path } in wanted {
-        if let Some(role) = role {
-            let path = search.look_at(path)?;
-            search.take(*role, &path)?;
-        }
-    }
-    search.parts.fill(found);
+    let mut parts = search.parts_of(wanted)?;
+    parts.fill(search.parts_of(located)?);
+    search.parts = parts;
     search.done()
 }
 
@@ -59,7 +50,7 @@ impl Parts {
         self.tokenizer = self.tokenizer.take().or(tokenizer);
         let said = mem::take(&mut self.transformers);
         let replaced = |found: &Found| {
-            let same = |said: &Found| found.expert.is_none() || said.expert == found.expert;
+            let same = |said: &Found| found.expert.is_none() || said.expert.is_none() || said.expert == found.expert;
             !found.module && said.iter().any(|said| !said.module && same(said))
         };
         self.transformers = transformers.into_iter().filter(|found| !replaced(found)).collect();
@@ -98,6 +89,23 @@ struct Search {
 }
 
 impl Search {
+    /// What a user or a preset names: parts by their roles go before what files and folders show.
+    fn parts_of(&mut self, wanted: &[Wanted]) -> Result<Parts, CheckpointError> {
+        for Wanted { path, .. } in wanted.iter().filter(|wanted| wanted.role.is_none()) {
+            let path = self.look_at(path)?;
+            if path.is_dir() { self.folder(&path)? } else { self.file(&path)? }
+        }
+        let found = mem::take(&mut self.parts);
+        for Wanted { role, path } in wanted {
+            if let Some(role) = role {
+                let path = self.look_at(path)?;
+                self.take(*role, &path)?;
+            }
+        }
+        self.parts.fill(found);
+        Ok(mem::take(&mut self.parts))
+    }
+
     fn look_at(&mut self, path: &Path) -> Result<PathBuf, CheckpointError> {
         let path = path::absolute(path).map_err(CheckpointError::read(path))?;
         self.looked.push(path.clone());

@@ -38,6 +38,11 @@ pub struct Survey {
 }
 
 impl Checkpoint {
+    /// Of its files, headers included.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes.len() as u64).sum()
+    }
+
     pub fn survey(&self) -> Result<Survey, CheckpointError> {
         let (what, mut problems) = self.check()?;
         let path = || self.path().to_owned();
@@ -70,7 +75,7 @@ impl Checkpoint {
             naming,
             prefix: self.naming.prefix.clone(),
             files: self.files.iter().map(|file| file.path.clone()).collect(),
-            bytes: self.files.iter().map(|file| file.bytes.len() as u64).sum(),
+            bytes: self.bytes(),
             tensors: self.records.len(),
             parameters: self.records.values().map(|record| numbers(&record.shape)).sum(),
             dtypes,

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 pub use frames::{FrameFile, GuideHead, write_guide, write_made};
-pub use wan::{Dtype, Offload, Part, VaeTile, Wan};
+pub use wan::{Dtype, LoraUse, Offload, Part, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
 pub const VERSION: u32 = 3;

@@ -1,5 +1,7 @@
 //! What a job asks of a Wan model.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{
@@ -13,6 +15,8 @@ use crate::pipeline::{
 #[serde(deny_unknown_fields)]
 pub struct Wan {
     pub models: ModelFiles,
+    /// Laid over the transformer, in this order.
+    pub loras: Vec<LoraUse>,
     pub prompt: String,
     pub negative_prompt: String,
     pub solver: Solver,
@@ -24,6 +28,14 @@ pub struct Wan {
     pub offload: Offload,
     /// How strongly the guide holds the model; 1 is as it was trained.
     pub control_scale: f64,
+}
+
+/// A LoRA, and how strong it is at every step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraUse {
+    pub file: PathBuf,
+    pub strengths: Vec<f64>,
 }
 
 words! {

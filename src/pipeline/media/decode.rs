@@ -11,15 +11,14 @@ use super::{
     error::{MediaError, Tool, Unusable},
     process::{Child, Pipes},
 };
-use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
+use crate::pipeline::{
+    video::{self, Layout, Matrix, Size, Time},
+    words::words,
+};
 
-/// How a clip of another shape comes to the film's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fit {
-    Crop,
-    Pad,
-    Stretch,
+words! {
+    /// How a clip of another shape comes to the film's size.
+    Fit { Crop = "crop", Pad = "pad", Stretch = "stretch" }
 }
 
 /// Frames `frames` of a clip after sampling, as the film wants them.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::{
     Align, Fade, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning, Seam, Shape,
     Slot, Source,
@@ -37,7 +39,8 @@ pub struct JoinAsk {
 }
 
 /// Frames at either end of a made piece that fade into the clip's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Blend {
     /// By default, or what the context allows.
     UpTo(usize),

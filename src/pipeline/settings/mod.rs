@@ -1,80 +1,36 @@
-//! What was asked: every option as a typed value, with its default, checked where no file is needed for it.
+//! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use serde::Serialize;
 
-use serde::{Serialize, Serializer};
-
+mod check;
+mod error;
+mod film;
+mod layer;
+mod multiplier;
+mod options;
+mod phase_config;
+mod phases;
+mod preset;
 mod wan;
+mod weights;
 
-pub use wan::{Prompts, WanAsk, WanSettings, random_seed};
+pub use error::SettingsError;
+pub use film::{Audio, FilmSettings};
+pub use layer::{Layer, Overrides, Source, Sourced, pick};
+pub use multiplier::{LoraAsk, Multiplier, multipliers};
+pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
+pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
+pub use preset::{Era, Preset, PresetError};
+pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};
+pub use weights::Weights;
 
 use super::{
-    fault::{Code, Details, Fault},
+    checkpoint::Conditioning,
     job::Device,
-    media::{Codec, Fit},
+    media::Fit,
     plan::{Align, Blend, JoinAsk, MaskRule, Mode},
-    video::{Fps, Size, Time, decimal},
+    video::{Fps, Size},
 };
-
-/// Frames, or a time that becomes frames at the film's rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    Frames(usize),
-    Seconds(Time),
-}
-
-impl Length {
-    /// At least one frame, however short the time.
-    pub fn frames(self, fps: Fps) -> usize {
-        match self {
-            Self::Frames(frames) => frames,
-            Self::Seconds(time) => fps.frames_in(time).max(1),
-        }
-    }
-}
-
-impl FromStr for Length {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "wanted a number of frames such as 16, or seconds such as 0.5s, above 0";
-        let length = match text.strip_suffix('s') {
-            Some(seconds) => decimal(seconds).filter(|_| !seconds.is_empty()).map(Self::Seconds),
-            None => text.parse().ok().map(Self::Frames),
-        };
-        match length {
-            Some(Self::Frames(1..=100_000)) => {}
-            Some(Self::Seconds(time)) if time > Time::default() && time <= Time::from_integer(3600) => {}
-            _ => return Err(format!("`{text}` is no length, {WANTED}")),
-        }
-        length.ok_or_else(|| WANTED.into())
-    }
-}
-
-impl Serialize for Length {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Frames(frames) => frames.serialize(serializer),
-            Self::Seconds(time) => serializer.collect_str(&format_args!("{time}s")),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineChoice {
-    Auto,
-    Wan,
-    Rife,
-    Dissolve,
-}
-
-impl EngineChoice {
-    /// Made frames fade into the clips' own where the engine makes those anew.
-    fn blend(self) -> usize {
-        if self == Self::Wan { 4 } else { 0 }
-    }
-}
 
 /// How the engine does its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -84,218 +40,140 @@ pub struct EngineSettings {
     pub threads: Option<usize>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Audio {
-    Keep,
-    Mute,
-    File(PathBuf),
-}
-
 /// What a plan needs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    /// None: what the model has by default.
-    pub context: Option<Length>,
-    /// None: what the mode has by default.
-    pub gap: Option<Length>,
-    #[serde(serialize_with = "as_text")]
-    pub mode: Mode,
-    #[serde(serialize_with = "as_text")]
-    pub align: Align,
-    /// None: what goes with the alignment.
-    #[serde(skip)]
-    pub mask_rule: Option<MaskRule>,
-    pub blend: Option<usize>,
-    pub fps: Option<Fps>,
-    pub size: Option<Size>,
-    pub fit: Fit,
-    pub looped: bool,
-    pub anchors: bool,
-    pub engine: EngineChoice,
-}
-
-/// What only the finished file is about.
-#[derive(Debug, Clone, Serialize)]
-pub struct FilmSettings {
-    pub codec: Codec,
-    pub crf: u32,
-    pub lossless: bool,
-    pub audio: Audio,
+    pub engine: Sourced<EngineChoice>,
+    pub context: Sourced<Length>,
+    pub gap: Sourced<Length>,
+    pub mode: Sourced<Mode>,
+    pub align: Sourced<Align>,
+    pub mask_rule: Sourced<MaskRule>,
+    pub blend: Sourced<Blend>,
+    /// None: the first clip's.
+    pub fps: Sourced<Option<Fps>>,
+    /// None: the first clip's.
+    pub size: Sourced<Option<Size>>,
+    pub fit: Sourced<Fit>,
+    pub looped: Sourced<bool>,
+    pub anchors: Sourced<bool>,
 }
 
 impl Settings {
-    /// The same, for a model that is shown frames at the start and the end.
-    pub fn for_images(self) -> Result<Self, SettingsError> {
-        match self.mask_rule {
-            Some(rule) => Err(SettingsError::MaskRule { rule }),
-            None => Ok(Self { mask_rule: Some(MaskRule::Frames), ..self }),
+    /// Of these layers over the built-in one; `auto` is the engine that stands for auto.
+    pub fn of(layers: &[Layer], auto: EngineChoice) -> Result<Self, SettingsError> {
+        check::ranges(layers)?;
+        let engine = pick(layers, |asked| asked.engine).unwrap_or(Sourced::built_in(EngineChoice::Auto));
+        let engine = match engine.value {
+            EngineChoice::Auto => engine.map(|_| auto),
+            _ => engine,
+        };
+        let mode = pick(layers, |asked| asked.mode).unwrap_or(Sourced::built_in(Mode::Insert));
+        let align = pick(layers, |asked| asked.align).unwrap_or(Sourced::built_in(Align::Latent));
+        let gap = match mode.value {
+            Mode::Insert => 53,
+            Mode::Replace => 16,
+        };
+        let mask_rule = match align.value {
+            Align::Latent => MaskRule::Exact,
+            Align::Exact => MaskRule::Reference,
+        };
+        // Made frames fade into the clips' own where the engine makes those anew: what rife and dissolve make of the
+        // context is the context itself.
+        let blend = if *engine == EngineChoice::Wan { 4 } else { 0 };
+        Ok(Self {
+            context: pick(layers, |asked| asked.context).unwrap_or(Sourced::built_in(Length::Frames(8))),
+            gap: pick(layers, |asked| asked.gap).unwrap_or(Sourced::built_in(Length::Frames(gap))),
+            mask_rule: pick(layers, |asked| asked.mask_rule).unwrap_or(Sourced::built_in(mask_rule)),
+            blend: pick(layers, |asked| asked.blend.map(Blend::Exactly))
+                .unwrap_or(Sourced::built_in(Blend::UpTo(blend))),
+            fps: pick(layers, |asked| asked.fps.map(Some)).unwrap_or(Sourced::built_in(None)),
+            size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
+            fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
+            anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
+            engine,
+            mode,
+            align,
+        })
+    }
+
+    /// The same, for this model. One that is shown frames at the start and the end has learned to go from one frame to
+    /// another.
+    pub fn for_model(self, conditioning: Conditioning) -> Result<Self, SettingsError> {
+        let Sourced { value: rule, ref from } = self.mask_rule;
+        let images = conditioning == Conditioning::Images;
+        if *from != Source::BuiltIn && (rule == MaskRule::Frames) != images {
+            return Err(SettingsError::MaskRule { rule, from: from.clone() });
         }
+        if !images {
+            return Ok(self);
+        }
+        let context = match self.context.from {
+            Source::BuiltIn => Sourced { value: Length::Frames(1), from: Source::Weights },
+            _ => self.context,
+        };
+        Ok(Self { context, mask_rule: Sourced { value: MaskRule::Frames, from: Source::Weights }, ..self })
     }
 
     /// The question to the planner, at the film's rate.
     pub fn ask(&self, fps: Fps) -> JoinAsk {
-        let gap = self.gap.unwrap_or(Length::Frames(match self.mode {
-            Mode::Insert => 53,
-            Mode::Replace => 16,
-        }));
-        let mask_rule = self.mask_rule.unwrap_or(match self.align {
-            Align::Latent => MaskRule::Exact,
-            Align::Exact => MaskRule::Reference,
-        });
-        // An image-to-video model has learned to go from one frame to another.
-        let context = self.context.unwrap_or(Length::Frames(if mask_rule == MaskRule::Frames { 1 } else { 8 }));
+        let Self { engine: _, context, gap, mode, align, mask_rule, blend, fps: _, size: _, fit: _, looped, anchors } =
+            self;
         JoinAsk {
             context: context.frames(fps),
             gap: gap.frames(fps),
-            mode: self.mode,
-            align: self.align,
-            mask_rule,
-            // What rife and dissolve make of the context is the context itself: nothing to fade.
-            blend: self.blend.map_or(Blend::UpTo(self.engine.blend()), Blend::Exactly),
-            looped: self.looped,
-            anchors: self.anchors,
+            mode: mode.value,
+            align: align.value,
+            mask_rule: mask_rule.value,
+            blend: blend.value,
+            looped: looped.value,
+            anchors: anchors.value,
         }
     }
-}
-
-impl FilmSettings {
-    /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
-    pub fn new(codec: Option<Codec>, crf: Option<u32>, lossless: bool, audio: Audio) -> Result<Self, SettingsError> {
-        let codec = match (codec, lossless) {
-            (None | Some(Codec::Ffv1), true) => Codec::Ffv1,
-            (Some(codec), true) => return Err(SettingsError::NotLossless { codec }),
-            (codec, false) => codec.unwrap_or(Codec::H264),
-        };
-        let most = match codec {
-            Codec::H264 | Codec::H265 => 51,
-            Codec::Av1 => 63,
-            Codec::Ffv1 if crf.is_some() => return Err(SettingsError::NoQuality),
-            Codec::Ffv1 => 0,
-        };
-        match crf {
-            Some(crf) if crf > most => Err(SettingsError::CrfTooHigh { crf, codec, most }),
-            crf => Ok(Self { codec, crf: crf.unwrap_or(14), lossless, audio }),
-        }
-    }
-
-    /// The extension of the output's default name.
-    pub fn extension(&self) -> &'static str {
-        match self.codec {
-            Codec::Ffv1 => "mkv",
-            _ => "mp4",
-        }
-    }
-
-    /// Refuses a name whose extension promises another file than will be written.
-    pub fn check_name(&self, output: &std::path::Path) -> Result<(), SettingsError> {
-        let extension = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let fits = match (self.codec, extension.as_deref()) {
-            (_, Some("mkv")) => true,
-            (Codec::Ffv1, _) => false,
-            (_, extension) => matches!(extension, Some("mp4" | "mov" | "m4v")),
-        };
-        if fits {
-            return Ok(());
-        }
-        let wanted = if self.codec == Codec::Ffv1 { ".mkv" } else { ".mp4, .mov, .m4v or .mkv" };
-        Err(SettingsError::Extension { found: extension, codec: self.codec, wanted })
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error("{} cannot be lossless here", codec.name())]
-    NotLossless { codec: Codec },
-    #[error("ffv1 is lossless and has no --crf")]
-    NoQuality,
-    #[error("--crf {crf} is out of range for {}", codec.name())]
-    CrfTooHigh { crf: u32, codec: Codec, most: u32 },
-    #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec.name())]
-    Extension { found: Option<String>, codec: Codec, wanted: &'static str },
-    #[error("--guidance has {found} values, and the model has {}", if *phases == 1 { "one expert" } else { "two" })]
-    Guidance { found: usize, phases: usize },
-    #[error("cannot read the prompts in {}: {source}", path.display())]
-    PromptFile { path: PathBuf, source: Arc<std::io::Error> },
-    #[error("{} has {found} prompts, and the film has {seams} seams", path.display())]
-    PromptCount { path: PathBuf, found: usize, seams: usize },
-    #[error("--engine {engine} takes no {option}")]
-    NotForEngine { engine: &'static str, option: &'static str },
-    #[error("--mask-rule {rule} is for models with VACE, and this one starts and ends with images")]
-    MaskRule { rule: MaskRule },
-    #[error("--engine wan needs weights")]
-    NoModel,
-}
-
-impl Fault for SettingsError {
-    fn code(&self) -> Code {
-        match self {
-            Self::PromptFile { .. } | Self::PromptCount { .. } => Code::Input,
-            _ => Code::Usage,
-        }
-    }
-
-    fn details(&self) -> Details {
-        let (wanted, help) = match self {
-            Self::NotLossless { .. } => {
-                ("--codec ffv1, or none, with --lossless".into(), "leave out --codec or --lossless")
-            }
-            Self::NoQuality => ("no --crf with ffv1".into(), "leave out --crf"),
-            Self::CrfTooHigh { most, .. } => (format!("0 to {most}"), "14 is the default; lower is better and larger"),
-            Self::Extension { wanted, .. } => (format!("a name that ends with {wanted}"), "change -o or --codec"),
-            Self::Guidance { phases: 1, .. } => ("one value".into(), "leave out what stands after the `;`"),
-            Self::Guidance { .. } => {
-                ("one value, or one for each expert: HIGH;LOW".into(), "such as --guidance \"3.5;1\"")
-            }
-            Self::PromptFile { .. } => {
-                ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")
-            }
-            Self::PromptCount { seams, .. } => {
-                (format!("{seams} lines, one for each seam"), "an empty line is an empty prompt")
-            }
-            Self::NotForEngine { .. } => {
-                ("--engine wan".into(), "leave the option out, or name the weights with --model")
-            }
-            Self::MaskRule { .. } => ("no --mask-rule with an image-to-video model".into(), "leave out --mask-rule"),
-            Self::NoModel => ("--model FOLDER or --model FILE".into(), "or use --engine rife, which needs none"),
-        };
-        Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
-    }
-}
-
-fn as_text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn flags(text: &str) -> Layer {
+        Layer { from: Source::Flag, values: serde_json::from_str(text).unwrap() }
+    }
+
     #[test]
-    fn a_length_is_frames_or_seconds_and_above_zero() {
-        assert_eq!("8".parse(), Ok(Length::Frames(8)));
-        let fps: Fps = "30000/1001".parse().unwrap();
-        assert_eq!("0.5s".parse::<Length>().unwrap().frames(fps), 15);
-        assert_eq!("0.001s".parse::<Length>().unwrap().frames(fps), 1);
-        for text in [
-            "0",
-            "-1",
-            "",
-            "s",
-            "0s",
-            "0.0s",
-            "x",
-            "1e3",
-            "99999999999999999999",
-            "-0.5s",
-            "nan",
-            "inf",
-            "1.5",
-            "8f",
-            "99999s",
-            " 8",
-        ] {
-            assert!(text.parse::<Length>().is_err(), "{text:?}");
-        }
+    fn with_no_word_at_all_the_plan_is_the_contracts() {
+        let settings = Settings::of(&[], EngineChoice::Rife).unwrap();
+        let ask = settings.ask("24".parse().unwrap());
+        assert_eq!((ask.context, ask.gap, ask.mode, ask.align), (8, 53, Mode::Insert, Align::Latent));
+        assert_eq!(
+            (ask.mask_rule, ask.blend, ask.looped, ask.anchors),
+            (MaskRule::Exact, Blend::UpTo(0), false, false)
+        );
+        assert_eq!((settings.engine.value, settings.engine.from), (EngineChoice::Rife, Source::BuiltIn));
+    }
+
+    #[test]
+    fn what_goes_with_another_option_follows_it_unless_it_is_said() {
+        let ask = |text: &str| Settings::of(&[flags(text)], EngineChoice::Rife).unwrap().ask("24".parse().unwrap());
+        assert_eq!(ask(r#"{"mode": "replace"}"#).gap, 16);
+        assert_eq!(ask(r#"{"mode": "replace", "gap": 20}"#).gap, 20);
+        assert_eq!(ask(r#"{"align": "exact"}"#).mask_rule, MaskRule::Reference);
+        assert_eq!(ask(r#"{"align": "exact", "mask_rule": "exact"}"#).mask_rule, MaskRule::Exact);
+        assert_eq!(ask(r#"{"engine": "wan"}"#).blend, Blend::UpTo(4));
+        assert_eq!(ask(r#"{"engine": "wan", "blend": 0}"#).blend, Blend::Exactly(0));
+    }
+
+    #[test]
+    fn every_value_says_who_said_it() {
+        let preset = Layer {
+            from: Source::Preset("mine".into()),
+            values: serde_json::from_str(r#"{"gap": 20, "mode": "replace"}"#).unwrap(),
+        };
+        let settings = Settings::of(&[preset, flags(r#"{"gap": "1s"}"#)], EngineChoice::Dissolve).unwrap();
+        let told = serde_json::to_value(&settings).unwrap();
+        assert_eq!(told["gap"], serde_json::json!({ "value": "1s", "from": "command line" }));
+        assert_eq!(told["mode"], serde_json::json!({ "value": "replace", "from": "preset mine" }));
+        assert_eq!(told["blend"], serde_json::json!({ "value": 0, "from": "built-in" }));
     }
 }

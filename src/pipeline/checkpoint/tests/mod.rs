@@ -6,6 +6,7 @@ mod kinds;
 mod loras;
 mod models;
 mod pickles;
+mod places;
 
 use std::path::{Path, PathBuf};
 

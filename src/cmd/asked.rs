@@ -1,0 +1,196 @@
+//! What the command line, a preset and the weights that are found come to: layers, and which engine stands for auto.
+
+use std::path::PathBuf;
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    checkpoint::{Places, Surroundings},
+    engine::Engine,
+    job::Device,
+    progress::{Progress, Warning},
+    settings::{
+        EngineChoice, Era, Layer, Overrides, Preset, Settings, SettingsError, Source, WanSettings, Weights, pick,
+    },
+};
+
+use super::Ui;
+
+/// A preset, and how strictly it is taken.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PresetArgs {
+    /// A way of generating by its name, or a YAML file; auto: the first built-in one whose weights are found, in the order
+    /// of `inspect --list-models`, unless --model names the weights [default: auto]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Plan")]
+    preset: Option<String>,
+
+    /// What the preset held in an era of the hosted worker: oct25, v1 or v2
+    #[arg(long, value_name = "ERA", help_heading = "Plan")]
+    era: Option<Era>,
+
+    /// What would be ignored is an error
+    #[arg(long, help_heading = "Plan")]
+    strict: bool,
+}
+
+/// All layers, and what they rest on.
+pub(crate) struct Asked {
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) settings: Settings,
+    /// Found already where the preset is the one that auto stands for.
+    weights: Option<Weights>,
+    places: Places,
+    strict: bool,
+    /// Why auto stands for that engine.
+    pub(crate) because: Option<String>,
+}
+
+impl Asked {
+    /// `models` are the folders of `--models`. `engine` is asked what it can hold where nobody names one; without it
+    /// (for a guide, which needs no engine) auto stays auto.
+    pub(crate) fn new(
+        args: &PresetArgs,
+        flags: Overrides,
+        models: &[PathBuf],
+        engine: Option<(&Engine, Device)>,
+        ui: &Ui,
+    ) -> Result<Self> {
+        let PresetArgs { preset, era, strict } = args;
+        let named = preset.as_deref().filter(|name| *name != "auto").map(Preset::find).transpose()?;
+        let places = Places::new(models, Surroundings::here());
+        let has_model = flags.model.is_some();
+        let mut layers: Vec<Layer> = named.iter().map(|preset| preset.layer(*era)).collect();
+        layers.push(Layer { from: Source::Flag, values: flags });
+        let mut asked = Self {
+            settings: Settings::of(&layers, EngineChoice::Auto)?,
+            layers,
+            weights: None,
+            places,
+            strict: *strict,
+            because: None,
+        };
+        let open = named.is_none() && !has_model;
+        let auto = match (engine, *asked.settings.engine) {
+            (Some(_), EngineChoice::Auto) if has_model => EngineChoice::Wan,
+            (Some((program, device)), EngineChoice::Auto) => asked.stand_in(program, device, *era, ui)?,
+            (Some(_), EngineChoice::Wan) if open => {
+                let (preset, weights) =
+                    Preset::first_that_joins(&asked.places)?.ok_or_else(|| Preset::none_found(&asked.places))?;
+                asked.found(&preset, weights, *era);
+                EngineChoice::Wan
+            }
+            _ => EngineChoice::Auto,
+        };
+        asked.settings = Settings::of(&asked.layers, auto)?;
+        let preset = asked.layers.iter().find_map(|layer| match &layer.from {
+            Source::Preset(name) => Some(name.clone()),
+            _ => None,
+        });
+        if let Some(era) = era
+            && !named.as_ref().is_some_and(Preset::has_eras)
+        {
+            let of =
+                preset.map_or("no preset was asked for".into(), |name| format!("preset {name} was always the same"));
+            asked.ignored(&format!("--era {era}: {of}"), ui)?;
+        }
+        Ok(asked)
+    }
+
+    /// Wan where a preset's weights are found and a device holds them, else rife, and why.
+    fn stand_in(&mut self, program: &Engine, device: Device, era: Option<Era>, ui: &Ui) -> Result<EngineChoice> {
+        let Some((preset, weights)) = Preset::first_that_joins(&self.places)? else {
+            self.say(
+                "rife, since no weights of a Wan model were found (see `wanctl inspect --list-models`)".into(),
+                ui,
+            );
+            return Ok(EngineChoice::Rife);
+        };
+        let needed = weights.largest_part()?;
+        let held = program.devices().is_ok_and(|devices| {
+            // Many minutes for a frame on the CPU: only where that is asked for.
+            let meant = |name: &str| match device {
+                Device::Auto => name.starts_with("cuda"),
+                Device::Cpu => name == "cpu",
+                Device::Cuda(index) => name == format!("cuda:{index}"),
+            };
+            devices.iter().any(|device| {
+                device.available && meant(&device.name) && device.memory_bytes.is_some_and(|bytes| bytes >= needed)
+            })
+        });
+        if !held {
+            self.say(
+                format!(
+                    "rife, since no {} holds preset {} ({:.1} GB at once); --engine wan tries all the same",
+                    if device == Device::Auto { "GPU" } else { "such device" },
+                    preset.name,
+                    needed as f64 / 1e9
+                ),
+                ui,
+            );
+            return Ok(EngineChoice::Rife);
+        }
+        self.say(format!("wan with preset {}, whose weights were found", preset.name), ui);
+        self.found(&preset, weights, era);
+        Ok(EngineChoice::Wan)
+    }
+
+    fn say(&mut self, because: String, ui: &Ui) {
+        ui.note(&format!("engine: {because}"));
+        self.because = Some(because);
+    }
+
+    fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
+        self.layers.insert(0, preset.layer(era));
+        let as_the_preset_says = pick(&self.layers[1..], |asked| asked.loras.clone()).is_none() && era.is_none();
+        self.weights = Some(weights).filter(|_| as_the_preset_says);
+    }
+
+    /// The model and its sampling, after which the settings are those for this model; `None` for another engine. `seed` is that of a run that is gone on with.
+    pub(crate) fn wan(&mut self, seams: usize, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
+        if *self.settings.engine != EngineChoice::Wan {
+            let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)));
+            if let Some(Layer { from, .. }) = preset.filter(|preset| preset.values.published.is_some()) {
+                self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.settings.engine), ui)?;
+            }
+            return Ok(None);
+        }
+        let weights = match self.weights.take() {
+            Some(weights) => weights,
+            None => Weights::find(&self.layers, &self.places)?,
+        };
+        let wan = WanSettings::of(&self.layers, weights, seams, seed)?;
+        self.settings = self.settings.clone().for_model(wan.models.conditioning()?)?;
+        for ignored in &wan.ignored {
+            self.ignored(ignored, ui)?;
+        }
+        let replaced = self.layers.iter().any(|layer| {
+            matches!(layer.from, Source::Preset(_))
+                && layer.values.loras.as_ref().is_some_and(|loras| !loras.is_empty())
+        });
+        if replaced && wan.sampling.loras.from == Source::Flag {
+            let message = "--lora takes the place of the preset's LoRAs: name those as well to keep them";
+            ui.warn(Warning { code: "loras", file: None, message: message.into() });
+        }
+        Ok(Some(wan))
+    }
+
+    fn ignored(&self, what: &str, ui: &Ui) -> Result<(), SettingsError> {
+        if self.strict {
+            return Err(SettingsError::Ignored { what: what.to_owned() });
+        }
+        ui.warn(Warning { code: "ignored", file: None, message: format!("ignored: {what}") });
+        Ok(())
+    }
+
+    /// What was asked, for a run that goes on with another: all but a random seed, which is that run's own.
+    pub(crate) fn task(&self) -> Value {
+        let layer = |Layer { from, values }: &Layer| json!({ "from": from, "values": values });
+        self.layers.iter().map(layer).collect()
+    }
+
+    /// All layers as one.
+    pub(crate) fn merged(&self) -> Overrides {
+        Overrides::merged(&self.layers)
+    }
+}

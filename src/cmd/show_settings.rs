@@ -1,0 +1,129 @@
+//! Settings, presets and weights as text for people: every value beside who said it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use wanctl::pipeline::{
+    checkpoint::{Lacking, name as weights},
+    schedule::Step,
+    settings::{Lora, Preset, Sampling, Settings, WanSettings},
+};
+
+/// A line for each source, the last one that counts first.
+pub(crate) fn settings(settings: &Settings, wan: Option<&WanSettings>) -> Vec<String> {
+    let mut values = sourced(settings);
+    values.extend(wan.map(sourced).into_iter().flatten());
+    by_source(values)
+}
+
+pub(crate) fn by_source(values: Vec<(String, String, String)>) -> Vec<String> {
+    let mut sources: Vec<&str> = vec![];
+    for (_, _, from) in &values {
+        if !sources.contains(&from.as_str()) {
+            sources.push(from);
+        }
+    }
+    // The built-in ones are the longest and least interesting.
+    sources.sort_by_key(|from| *from == "built-in");
+    let line = |from: &str| {
+        let of_it = values.iter().filter(|value| value.2 == from).map(|(name, value, _)| format!("{name} {value}"));
+        format!("{from}: {}", of_it.collect::<Vec<_>>().join(", "))
+    };
+    let lines = sources.iter().enumerate().map(|(number, from)| {
+        let head = if number == 0 { "settings" } else { "" };
+        format!("{head:<8} {}", line(from))
+    });
+    lines.collect()
+}
+
+/// Name, value and source of everything that has a source.
+pub(crate) fn sourced(settings: &impl serde::Serialize) -> Vec<(String, String, String)> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(settings) else { return vec![] };
+    let value = |(name, field): (String, Value)| {
+        let from = field.get("from")?.as_str()?.to_owned();
+        let text = match (name.as_str(), field.get("value")?) {
+            // The table of steps has them.
+            ("phases" | "guidance" | "loras", Value::Array(list)) if list.is_empty() => return None,
+            ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
+            ("loras", loras) => each(loras, ", ", |lora| {
+                format!("{} {}", weights(Path::new(&text(&lora["file"]))), text(&lora["weights"]))
+            }),
+            ("guidance", list) => each(list, ";", text),
+            ("prompts", Value::Array(list)) => each(&Value::Array(list.clone()), " / ", Value::to_string),
+            ("negative_prompt", value) => value.to_string(),
+            (_, Value::Null | Value::Bool(false)) => return None,
+            ("looped" | "anchors", Value::Bool(true)) => "on".into(),
+            (_, value) => text(value),
+        };
+        Some((name.replace('_', " "), text, from))
+    };
+    fields.into_iter().filter_map(value).collect()
+}
+
+fn each(list: &Value, between: &str, one: impl Fn(&Value) -> String) -> String {
+    list.as_array().map_or(String::new(), |list| list.iter().map(one).collect::<Vec<_>>().join(between))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        // 5.0 is 5 to people.
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join("x"),
+        other => other.to_string(),
+    }
+}
+
+/// Step by step: timestep, expert, guidance, and how strong each LoRA is.
+pub(crate) fn sampler(sampling: &Sampling) -> String {
+    let mut lines = vec![];
+    for (number, Lora { file, weights: multiplier, .. }) in sampling.loras.iter().enumerate() {
+        lines.push(format!("lora {:<3} {} ({multiplier})", number + 1, weights(file)));
+    }
+    let loras = (1..=sampling.loras.len()).map(|number| format!("{:>8}", format!("lora {number}"))).collect::<String>();
+    lines.push(format!("sampler  {:>4} {:>10} {:>7} {:>9}{loras}", "step", "timestep", "expert", "guidance"));
+    for (number, Step { timestep, expert, guidance, .. }) in sampling.schedule.iter().enumerate() {
+        let strengths = sampling.loras.iter().map(|lora| format!("{:>8}", lora.strengths[number].to_string()));
+        let strengths = strengths.collect::<String>();
+        lines.push(format!("         {:>4} {timestep:>10.3} {expert:>7} {guidance:>9}{strengths}", number + 1));
+    }
+    lines.join("\n")
+}
+
+/// A preset: what it is, where it is from, what it asks, and whether it can run here.
+pub(crate) fn preset(
+    preset: &Preset,
+    values: Vec<(String, String, String)>,
+    sampling: Option<&Sampling>,
+    lacks: &[Lacking],
+) -> String {
+    let Preset { name, aliases, about, path, values: asked, fps, max_frames, .. } = preset;
+    let mut lines = vec![name.clone()];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<9} {value}"));
+    if !about.is_empty() {
+        row("about", about.clone());
+    }
+    if !aliases.is_empty() {
+        row("aliases", aliases.join(", "));
+    }
+    row("from", path.as_ref().map_or("built in".into(), |path| path.display().to_string()));
+    if let Some(published) = &asked.published {
+        row("models", published.at.join(", "));
+    }
+    let trained = [fps.map(|fps| format!("{fps} fps")), max_frames.map(|frames| format!("{frames} frames at a time"))];
+    let trained: Vec<String> = trained.into_iter().flatten().collect();
+    if !trained.is_empty() {
+        row("trained", trained.join(", "));
+    }
+    for lack in lacks {
+        row("not here", [vec![lack.part.clone()], lack.names.clone()].concat().join("\n              "));
+    }
+    lines.extend(by_source(values).into_iter().map(|line| format!("  {line}")));
+    lines.extend(
+        sampling
+            .iter()
+            .flat_map(|sampling| sampler(sampling).lines().map(|line| format!("  {line}")).collect::<Vec<_>>()),
+    );
+    lines.join("\n")
+}

@@ -1,0 +1,28 @@
+//! A model by the names that its files were published under.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// For each part, names that it can have: the first that is found is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Published {
+    /// The transformer, or the expert for high noise.
+    pub high: Vec<Files>,
+    /// Empty where one transformer does all.
+    pub low: Vec<Files>,
+    pub vae: Vec<Files>,
+    pub text: Vec<Files>,
+    pub tokenizer: Vec<Files>,
+    /// Where they are published: said where one is missing.
+    pub at: Vec<String>,
+}
+
+/// A file or folder, or several that only make a part together: a base and its modules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Files {
+    One(PathBuf),
+    Together(Vec<PathBuf>),
+}

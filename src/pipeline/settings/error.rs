@@ -1,0 +1,138 @@
+//! What can be wrong with what was asked, before any file of footage is opened.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{EngineChoice, Source};
+use crate::pipeline::{
+    fault::{Code, Details, Fault},
+    media::Codec,
+    plan::MaskRule,
+    schedule::Expert,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("{} cannot be lossless here", codec.name())]
+    NotLossless { codec: Codec },
+    #[error("ffv1 is lossless and has no --crf")]
+    NoQuality,
+    #[error("--crf {crf} is out of range for {}", codec.name())]
+    CrfTooHigh { crf: u32, codec: Codec, most: u32 },
+    #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec.name())]
+    Extension { found: Option<String>, codec: Codec, wanted: &'static str },
+    #[error("{option} is {found} ({from})")]
+    Range { option: &'static str, found: String, wanted: &'static str, from: Source },
+    #[error("guidance has {found} values, and there {} ({from})", phases_are(*phases))]
+    Guidance { found: usize, phases: usize, from: Source },
+    #[error("there are {found} thresholds, and there {} ({from})", phases_are(*phases))]
+    Thresholds { found: usize, phases: usize, from: Source },
+    #[error("the LoRA {} has {found} weights, and there {} ({from})", file.display(), phases_are(*phases))]
+    LoraPhases { file: PathBuf, found: usize, phases: usize, from: Source },
+    #[error("phase {phase} is the low-noise expert's, and the model has one transformer for all noise ({from})")]
+    OneExpert { phase: usize, from: Source },
+    #[error("a phase of the high-noise expert comes after one of the low-noise expert ({from})")]
+    ExpertOrder { from: Source },
+    #[error("no phase is the {expert}-noise expert's, which would never be used ({from})")]
+    ExpertUnused { expert: Expert, from: Source },
+    #[error("{option} is {says}, which wanctl does not do ({from})")]
+    NotHere { option: &'static str, says: &'static str, from: Source },
+    #[error("with --strict nothing may be ignored: {what}")]
+    Ignored { what: String },
+    #[error("cannot read the prompts in {}: {source}", path.display())]
+    PromptFile { path: PathBuf, source: Arc<std::io::Error> },
+    #[error("{} has {found} prompts, and the film has {seams} seams", path.display())]
+    PromptCount { path: PathBuf, found: usize, seams: usize },
+    #[error("there are {found} prompts, and the film has {seams} seams")]
+    Prompts { found: usize, seams: usize },
+    #[error("the mask rule is {rule}, and this model has another way to be shown frames ({from})")]
+    MaskRule { rule: MaskRule, from: Source },
+    #[error("--engine {engine} takes no {option}")]
+    NotForEngine { engine: EngineChoice, option: &'static str },
+}
+
+/// A wrong option, or a file that is wrong.
+fn code_of(from: &Source) -> Code {
+    match from {
+        Source::Flag | Source::BuiltIn | Source::Weights => Code::Usage,
+        Source::Preset(_) | Source::Task(_) => Code::Input,
+    }
+}
+
+fn phases_are(phases: usize) -> String {
+    if phases == 1 { "is one phase".into() } else { format!("are {phases} phases") }
+}
+
+impl Fault for SettingsError {
+    fn code(&self) -> Code {
+        match self {
+            Self::PromptFile { .. } | Self::PromptCount { .. } | Self::Prompts { .. } => Code::Input,
+            Self::Range { from, .. }
+            | Self::Guidance { from, .. }
+            | Self::Thresholds { from, .. }
+            | Self::LoraPhases { from, .. }
+            | Self::OneExpert { from, .. }
+            | Self::ExpertOrder { from }
+            | Self::ExpertUnused { from, .. }
+            | Self::NotHere { from, .. }
+            | Self::MaskRule { from, .. } => code_of(from),
+            Self::NotLossless { .. }
+            | Self::NoQuality
+            | Self::CrfTooHigh { .. }
+            | Self::Extension { .. }
+            | Self::Ignored { .. }
+            | Self::NotForEngine { .. } => Code::Usage,
+        }
+    }
+
+    fn details(&self) -> Details {
+        let (wanted, help) = match self {
+            Self::NotLossless { .. } => {
+                ("--codec ffv1, or none, with --lossless".into(), "leave out --codec or --lossless")
+            }
+            Self::NoQuality => ("no --crf with ffv1".into(), "leave out --crf"),
+            Self::CrfTooHigh { most, .. } => (format!("0 to {most}"), "14 is the default; lower is better and larger"),
+            Self::Extension { wanted, .. } => (format!("a name that ends with {wanted}"), "change -o or --codec"),
+            Self::Range { wanted, .. } => ((*wanted).into(), "correct the number"),
+            Self::Guidance { phases: 1, .. } => ("one value".into(), "leave out what stands after the `;`"),
+            Self::Guidance { phases, .. } => {
+                (format!("one value, or {phases}: one for each phase"), "such as --guidance \"3.5;1\" for two phases")
+            }
+            Self::Thresholds { phases, .. } => {
+                (format!("{} of them, one between every two phases", phases - 1), "or say the steps of every phase")
+            }
+            Self::LoraPhases { phases: 1, .. } => {
+                ("one weight".into(), "weights that change from step to step have commas between them: 1,0.5")
+            }
+            Self::LoraPhases { phases, .. } => {
+                (format!("one weight, or {phases}: one for each phase"), "such as 1;0 for two phases")
+            }
+            Self::OneExpert { .. } => (
+                "phases of the high-noise expert alone".into(),
+                "give both experts: --model high=FILE --model low=FILE",
+            ),
+            Self::ExpertOrder { .. } => {
+                ("the high-noise expert's phases first".into(), "order the phases as the noise falls")
+            }
+            Self::ExpertUnused { .. } => {
+                ("phases of both experts".into(), "say which phases are whose: expert: high, expert: low")
+            }
+            Self::NotHere { option: "noise", .. } => ("noise drawn on the CPU".into(), "leave it out"),
+            Self::NotHere { .. } => ("0".into(), "leave it out"),
+            Self::Ignored { .. } => ("only what counts".into(), "leave it out, or leave out --strict"),
+            Self::PromptFile { .. } => {
+                ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")
+            }
+            Self::PromptCount { seams, .. } => {
+                (format!("{seams} lines, one for each seam"), "an empty line is an empty prompt")
+            }
+            Self::Prompts { seams, .. } => (format!("{seams} prompts, one for each seam"), "or one for all of them"),
+            Self::MaskRule { .. } => {
+                ("frames with an image-to-video model, exact or reference with VACE".into(), "leave out --mask-rule")
+            }
+            Self::NotForEngine { .. } => {
+                ("--engine wan".into(), "leave the option out, or name the weights with --model or --preset")
+            }
+        };
+        Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
+    }
+}

@@ -1,0 +1,200 @@
+//! Where every option's value comes from: layers of what was asked, of which the last one that says something wins.
+
+use std::{fmt, ops::Deref, path::PathBuf};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{EngineChoice, Guidance, Length, LoraAsk, Noise, Prompts, Seed};
+use crate::pipeline::{
+    checkpoint::{Published, Wanted},
+    job::{Dtype, Offload, VaeTile},
+    media::Fit,
+    plan::{Align, MaskRule, Mode},
+    schedule::{Grid, Phase, Solver},
+    video::{Fps, Size},
+};
+
+/// Who says a value. In this order they overrule each other, but for `Weights`, which stand between `BuiltIn` and the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// wanctl itself.
+    BuiltIn,
+    /// What lies in the model's folder beside its weights.
+    Weights,
+    /// By its name.
+    Preset(String),
+    /// A task's file.
+    Task(PathBuf),
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built-in"),
+            Self::Weights => f.write_str("the model's folder"),
+            Self::Preset(name) => write!(f, "preset {name}"),
+            Self::Task(path) => write!(f, "task {}", path.display()),
+            Self::Flag => f.write_str("command line"),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A value, and who said it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub from: Source,
+}
+
+impl<T> Sourced<T> {
+    pub fn built_in(value: T) -> Self {
+        Self { value, from: Source::BuiltIn }
+    }
+
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Sourced<U> {
+        Sourced { value: to(self.value), from: self.from }
+    }
+}
+
+impl<T> Deref for Sourced<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What one source asks. Absent and null are the same; 0 is a value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    pub from: Source,
+    pub values: Overrides,
+}
+
+macro_rules! overrides {
+    ($($(#[$about:meta])* $name:ident: $kind:ty,)+) => {
+        /// Every option that decides the plan, the model or its sampling. The names are those in presets and in run.json.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Overrides {
+            $($(#[$about])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$kind>,)+
+        }
+
+        impl Overrides {
+            /// Of all layers together.
+            pub fn merged(layers: &[Layer]) -> Self {
+                Self { $($name: pick(layers, |values| values.$name.clone()).map(|picked| picked.value),)+ }
+            }
+        }
+    };
+}
+
+overrides! {
+    context: Length,
+    gap: Length,
+    mode: Mode,
+    align: Align,
+    mask_rule: MaskRule,
+    blend: usize,
+    fps: Fps,
+    size: Size,
+    fit: Fit,
+    looped: bool,
+    anchors: bool,
+    engine: EngineChoice,
+    /// Files and folders by their paths; a part of the model that is among them goes before one of `published`.
+    model: Vec<Wanted>,
+    /// The model's files by the names they were published under.
+    published: Published,
+    loras: Vec<LoraAsk>,
+    prompts: Prompts,
+    negative_prompt: String,
+    /// Which expert does how many steps, with which guidance. A layer that says them hides what those below it say of
+    /// steps, guidance and thresholds.
+    phases: Vec<Phase>,
+    /// Of all phases together.
+    steps: usize,
+    guidance: Guidance,
+    /// Timesteps, 0 to 1000, at which the next phase begins: for steps of which the phases do not say whose they are.
+    thresholds: Vec<f64>,
+    shift: f64,
+    solver: Solver,
+    grid: Grid,
+    seed: Seed,
+    noise: Noise,
+    /// How many of the first steps are made of zeros, where guidance is scaled (CFG-Zero*).
+    cfg_zero_steps: usize,
+    /// How strongly the guide holds the model; 1 is as it was trained.
+    control_scale: f64,
+    dtype: Dtype,
+    vae_tile: VaeTile,
+    offload: Offload,
+}
+
+/// What the last layer that says something says.
+pub fn pick<T>(layers: &[Layer], field: impl Fn(&Overrides) -> Option<T>) -> Option<Sourced<T>> {
+    layers.iter().rev().find_map(|Layer { from, values }| Some(Sourced { value: field(values)?, from: from.clone() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(from: Source, values: Overrides) -> Layer {
+        Layer { from, values }
+    }
+
+    #[test]
+    fn the_last_layer_that_says_something_wins_whatever_the_others_say() {
+        let sources = [Source::BuiltIn, Source::Preset("p".into()), Source::Task("task.json".into()), Source::Flag];
+        for said in 0..16_usize {
+            let layers: Vec<Layer> = sources
+                .iter()
+                .enumerate()
+                .map(|(i, from)| {
+                    let steps = (said >> i & 1 == 1).then_some(i);
+                    layer(from.clone(), Overrides { steps, ..Overrides::default() })
+                })
+                .collect();
+            let found = pick(&layers, |values| values.steps);
+            let wanted = said.checked_ilog2().map(|last| last as usize);
+            assert_eq!(found.as_ref().map(|found| found.value), wanted);
+            assert_eq!(found.map(|found| found.from), wanted.map(|last| sources[last].clone()));
+            assert_eq!(Overrides::merged(&layers).steps, wanted);
+        }
+    }
+
+    #[test]
+    fn a_null_is_absent_and_a_zero_is_a_value() {
+        let read = |text: &str| serde_json::from_str::<Overrides>(text).unwrap();
+        assert_eq!(read(r#"{"steps": null, "shift": null, "fps": null}"#), Overrides::default());
+        let zero = read(r#"{"steps": 0, "blend": 0, "seed": 0, "anchors": false}"#);
+        assert_eq!((zero.steps, zero.blend, zero.seed), (Some(0), Some(0), Some(Seed::Fixed(0))));
+        let built_in = layer(Source::BuiltIn, read(r#"{"steps": 50, "blend": 4, "seed": 7, "anchors": true}"#));
+        let merged = Overrides::merged(&[built_in, layer(Source::Flag, zero.clone())]);
+        assert_eq!(merged, zero);
+    }
+
+    #[test]
+    fn what_was_asked_is_the_same_after_writing_and_reading() {
+        let text = r#"{"context": 8, "gap": "0.5s", "mode": "replace", "align": "exact", "mask_rule": "reference",
+            "fps": "30000/1001", "size": [902, 508], "fit": "pad", "looped": true, "engine": "wan",
+            "model": [{"role": "vae", "path": "vae.safetensors"}], "loras": [{"file": "a.safetensors", "weights": "1.2;0"}],
+            "prompts": {"each": ["a", "b"]}, "phases": [{"steps": 2, "expert": "high", "guidance": 3.0}],
+            "guidance": {"some": [3.0, null]}, "solver": "dpm++", "seed": -1, "noise": "cpu", "vae_tile": {"pixels": 256}}"#;
+        let values: Overrides = serde_json::from_str(text).unwrap();
+        assert_eq!(values.seed, Some(Seed::Random));
+        let written = serde_json::to_string(&values).unwrap();
+        assert_eq!(serde_json::from_str::<Overrides>(&written).unwrap(), values, "{written}");
+        let unknown = serde_json::from_str::<Overrides>(r#"{"step": 6}"#).unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `step`"), "{unknown}");
+    }
+}

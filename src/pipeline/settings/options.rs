@@ -1,0 +1,193 @@
+//! Options whose values are more than a number or a word.
+
+use std::{path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::pipeline::{
+    video::{Fps, Time, decimal},
+    words::words,
+};
+
+/// Frames, or a time that becomes frames at the film's rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    Frames(usize),
+    Seconds(Time),
+}
+
+words! {
+    EngineChoice { Auto = "auto", Wan = "wan", Rife = "rife", Dissolve = "dissolve" }
+}
+
+/// The prompts of all seams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prompts {
+    One(String),
+    Each(Vec<String>),
+    /// A file with one on each line.
+    File(PathBuf),
+}
+
+/// How far from the negative prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Guidance {
+    /// One for all phases.
+    All(f64),
+    /// One for each phase.
+    Each(Vec<f64>),
+    /// For the first phases; those of which nothing is said stay as they are.
+    Some(Vec<Option<f64>>),
+}
+
+/// Where the noise comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seed {
+    /// Written -1.
+    Random,
+    Fixed(u64),
+}
+
+words! {
+    /// Where noise is drawn: on the CPU every machine draws the same.
+    Noise { Cpu = "cpu", Device = "device" }
+}
+
+impl Length {
+    /// At least one frame, however short the time.
+    pub fn frames(self, fps: Fps) -> usize {
+        match self {
+            Self::Frames(frames) => frames,
+            Self::Seconds(time) => fps.frames_in(time).max(1),
+        }
+    }
+}
+
+impl FromStr for Length {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WANTED: &str = "wanted a number of frames such as 16, or seconds such as 0.5s, above 0";
+        let length = match text.strip_suffix('s') {
+            Some(seconds) => decimal(seconds).filter(|_| !seconds.is_empty()).map(Self::Seconds),
+            None => text.parse().ok().map(Self::Frames),
+        };
+        match length {
+            Some(Self::Frames(1..=100_000)) => {}
+            Some(Self::Seconds(time)) if time > Time::default() && time <= Time::from_integer(3600) => {}
+            _ => return Err(format!("`{text}` is no length, {WANTED}")),
+        }
+        length.ok_or_else(|| WANTED.into())
+    }
+}
+
+impl Serialize for Length {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Frames(frames) => frames.serialize(serializer),
+            // Of at most nine decimals and 3600: a double holds it exactly as typed.
+            Self::Seconds(time) => {
+                serializer.collect_str(&format_args!("{}s", *time.numer() as f64 / *time.denom() as f64))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted a number of frames such as 16, or seconds such as \"0.5s\", above 0")]
+        enum Written {
+            Frames(u64),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Frames(frames) => frames.to_string(),
+            Written::Text(text) => text,
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Seed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Random => serializer.serialize_i64(-1),
+            Self::Fixed(seed) => serializer.serialize_u64(*seed),
+        }
+    }
+}
+
+impl TryFrom<i64> for Seed {
+    type Error = String;
+
+    fn try_from(seed: i64) -> Result<Self, String> {
+        match u64::try_from(seed) {
+            Ok(seed) => Ok(Self::Fixed(seed)),
+            Err(_) if seed == -1 => Ok(Self::Random),
+            Err(_) => Err(format!("{seed} is no seed, wanted a whole number from 0, or -1 for a random one")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_frames_or_seconds_and_above_zero() {
+        assert_eq!("8".parse(), Ok(Length::Frames(8)));
+        let fps: Fps = "30000/1001".parse().unwrap();
+        assert_eq!("0.5s".parse::<Length>().unwrap().frames(fps), 15);
+        assert_eq!("0.001s".parse::<Length>().unwrap().frames(fps), 1);
+        for text in [
+            "0",
+            "-1",
+            "",
+            "s",
+            "0s",
+            "0.0s",
+            "x",
+            "1e3",
+            "99999999999999999999",
+            "-0.5s",
+            "nan",
+            "inf",
+            "1.5",
+            "8f",
+            "99999s",
+            " 8",
+        ] {
+            assert!(text.parse::<Length>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_as_it_is_typed() {
+        for text in ["0.5s", "0.000000001s", "3599.999999999s", "1s", "0.1s"] {
+            let length: Length = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(length).unwrap(), text);
+            assert_eq!(serde_json::from_value::<Length>(text.into()).unwrap(), length);
+        }
+        assert_eq!(serde_json::to_value(Length::Frames(8)).unwrap(), 8);
+        for text in ["0", "-3", "1.5", "\"0s\"", "null", "[]"] {
+            assert!(serde_json::from_str::<Length>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_seed_is_a_number_or_minus_one() {
+        let read = |text: &str| serde_json::from_str::<Seed>(text).ok();
+        assert_eq!(read("-1"), Some(Seed::Random));
+        assert_eq!(read("0"), Some(Seed::Fixed(0)));
+        assert_eq!((read("-2"), read("1.5"), read("\"x\"")), (None, None, None));
+    }
+}

@@ -1,0 +1,530 @@
+//! Presets: ways of generating that have a name. YAML files: built in, in the user's config folder, or anywhere.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Noise, Overrides, Prompts, Seed, Source};
+use crate::pipeline::{
+    checkpoint::{Files, Published},
+    fault::{Code, Details, Fault},
+    job::{Dtype, Offload, VaeTile},
+    plan::{Align, MaskRule, Mode},
+    schedule::{Grid, Phase, Solver},
+    words::words,
+    yaml::{self, YamlError},
+};
+
+words! {
+    /// Which of the hosted worker's meanings: what a preset held changed with its versions.
+    Era {
+        /// Until 2025-11-28.
+        Oct25 = "oct25",
+        V1 = "v1",
+        /// From 2026-02 on.
+        V2 = "v2",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preset {
+    pub name: String,
+    /// Names that tasks use.
+    pub aliases: Vec<String>,
+    pub about: String,
+    /// Where it was read; none for a built-in one.
+    pub path: Option<PathBuf>,
+    pub values: Overrides,
+    /// What it had instead in an era of the worker.
+    eras: Eras,
+    /// At which rate the model was trained, and for how many frames at a time: said, not forced.
+    pub fps: Option<f64>,
+    pub max_frames: Option<usize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    #[error("there is no preset `{name}`")]
+    Unknown { name: String, near: Vec<String>, folder: Option<PathBuf> },
+    #[error("the preset {what} {error}")]
+    File { what: String, path: Option<PathBuf>, error: YamlError },
+    #[error("the preset {name} takes its models from `{of}`, which is no preset with models")]
+    Models { name: String, of: String },
+}
+
+impl Fault for PresetError {
+    fn code(&self) -> Code {
+        Code::Input
+    }
+
+    fn details(&self) -> Details {
+        match self {
+            Self::Unknown { near, folder, .. } => {
+                let folder =
+                    folder.as_ref().map_or(String::new(), |folder| format!(", NAME.yaml in {}", folder.display()));
+                let near = match &near[..] {
+                    [] => "see `wanctl inspect --list-models`".into(),
+                    near => format!("did you mean {}?", near.join(", ")),
+                };
+                Details {
+                    wanted: Some(format!("a built-in preset{folder}, or a file")),
+                    help: Some(near),
+                    ..Details::default()
+                }
+            }
+            Self::File { path, error, .. } => {
+                let help = match error {
+                    YamlError::Read(_) => "check the path and its permissions",
+                    YamlError::Large => "a preset is a short text",
+                    YamlError::Wrong { .. } => "see a built-in one with `wanctl inspect wan22-vace-lightning`",
+                };
+                Details {
+                    file: path.clone(),
+                    wanted: Some("a preset in YAML".into()),
+                    help: Some(help.into()),
+                    ..Details::default()
+                }
+            }
+            Self::Models { .. } => Details {
+                wanted: Some("the name of a preset with models, or the models' file names".into()),
+                help: Some("see `wanctl inspect --list-models`".into()),
+                ..Details::default()
+            },
+        }
+    }
+}
+
+/// As it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    engine: EngineChoice,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    about: String,
+    models: Option<Models>,
+    #[serde(default)]
+    published: Vec<String>,
+    context: Option<Length>,
+    gap: Option<Length>,
+    mode: Option<Mode>,
+    align: Option<Align>,
+    mask_rule: Option<MaskRule>,
+    blend: Option<usize>,
+    anchors: Option<bool>,
+    prompt: Option<String>,
+    negative_prompt: Option<String>,
+    phases: Option<Vec<Phase>>,
+    steps: Option<usize>,
+    guidance: Option<Scales>,
+    thresholds: Option<Vec<f64>>,
+    shift: Option<f64>,
+    solver: Option<Solver>,
+    grid: Option<Grid>,
+    loras: Option<Vec<LoraAsk>>,
+    #[serde(default)]
+    eras: Eras,
+    seed: Option<Seed>,
+    noise: Option<Noise>,
+    cfg_zero_steps: Option<usize>,
+    control_scale: Option<f64>,
+    dtype: Option<Dtype>,
+    vae_tile: Option<VaeTile>,
+    offload: Option<Offload>,
+    fps: Option<f64>,
+    max_frames: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "wanted the name of another preset, or high, low, vae, text and tokenizer with lists of file names"
+)]
+enum Models {
+    Of(String),
+    Named(Parts),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    high: Vec<Files>,
+    #[serde(default)]
+    low: Vec<Files>,
+    vae: Vec<Files>,
+    text: Vec<Files>,
+    tokenizer: Vec<Files>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "wanted a number, or one for each phase")]
+enum Scales {
+    All(f64),
+    Each(Vec<f64>),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Eras {
+    oct25: Option<InEra>,
+    v1: Option<InEra>,
+    v2: Option<InEra>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InEra {
+    loras: Vec<LoraAsk>,
+}
+
+/// Names of files in `presets/`, in the order in which the first one whose weights are there is taken.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../presets/", $name, ".yaml")))),+]
+    };
+}
+
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "wan22-vace-lightning",
+    "wan22-vace-lightning-4",
+    "wan22-vace-lightning-8",
+    "wan22-vace-fun",
+    "wan21-vace-14b",
+    "wan21-vace-1.3b",
+    "wan22-i2v-lightning-4",
+    "wan22-i2v-lightning-8",
+    "wan22-i2v-lightning-seko-4",
+    "wan22-i2v-lightning-seko-8",
+    "wan22-i2v",
+    "wan22-t2v-lightning-4",
+    "wan22-t2v-lightning-8",
+    "wan22-t2v-lightning-1.1-4",
+    "wan22-t2v-lightning-1.1-8",
+    "wan22-t2v-lightning-1217-4",
+    "wan22-t2v-lightning-1217-8",
+    "wan22-t2v-mps-4",
+    "wan22-t2v-hps-8",
+    "wan22-t2v",
+    "wan22-vace-lightning-3-3",
+    "wan22-i2v-lightning-2-2-2",
+    "wan22-i2v-lightning-3-3",
+    "wan22-i2v-svi-3-3",
+    "wan22-i2v-svi-endframe",
+    "wan22-i2v-svi2pro",
+    "wan22-vace-module",
+    "wan22-vace-fun-30",
+    "wan22-vace-cocktail",
+    "wan22-vace-fun-cocktail",
+    "wan22-vace-fake-cocktail",
+    "wan21-vace-cocktail",
+    "wan22-vace-lightning-3p",
+    "wan22-vace-fun-cocktail-lightning",
+    "wan22-vace-fun-cocktail-3p",
+    "wan22-vace-fun-cocktail-3p-backup",
+    "wan22-vace-fun-cocktail-3p-distill",
+];
+
+impl Preset {
+    /// All built-in ones.
+    pub fn built_in() -> Vec<Self> {
+        let read = |(name, text): &(&str, &str)| {
+            let written = yaml::read(text).expect("every built-in preset is read by a test");
+            let preset = Self::from(written, None).expect("its models are a built-in preset's");
+            debug_assert_eq!(preset.name, *name);
+            preset
+        };
+        BUILT_IN.iter().map(read).collect()
+    }
+
+    /// Those of the user, each by its file's name; one that cannot be read says why.
+    pub fn of_user() -> Vec<Result<Self, PresetError>> {
+        let entries = user_folder().and_then(|folder| fs::read_dir(folder).ok());
+        let mut paths: Vec<PathBuf> =
+            entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.retain(|path| is_yaml(path));
+        paths.sort();
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    /// By a path, by its file's name in the user's folder, or by a built-in name or alias.
+    pub fn find(name: &str) -> Result<Self, PresetError> {
+        let path = Path::new(name);
+        if is_yaml(path) || name.contains(std::path::MAIN_SEPARATOR) {
+            return Self::read(path);
+        }
+        let folder = user_folder();
+        let own = folder.iter().flat_map(|folder| ["yaml", "yml"].map(|end| folder.join(format!("{name}.{end}"))));
+        if let Some(own) = own.into_iter().find(|path| path.is_file()) {
+            return Self::read(&own);
+        }
+        let presets = Self::built_in();
+        let known = |preset: &&Self| preset.name == name || preset.aliases.iter().any(|alias| alias == name);
+        if let Some(preset) = presets.iter().find(known) {
+            return Ok(preset.clone());
+        }
+        let names = presets.iter().flat_map(|preset| std::iter::once(&preset.name).chain(&preset.aliases));
+        let mut near = yaml::nearest(name, names.map(String::as_str));
+        near.truncate(3);
+        Err(PresetError::Unknown { name: name.to_owned(), near, folder })
+    }
+
+    pub fn read(path: &Path) -> Result<Self, PresetError> {
+        let wrong = |error| PresetError::File { what: path.display().to_string(), path: Some(path.to_owned()), error };
+        Self::from(yaml::read_file(path).map_err(wrong)?, Some(path.to_owned()))
+    }
+
+    fn from(written: Written, path: Option<PathBuf>) -> Result<Self, PresetError> {
+        let Written {
+            name,
+            engine,
+            aliases,
+            about,
+            models,
+            published: at,
+            context,
+            gap,
+            mode,
+            align,
+            mask_rule,
+            blend,
+            anchors,
+            prompt,
+            negative_prompt,
+            phases,
+            steps,
+            guidance,
+            thresholds,
+            shift,
+            solver,
+            grid,
+            loras,
+            eras,
+            seed,
+            noise,
+            cfg_zero_steps,
+            control_scale,
+            dtype,
+            vae_tile,
+            offload,
+            fps,
+            max_frames,
+        } = written;
+        let published = match models {
+            None => None,
+            Some(Models::Named(Parts { high, low, vae, text, tokenizer })) => {
+                Some(Published { high, low, vae, text, tokenizer, at })
+            }
+            Some(Models::Of(of)) => {
+                match BUILT_IN.iter().find(|(name, _)| *name == of).map(|(_, text)| yaml::read(text)) {
+                    Some(Ok(Written { models: Some(Models::Named(parts)), published, .. })) => {
+                        let Parts { high, low, vae, text, tokenizer } = parts;
+                        Some(Published { high, low, vae, text, tokenizer, at: [published, at].concat() })
+                    }
+                    _ => return Err(PresetError::Models { name, of }),
+                }
+            }
+        };
+        let values = Overrides {
+            context,
+            gap,
+            mode,
+            align,
+            mask_rule,
+            blend,
+            anchors,
+            engine: Some(engine),
+            published,
+            loras,
+            prompts: prompt.map(Prompts::One),
+            negative_prompt,
+            phases,
+            steps,
+            guidance: guidance.map(|guidance| match guidance {
+                Scales::All(guidance) => Guidance::All(guidance),
+                Scales::Each(guidance) => Guidance::Each(guidance),
+            }),
+            thresholds,
+            shift,
+            solver,
+            grid,
+            seed,
+            noise,
+            cfg_zero_steps,
+            control_scale,
+            dtype,
+            vae_tile,
+            offload,
+            ..Overrides::default()
+        };
+        Ok(Self { name, aliases, about, path, values, eras, fps, max_frames })
+    }
+
+    /// What it says, as it was in an era.
+    pub fn layer(&self, era: Option<Era>) -> Layer {
+        let mut values = self.values.clone();
+        if let Some(InEra { loras }) = era.and_then(|era| self.in_era(era)) {
+            values.loras = Some(loras.clone());
+        }
+        Layer { from: Source::Preset(self.name.clone()), values }
+    }
+
+    /// Whether an era changes anything.
+    pub fn has_eras(&self) -> bool {
+        self.eras != Eras::default()
+    }
+
+    fn in_era(&self, era: Era) -> Option<&InEra> {
+        match era {
+            Era::Oct25 => self.eras.oct25.as_ref(),
+            Era::V1 => self.eras.v1.as_ref(),
+            Era::V2 => self.eras.v2.as_ref(),
+        }
+    }
+}
+
+fn user_folder() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("wanctl").join("presets"))
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_presets_is_embedded_under_its_name_and_no_name_stands_twice() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+        let files: BTreeSet<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let presets = Preset::built_in();
+        let embedded: BTreeSet<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect::<BTreeSet<_>>(),
+            embedded
+        );
+        for (preset, (name, _)) in presets.iter().zip(BUILT_IN) {
+            assert_eq!(preset.name, *name);
+            assert!(!preset.about.is_empty() && preset.values.published.is_some() && preset.fps.is_some());
+        }
+        let mut names = BTreeSet::new();
+        for name in presets.iter().flat_map(|preset| preset.aliases.iter().chain([&preset.name])) {
+            assert!(names.insert(name), "{name} stands twice");
+        }
+        for preset in presets {
+            let file = folder.join(format!("{}.yaml", preset.name));
+            assert_eq!(Preset::read(&file).unwrap().values, preset.values);
+        }
+    }
+
+    /// Names that tasks of the hosted worker have.
+    #[test]
+    fn what_tasks_name_is_there() {
+        for name in [
+            "lightning_baseline_2_2_2",
+            "wan_2_2_vace_lightning_baseline_2_2_2",
+            "wan_2_2_vace_lightning_baseline_3_3",
+            "wan_2_2_i2v_lightning_baseline_2_2_2",
+            "wan_2_2_i2v_lightning_baseline_3_3",
+            "wan_2_2_i2v_lightning_svi_3_3",
+            "wan_2_2_i2v_lightning_svi_endframe",
+            "i2v_2_2_svi2pro",
+            "vace_14B_cocktail_2_2",
+            "vace_fun_14B_cocktail_2_2",
+            "vace_14B_cocktail",
+            "vace_14B_lightning_3p_2_2",
+            "vace_fun_14B_cocktail_lightning",
+            "vace_14B_fake_cocktail_2_2",
+            "vace_fun_14B_cocktail_lightning_3phase",
+            "t2v_2_2",
+            "i2v_2_2",
+            "vace_fun_14B_2_2",
+            "vace_14B",
+            "vace_14B_2_2",
+        ] {
+            assert!(Preset::find(name).unwrap().aliases.iter().any(|alias| alias == name));
+        }
+    }
+
+    #[test]
+    fn an_era_has_the_loras_that_the_workers_preset_had_then() {
+        let preset = Preset::find("lightning_baseline_2_2_2").unwrap();
+        let loras = |era| preset.layer(era).values.loras.unwrap();
+        let weights: Vec<_> = loras(Some(Era::Oct25)).iter().map(|lora| lora.weights.to_string()).collect();
+        assert_eq!(weights, ["0.75;1;0", "0;0;1"]);
+        assert_eq!(loras(None), loras(Some(Era::Oct25)));
+        assert_eq!((loras(Some(Era::V1)), loras(Some(Era::V2))), (vec![], vec![]));
+        assert!(preset.has_eras() && !Preset::find("wan22-vace-fun").unwrap().has_eras());
+    }
+
+    #[test]
+    fn a_name_that_is_almost_right_is_told_the_nearest() {
+        let error = Preset::find("wan22-vace-lightnin").unwrap_err();
+        assert_eq!((error.code(), error.to_string()), (Code::Input, "there is no preset `wan22-vace-lightnin`".into()));
+        assert!(error.details().help.unwrap().starts_with("did you mean wan22-vace-lightning"));
+        assert!(Preset::find("zebra").unwrap_err().details().help.unwrap().contains("--list-models"));
+    }
+
+    fn read(text: &str) -> Result<Preset, PresetError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.yaml");
+        fs::write(&path, text).unwrap();
+        Preset::read(&path)
+    }
+
+    #[test]
+    fn a_preset_of_ones_own_takes_models_from_another_and_says_the_rest() {
+        let text = "name: mine\nengine: wan\nmodels: wan22-vace-fun\npublished: [here]\nguidance: [3, 1]\nsteps: 8\n\
+                    context: 0.5s\nseed: -1\nprompt: a fox\nloras: [{ file: a.safetensors, weights: 0.5 }]\n";
+        let preset = read(text).unwrap();
+        let values = &preset.values;
+        assert_eq!(values.guidance, Some(Guidance::Each(vec![3.0, 1.0])));
+        assert_eq!((values.steps, values.seed), (Some(8), Some(Seed::Random)));
+        let published = values.published.as_ref().unwrap();
+        assert_eq!(published.at.last().unwrap(), "here");
+        assert_eq!(published.high, Preset::find("wan22-vace-fun").unwrap().values.published.unwrap().high);
+        assert_eq!(read("name: mine\nengine: rife\n").unwrap().values.engine, Some(EngineChoice::Rife));
+    }
+
+    #[test]
+    fn the_preset_of_the_readme_is_one() {
+        let readme = include_str!("../../../README.md");
+        let preset = read(readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
+        assert_eq!((preset.name.as_str(), preset.values.phases.unwrap().len()), ("mine", 2));
+    }
+
+    #[test]
+    fn a_wrong_preset_is_told_where_and_what_it_could_have_said() {
+        for (text, words) in [
+            ("name: a\nengine: wan\nstep: 6\n", "unknown field `step`"),
+            ("name: a\nengine: wan\nstep: 6\n", "did you mean `steps`?"),
+            ("name: a\nengine: wan\nphases: [{ steps: 2, expert: hi, guidance: 1 }]\n", "did you mean `high`?"),
+            ("name: a\nengine: wan\nphases: [{ steps: 2, expert: high, guidence: 1 }]\n", "did you mean `guidance`?"),
+            (
+                "name: a\nengine: wan\nmodels: wan22-vace-fum\n",
+                "takes its models from `wan22-vace-fum`, which is no preset",
+            ),
+            ("name: a\nengine: wan\nmodels: { hi: [a] }\n", "wanted the name of another preset"),
+            ("name: a\n", "missing field `engine`"),
+            ("name: a\nengine: wan\nloras: [{ file: a, weights: x }]\n", "`x` is no LoRA weight"),
+            ("name: a\nengine: wan\nsteps: -1\n", "steps: invalid type"),
+            ("name: [a\n", "line"),
+            ("name: a\nengine: wan\nsteps: 6\nsteps: 7\n", "duplicate field"),
+        ] {
+            let error = read(text).unwrap_err();
+            let details = error.details();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.code() == Code::Input && details.wanted.is_some() && details.help.is_some());
+        }
+        let gone = Preset::find("gone.yaml").unwrap_err();
+        assert!(gone.to_string().starts_with("the preset gone.yaml cannot be read"), "{gone}");
+    }
+}

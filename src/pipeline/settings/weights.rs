@@ -1,0 +1,97 @@
+//! The files that layers ask for: by path, or by name wherever weights lie.
+
+use std::path::PathBuf;
+
+use super::{Layer, LoraAsk, Preset, pick};
+use crate::pipeline::checkpoint::{Checkpoint, CheckpointError, Lacking, Located, ModelFiles, Part, Places, Wanted};
+
+#[derive(Debug)]
+pub struct Weights {
+    pub models: ModelFiles,
+    /// In the order in which they are asked for.
+    pub loras: Vec<PathBuf>,
+}
+
+impl Weights {
+    pub fn find(layers: &[Layer], places: &Places) -> Result<Self, CheckpointError> {
+        let named: Vec<Wanted> = pick(layers, |asked| asked.model.clone()).map_or(vec![], |asked| asked.value);
+        let published = pick(layers, |asked| asked.published.clone()).map(|asked| asked.value);
+        let located = published.as_ref().map_or_else(Located::default, |published| places.locate(published));
+        let models = match ModelFiles::find_or(&named, &located.wanted) {
+            Err(CheckpointError::Incomplete { missing, .. })
+                if missing.iter().any(|part| located.missing.iter().any(|(lacking, _)| covers(*part, *lacking))) =>
+            {
+                Err(missing)
+            }
+            models => Ok(models?),
+        };
+        let (mut loras, mut missing) = (vec![], vec![]);
+        for asked in pick(layers, |asked| asked.loras.clone()).map_or(vec![], |asked| asked.value) {
+            match places.lora(&asked.file)? {
+                Some(path) => loras.push(path),
+                None => missing.push(no_lora(&asked)),
+            }
+        }
+        match models {
+            Ok(models) if missing.is_empty() => Ok(Self { models, loras }),
+            models => {
+                let parts = models.err().unwrap_or_default();
+                let wanted = |(part, _): &&(Part, Lacking)| parts.iter().any(|missing| covers(*missing, *part));
+                let parts = located.missing.iter().filter(wanted).map(|(_, lacking)| lacking.clone());
+                let missing = parts.chain(missing).collect();
+                let published = published.map_or(vec![], |published| published.at);
+                Err(CheckpointError::NotFound { missing, looked: places.folders().to_vec(), published })
+            }
+        }
+    }
+}
+
+/// Without any transformer nobody can tell that it would be two.
+fn covers(missing: Part, part: Part) -> bool {
+    let transformers = [Part::Transformer, Part::High, Part::Low];
+    missing == part || missing == Part::Transformer && transformers.contains(&part)
+}
+
+fn no_lora(asked: &LoraAsk) -> Lacking {
+    Lacking { part: format!("the LoRA {}", asked.file.display()), names: vec![] }
+}
+
+impl Weights {
+    /// How many bytes of weights are in memory at once at least: the parts take turns.
+    pub fn largest_part(&self) -> Result<u64, CheckpointError> {
+        let ModelFiles { high, low, text, .. } = &self.models;
+        let parts = [high, low, text].into_iter().filter(|paths| !paths.is_empty());
+        parts.map(|paths| Ok(Checkpoint::open(paths)?.bytes())).try_fold(0, |most, bytes| Ok(most.max(bytes?)))
+    }
+}
+
+impl Preset {
+    /// What of its weights is not here; empty where it can run.
+    pub fn lacks(&self, places: &Places) -> Vec<Lacking> {
+        let published = self.values.published.as_ref();
+        let parts = published.map_or(vec![], |published| places.locate(published).missing);
+        let loras = self.values.loras.iter().flatten();
+        let loras = loras.filter(|lora| !lora.file.is_file() && places.find(&lora.file).is_none());
+        parts.into_iter().map(|(_, lacking)| lacking).chain(loras.map(no_lora)).collect()
+    }
+
+    /// The first built-in one whose weights are here and make a model that can be shown a guide.
+    pub fn first_that_joins(places: &Places) -> Result<Option<(Self, Weights)>, CheckpointError> {
+        for preset in Self::built_in() {
+            if preset.lacks(places).is_empty() {
+                let weights = Weights::find(&[preset.layer(None)], places)?;
+                if weights.models.transformer.vace.is_some() {
+                    return Ok(Some((preset, weights)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What `--preset auto` found nothing of.
+    pub fn none_found(places: &Places) -> CheckpointError {
+        let part = "the weights of a built-in preset (see `wanctl inspect --list-models`)".into();
+        let missing = vec![Lacking { part, names: vec![] }];
+        CheckpointError::NotFound { missing, looked: places.folders().to_vec(), published: vec![] }
+    }
+}
