@@ -1,0 +1,51 @@
+//! A note that a film carries inside it: text for whoever wrote it, that players do not show.
+
+use std::{fs, io, path::Path};
+
+use serde::Deserialize;
+
+use super::{Media, clip::name, dialect, error::MediaError};
+
+/// The tag's name; Matroska writes names in capitals.
+const TAG: &str = "wanctl";
+
+/// ffmpeg's own form for tags: a file, since a command line may not be as long as a note.
+pub fn write_note(path: &Path, text: &str) -> io::Result<()> {
+    let mut note = format!(";FFMETADATA1\n{TAG}=");
+    for letter in text.chars() {
+        if matches!(letter, '=' | ';' | '#' | '\\' | '\n') {
+            note.push('\\');
+        }
+        note.push(letter);
+    }
+    fs::write(path, note + "\n")
+}
+
+#[derive(Deserialize)]
+struct Report {
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    tags: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Media {
+    /// The note in a film; a file that is no film has none.
+    pub fn note(&self, path: &Path) -> Result<Option<String>, MediaError> {
+        let purpose = format!("reading the settings in {}", name(path));
+        let words = ["-show_entries", "format_tags"].map(Into::into).to_vec();
+        let report: Report = match self.report(path, purpose, words) {
+            Ok((report, _)) => report,
+            Err(MediaError::Failed { transcript, .. }) if dialect::blames_the_file(&transcript.stderr) => {
+                return Ok(None);
+            }
+            Err(other) => return Err(other),
+        };
+        let tags = report.format.map(|format| format.tags).unwrap_or_default();
+        let note = tags.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(TAG));
+        Ok(note.and_then(|(_, text)| text.as_str()).map(str::to_owned))
+    }
+}
