@@ -171,7 +171,9 @@ impl Asked {
     /// The model and its sampling; `None` for another engine. `seed` is that of a run that is gone on with.
     pub(crate) fn wan(&mut self, seams: usize, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
         if *self.settings.engine != EngineChoice::Wan {
-            let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)));
+            // That of a task is not asked for beside another engine.
+            let of_task = self.layers.iter().any(|layer| matches!(layer.from, Source::Task(_)));
+            let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)) && !of_task);
             if let Some(Layer { from, .. }) = preset.filter(|preset| preset.values.published.is_some()) {
                 self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.settings.engine), ui)?;
             }

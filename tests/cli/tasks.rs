@@ -33,7 +33,7 @@ impl Room {
         fs::create_dir_all(self.path("assets")).unwrap();
         for (name, source) in CLIPS.iter().zip(["testsrc2", "testsrc"]) {
             self.ffmpeg(&format!(
-                "-f lavfi -i {source}=size=864x480:rate=24 -frames:v 24 -vf format=rgb24,scale={ODD} -c:v libx264 -preset \
+                "-f lavfi -i {source}=size=864x480:rate=24 -frames:v 24 -vf format=rgb24,scale={ODD},setsar=1 -c:v libx264 -preset \
                  ultrafast -qp 0 -pix_fmt yuv444p assets/{name}"
             ));
         }
@@ -64,6 +64,8 @@ fn the_failed_join_is_told_whole() {
         "Guide video creation returned None",
         "its frame writer gave up",
         "fault     P-34:",
+        "phases 2 high+2 high+2 low",
+        "lora_250928_rank128_fp16.safetensors (0.75;1;0)",
         "verdict   no input problem found: the worker failed by a fault of its own (P-01); 2 files are not here",
     ] {
         assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
@@ -82,15 +84,25 @@ fn the_failed_segments_have_no_input_problem_and_the_workers_fault_is_named() {
         let run = room.run(&format!("inspect {name}")).good();
         for words in [
             "size      896x496, asked 902x508",
-            &format!("segment   {segment}: 81 frames, 21 latents; shown: 0, 80"),
+            &format!("segment   {segment}: 81 frames, 21 latents; shown: 0 and 80"),
             "verdict   no input problem found: the worker failed by a fault of its own (P-10)",
             "it looked the model up by an empty name",
+            "high_noise.safetensors, 1.2;0\n",
+            "VBVR_HIGH.safetensors, 1.05;1.05\n",
+            "low_noise.safetensors, 0;1.0\n",
+            "its phases as thresholds: 826.0999755859375\n",
+            "phases 3 high+3 low",
+            "3    882.526    high         1     1.2    1.05       0\n",
+            "4    769.674     low         1       0    1.05       1\n",
+            "remark    VBVR_HIGH.safetensors works in steps of the other expert",
         ] {
             assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
         }
         let task = room.run(&format!("inspect {name} --json")).good().event("task");
         assert_eq!(task["work"]["travel"]["size"], json!([896, 496]));
         assert_eq!((&task["conflicts"], &task["problems"]), (&json!([]), &json!([])));
+        assert_eq!(task["sampler"]["thresholds"], json!([826.0999755859375]));
+        assert_eq!((&task["sampler"]["steps"]["value"], &task["inputs"][2]["weights"]), (&6.into(), &"0;1.0".into()));
     }
     room.task("travel_orchestrator_8172a7f6.json");
     let run = room.run("inspect travel_orchestrator_8172a7f6.json").good();
@@ -314,7 +326,10 @@ fn bare_params_need_their_type() {
     let params = json!({ "starting_video_path": "a.mp4", "ending_video_path": "b.mp4", "fps": 25 });
     room.put("params.json", &params);
     room.run("join --task params.json --dry-run").fails(3).says("it has no task_type");
-    let plan = room.run("join --task params.json --task-type join_clips --engine dissolve --dry-run --json").good().event("plan");
+    let plan = room
+        .run("join --task params.json --task-type join_clips --engine dissolve --dry-run --json")
+        .good()
+        .event("plan");
     assert_eq!(plan["plan"]["seams"][0]["used"]["gap"], 53);
     room.run("join --task params.json --task-type join_clip").fails(2);
 }
