@@ -18,7 +18,9 @@ use wanctl::pipeline::{
 };
 
 use super::{
-    Ui, args, inspect_task, library, show,
+    Ui, args,
+    inspect_task::{self, About},
+    library, show,
     task::PlaceArgs,
     ui::{Answer, Verbosity},
 };
@@ -88,7 +90,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
                 Err(error) => error,
             }
         } else if is_task(&file) {
-            match inspect_task::inspect(file, &args.place, args.era, &media, ui) {
+            let about = About { era: args.era, models: &args.models };
+            match inspect_task::inspect(file, &args.place, &about, &media, ui) {
                 Ok(Answer::Yes) => continue,
                 Ok(Answer::No) => {
                     answer = Answer::No;

@@ -1,11 +1,12 @@
 //! `wanctl inspect` of a task: what it asks for, what it would come to here, and why it failed where it came from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    checkpoint::{Places, Surroundings},
     film::Cast,
     media::{Clip, Media},
     plan::{self, FramePlan, JoinAsk, Source},
@@ -22,9 +23,18 @@ use super::{
     ui::{Answer, Failure},
 };
 
+/// What a task may be looked at with.
+pub(crate) struct About<'a> {
+    pub(crate) era: Option<Era>,
+    /// Folders of weights, where LoRAs may lie.
+    pub(crate) models: &'a [PathBuf],
+}
+
 /// One task, whole.
-pub(crate) fn inspect(path: &Path, place: &PlaceArgs, era: Option<Era>, media: &Media, ui: &Ui) -> Result<Answer> {
-    let (task, placed) = place.open(path, era, media)?;
+pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Answer> {
+    let &About { era, models } = about;
+    let (mut task, placed) = place.open(path, era, media)?;
+    task.find_loras(&Places::new(models, Surroundings::here()));
     let files = Files::probe(&task, media);
     let (resolved, unresolved) = kept(Resolved::of(&task).map(Some));
     let (plan, refused) = match &resolved {

@@ -128,6 +128,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let note = recorded.note(home.parent().unwrap_or(&home));
 
     session::with_run("join", &run, ui, log, resumed, |folder| {
+        folder.record("repeat", &recorded)?;
         let makers = session::makers(&settings, wan.as_ref(), seams, ui);
         let Prepared { cast, plan } =
             session::prepare(clips, &settings, wan.as_ref(), film_settings.lossless, &media, ui)?;
@@ -139,7 +140,6 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             "engine_because": asked.because,
             }),
         )?;
-        folder.record("repeat", &recorded)?;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = folder.path().to_owned();

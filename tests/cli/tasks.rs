@@ -372,6 +372,45 @@ fn a_task_never_falls_back_to_another_engine() {
 }
 
 #[test]
+fn a_tasks_numbers_stand_over_its_presets_and_the_command_lines_over_both() {
+    let room = Room::new();
+    room.real_pair();
+    room.small_task(|params| params["guidance_scale"] = 2.into());
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wan/tiny");
+    let plan = |more: &[&str]| {
+        let words = ["join", "--task", "task.json", "--model", tiny, "--dry-run", "--json"];
+        room.wanctl(&[&words[..], more].concat()).good().event("plan")
+    };
+    let wan = &plan(&[])["settings"]["wan"];
+    assert_eq!(wan["guidance"], json!({ "value": [2.0, 1.0, 1.0], "from": "task task.json" }));
+    assert_eq!(wan["shift"], json!({ "value": 5.0, "from": "preset wan22-vace-lightning" }));
+    assert_eq!(wan["seed"], json!({ "value": 7, "from": "task task.json" }));
+    assert_eq!(wan["prompts"]["value"], json!(["a fox"]));
+    let wan = &plan(&["--shift", "8", "--seed", "8"])["settings"]["wan"];
+    assert_eq!(wan["shift"], json!({ "value": 8.0, "from": "command line" }));
+    assert_eq!(wan["seed"]["value"], 8);
+}
+
+#[test]
+fn loras_are_found_where_weights_lie_too() {
+    let room = Room::new();
+    room.task("travel_segment_78cd8678.json");
+    fs::create_dir_all(room.path("weights")).unwrap();
+    fs::create_dir_all(room.path("assets")).unwrap();
+    for name in ["high_noise", "VBVR_HIGH", "low_noise"] {
+        fs::write(room.path(format!("weights/{name}.safetensors")), "").unwrap();
+    }
+    room.ffmpeg("-f lavfi -i testsrc=size=64x36 -frames:v 1 assets/image_00.png");
+    let line = "inspect travel_segment_78cd8678.json --models weights --assets assets --json";
+    let task = room.run(line).fails(3).event("task");
+    assert!(task["inputs"][0]["file"].as_str().unwrap().ends_with("weights/high_noise.safetensors"), "{task}");
+    assert_eq!(task["verdict"].as_str().unwrap().split("; ").last(), Some("one file is not here"));
+    fs::copy(room.path("assets/image_00.png"), room.path("assets/image_01.png")).unwrap();
+    let task = room.run(line).good().event("task");
+    assert_eq!(task["inputs"][3]["facts"]["picture"]["size"], json!([64, 36]));
+}
+
+#[test]
 fn a_model_that_no_preset_knows_is_told_with_the_nearest() {
     let room = Room::new();
     room.real_pair();

@@ -78,12 +78,69 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pipeline::settings::{EngineChoice, Layer, Source};
+    use crate::pipeline::{
+        checkpoint::Transformer,
+        settings::{EngineChoice, Layer, Source, Weights},
+    };
 
     /// The values without who said them.
     fn values(settings: &Settings) -> Value {
         let told = serde_json::to_value(settings).unwrap();
         told.as_object().unwrap().iter().map(|(name, sourced)| (name.clone(), sourced["value"].clone())).collect()
+    }
+
+    fn models(experts: usize) -> ModelFiles {
+        let transformer = Transformer {
+            dim: 5120,
+            heads: 40,
+            head_dim: 128,
+            layers: 40,
+            ffn: 13824,
+            in_channels: 16,
+            out_channels: 16,
+            text_dim: 4096,
+            freq_dim: 256,
+            vace: None,
+            image: None,
+        };
+        ModelFiles {
+            high: vec!["/m/high.safetensors".into(), "/m/module.safetensors".into()],
+            low: if experts == 2 { vec!["/m/low.safetensors".into()] } else { vec![] },
+            vae: vec!["/m/vae.safetensors".into()],
+            text: vec!["/m/text.safetensors".into()],
+            tokenizer: "/m/tokenizer.json".into(),
+            boundary: Some(0.9),
+            flow_shift: Some(3.0),
+            transformer,
+        }
+    }
+
+    #[test]
+    fn a_models_steps_and_files_are_the_same_again() {
+        for (experts, asked) in [
+            (1, json!({ "steps": 7, "guidance": { "all": 2.5 }, "seed": 7 })),
+            (2, json!({ "loras": [{ "file": "/m/a.safetensors", "weights": "1,0.5;0" }], "seed": -1 })),
+            (2, json!({ "steps": 6, "shift": 5, "solver": "euler", "grid": "wan2gp", "prompts": { "one": "a fox" } })),
+        ] {
+            let resolved = |from, values: Overrides, loras| {
+                let layers = [Layer { from, values }];
+                let weights = Weights { models: models(experts), loras };
+                let wan = WanSettings::of(&layers, weights, 2, None).unwrap();
+                (Settings::of(&layers, EngineChoice::Wan).unwrap(), wan)
+            };
+            let values: Overrides = serde_json::from_value(asked).unwrap();
+            let files: Vec<PathBuf> = values.loras.iter().flatten().map(|lora| lora.file.clone()).collect();
+            let (settings, first) = resolved(Source::Flag, values, files.clone());
+            let written = serde_json::to_string(&again(&settings, Some(&first))).unwrap();
+            let values: Overrides = serde_json::from_str(&written).unwrap();
+            let named: Vec<_> = values.model.iter().flatten().map(|wanted| wanted.path.clone()).collect();
+            let ModelFiles { high, low, vae, text, tokenizer, .. } = models(experts);
+            assert_eq!(named, [high, low, vae, text, vec![tokenizer]].concat());
+            assert!(values.model.iter().flatten().all(|wanted| experts == 2 || wanted.role != Some(Role::High)));
+            let (_, second) = resolved(Source::Task("film.mp4".into()), values, files);
+            assert_eq!(first.request(0), second.request(0));
+            assert_eq!(first.request(1), second.request(1));
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub(super) fn settings(places: &[&Fields], draft: &mut Draft) {
     values.negative_prompt = first(&keys("negative_prompt"), Spot::text).map(|text| one_line(&text));
     values.seed = Some(first(&keys("seed"), sampling::seed).unwrap_or(Seed::Random));
 
-    let fps = first(&keys("fps"), |spot| if spot.value() == 0 { Some(None) } else { spot.rate().map(Some) }).flatten();
+    let fps = first(&keys("fps"), |spot| if spot.is_zero() { Some(None) } else { spot.rate().map(Some) }).flatten();
     let own = truth("use_input_video_fps");
     // The first worker kept the clip's own rate where none was asked for; later ones made everything 16.
     let default = (draft.era != Era::Oct25).then(|| "16".parse().expect("a rate"));

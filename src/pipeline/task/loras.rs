@@ -1,7 +1,7 @@
 //! LoRAs of a task, in all the shapes that tasks have them in.
 
 use super::{Draft, Input, Role, fields::Fields, sampling::Family, spot::Spot};
-use crate::pipeline::settings::{ConfigLora, LoraAsk, Multiplier, PhaseConfig, multipliers};
+use crate::pipeline::settings::{ConfigLora, Era, LoraAsk, Multiplier, PhaseConfig, multipliers};
 
 /// One of them, by its address.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,14 @@ pub(super) fn of_segment(places: &[&Fields], draft: &mut Draft) -> Option<Vec<Lo
 pub(super) fn beside(places: &[&Fields], family: Family, draft: &mut Draft) -> Vec<Lora> {
     let at = |key| places.iter().find_map(|fields| fields.at(key));
     match family {
-        Family::Join => at("additional_loras").map_or(vec![], |spot| read(&spot, draft)),
+        Family::Join => {
+            let Some(spot) = at("additional_loras") else { return vec![] };
+            let loras = read(&spot, draft);
+            if !loras.is_empty() && draft.era == Era::Oct25 {
+                draft.differs(spot.place().into(), "they take the place of the preset's own, which --lora adds");
+            }
+            loras
+        }
         Family::Travel => at("lora_names").map_or(vec![], |names| named(&names, at("lora_multipliers").as_ref())),
     }
 }

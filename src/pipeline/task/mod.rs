@@ -41,6 +41,7 @@ pub use stitch::Stitch;
 pub use travel::{Segment, Travel, Way};
 
 use super::{
+    checkpoint::Places,
     plan::Align,
     settings::{EngineChoice, EngineSettings, Era, FilmAsk, Layer, Overrides, Source},
 };
@@ -235,6 +236,15 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Looks for the LoRAs that are still missing where weights lie.
+    pub fn find_loras(&mut self, places: &Places) {
+        for input in self.inputs.iter_mut().filter(|input| input.role == Role::Lora && input.file.is_none()) {
+            if let Some(file) = places.find(Path::new(&file_name(&input.address))) {
+                (input.file, input.why) = (Some(file.to_owned()), None);
+            }
+        }
     }
 
     /// The same settings as a layer. LoRAs that lie here go by their paths, others by their names.

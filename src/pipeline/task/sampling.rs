@@ -32,7 +32,7 @@ pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft:
     draft.values.cfg_zero_steps = zero_step.and_then(|step| usize::try_from(step + 1).ok());
     for key in ["latent_noise_mask_strength", "vid2vid_init_video"] {
         if let Some(spot) = loose.iter().find_map(|fields| fields.at(key))
-            && spot.value() != 0
+            && !spot.is_zero()
         {
             draft.differs(spot.place().into(), "made from noise alone, not from frames that were there");
         }

@@ -168,6 +168,11 @@ impl Spot {
         self.value.clone()
     }
 
+    /// 0 in any of its forms.
+    pub(super) fn is_zero(&self) -> bool {
+        self.as_number() == Some(0.0)
+    }
+
     pub(super) fn is_text(&self) -> bool {
         self.value.is_string()
     }
