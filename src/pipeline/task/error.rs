@@ -21,18 +21,27 @@ pub enum TaskError {
     OtherType { path: PathBuf, found: String, asked: Kind },
     #[error("{} has {} that cannot be used: {}", path.display(), counted(wrong.len()), wrong[0])]
     Values { path: PathBuf, wrong: Vec<WrongValue> },
-    #[error("{} cannot be done here as it is: {}", path.display(), items.join("; "))]
+    #[error("{} cannot be done here as it is: {}", path.display(), first(items))]
     NotHere { path: PathBuf, items: Vec<String> },
     #[error("--map {given} names nothing in the task")]
     UnusedMap { given: String, addresses: Vec<String> },
     #[error("--assets {} cannot be searched: {source}", path.display())]
     Assets { path: PathBuf, source: std::io::Error },
-    #[error("{} would be ignored: {}", path.display(), items.join("; "))]
+    #[error("something in {} would be ignored: {}", path.display(), first(items))]
     Strict { path: PathBuf, items: Vec<String> },
     #[error("{option} goes with --task")]
     NoTask { option: &'static str },
     #[error("{} is a {kind}, which {command} does not do", path.display())]
     NotForCommand { path: PathBuf, kind: Kind, command: &'static str },
+}
+
+/// The rest is in the details.
+fn first(items: &[String]) -> String {
+    match items {
+        [one] => one.clone(),
+        [one, rest @ ..] => format!("{one}, and {} more", rest.len()),
+        [] => String::new(),
+    }
 }
 
 fn counted(count: usize) -> String {
