@@ -213,6 +213,8 @@ fn an_mp4_holds_its_settings_too_and_inspect_reads_run_json() {
     let result = room.run("join a.mp4 b.mp4 --gap 12 --crf 20 --keep --json").good().event("result");
     room.run("join --task a_join_b.mp4 -o again.mp4").good();
     assert!(room.frames("again.mp4", "yuv420p", (160, 90)) == room.frames("a_join_b.mp4", "yuv420p", (160, 90)));
+    let film = room.run("inspect again.mp4").good();
+    assert!(film.stdout.contains("made by   wanctl; its settings are inside"), "{}", film.stdout);
     let run = Path::new(result["run_folder"].as_str().unwrap()).join("run.json");
     let shown = room.run(&format!("inspect {}", run.display())).good();
     for words in ["a run of wanctl", "26 frames, 25 fps, 160x90", "verdict   no input problem found"] {

@@ -2,9 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::{Media, clip::name, dialect, error::MediaError};
+use super::{Media, clip::name, dialect, error::MediaError, report::Report};
 
 /// The tag's name; Matroska writes names in capitals.
 const TAG: &str = "wanctl";
@@ -21,22 +21,17 @@ pub fn write_note(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, note + "\n")
 }
 
-#[derive(Deserialize)]
-struct Report {
-    format: Option<Format>,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    #[serde(default)]
-    tags: serde_json::Map<String, serde_json::Value>,
+/// Of all tags of a file.
+pub(super) fn note_among(tags: &Map<String, Value>) -> Option<String> {
+    let note = tags.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(TAG));
+    note.and_then(|(_, text)| text.as_str()).map(str::to_owned)
 }
 
 impl Media {
     /// The note in a film; a file that is no film has none.
     pub fn note(&self, path: &Path) -> Result<Option<String>, MediaError> {
         let purpose = format!("reading the settings in {}", name(path));
-        let words = ["-show_entries", "format_tags"].map(Into::into).to_vec();
+        let words = ["-show_format"].map(Into::into).to_vec();
         let report: Report = match self.report(path, purpose, words) {
             Ok((report, _)) => report,
             Err(MediaError::Failed { transcript, .. }) if dialect::blames_the_file(&transcript.stderr) => {
@@ -44,8 +39,6 @@ impl Media {
             }
             Err(other) => return Err(other),
         };
-        let tags = report.format.map(|format| format.tags).unwrap_or_default();
-        let note = tags.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(TAG));
-        Ok(note.and_then(|(_, text)| text.as_str()).map(str::to_owned))
+        Ok(report.format.and_then(|format| note_among(&format.tags)))
     }
 }

@@ -16,6 +16,7 @@ use super::{
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
     dialect,
     error::{MediaError, Tool, Unusable},
+    note::note_among,
     process::{Child, Pipes},
     report::{FrameReport, Packet, Report, Stream},
     rhythm::{Ticks, rhythm},
@@ -140,6 +141,7 @@ impl Media {
         Ok(Clip {
             path: path.to_owned(),
             bytes,
+            note: note_among(&format.tags),
             still: dialect::is_image(&format.format_name),
             container: format.format_name,
             picture,
