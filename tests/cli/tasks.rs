@@ -137,6 +137,8 @@ fn what_nobody_mapped_refuses_nothing_and_what_was_looked_for_in_vain_does() {
     let url = format!("https://storage.invalid/join-clips/{}", CLIPS[0]);
     let run = room.run(&format!("inspect {JOIN} --map {url}=gone.mp4")).fails(3);
     assert!(run.stdout.contains("mapped to gone.mp4, which is not there"), "{}", run.stdout);
+    let run = room.run(&format!("inspect {JOIN} --assets nowhere")).fails(3);
+    assert!(run.stdout.contains("--assets nowhere cannot be searched"), "{}", run.stdout);
     let run = room.run(&format!("inspect {JOIN} --map https://x.invalid/z.mp4=gone.mp4")).fails(3);
     assert!(run.stdout.contains("names nothing in the task"), "{}", run.stdout);
 }

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::pipeline::{
+    job::Device,
+    media::Codec,
     plan::Mode,
     schedule::{Expert, Solver},
-    settings::{Audio, Length, Prompts, Seed},
+    settings::{Audio, EngineSettings, FilmSettings, Length, Prompts, Seed},
     video::{Fps, Size},
 };
 
@@ -137,6 +139,11 @@ fn a_stitched_way_has_one_timeline() {
         let prompts: Vec<_> = travel.segments.iter().map(|segment| segment.prompt.as_str()).collect();
         assert_eq!(prompts, ["a", "z", "z", "z", "e"]);
         assert_eq!(ids(&task).contains(&"P-33"), overlap == 10);
+        // What the worker's mask made of the images and of the frames carried over.
+        let kept: Vec<_> = travel.segments.iter().map(|segment| segment.kept_latents.unwrap()).collect();
+        assert_eq!(kept[..2], [0, if overlap == 10 { 3 } else { 2 }]);
+        assert_eq!(travel.segments[1].shown, [0..overlap, 88..89]);
+        assert!(ids(&task).contains(&"P-34"));
     }
 }
 
@@ -406,6 +413,30 @@ fn two_addresses_cannot_be_one_file() {
     task.place(&Assets::new(vec![], Some(room.path())).unwrap()).unwrap();
     assert!(task.inputs[0].file.is_some());
     assert!(task.inputs[1].why.as_ref().unwrap().contains("params.starting_video_path too"), "{:?}", task.inputs[1]);
+}
+
+#[test]
+fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
+    let film = Path::new("film.mp4");
+    let refused = |note: Option<&str>| Task::of_film(film, note).unwrap_err().to_string();
+    assert!(refused(None).contains("film.mp4 has no settings of wanctl in it"));
+    assert!(refused(Some("{")).contains("film.mp4 is no JSON"));
+    assert!(refused(Some("{}")).contains("its settings cannot be read: missing field `version`"));
+    let settings = FilmSettings { codec: Codec::H265, crf: 20, lossless: false, audio: Audio::Mute };
+    let engine = EngineSettings { device: Device::Cpu, threads: Some(3) };
+    let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
+    let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
+    let note = Recorded::new(&inputs, values.clone(), &settings, engine).unwrap().note(Path::new("/clips"));
+    let task = Task::of_film(film, Some(&note)).unwrap();
+    let addresses: Vec<_> = task.inputs.iter().map(|input| input.address.as_str()).collect();
+    assert_eq!(addresses, ["a.mp4", "/elsewhere/b.mp4"]);
+    assert_eq!((task.values, task.engine), (values, Some(engine)));
+    let again = FilmSettings::new(task.film).unwrap();
+    assert_eq!((again.codec, again.crf, again.audio), (Codec::H265, 20, Audio::Mute));
+    let newer = note.replacen("\"version\":1", "\"version\":2", 1);
+    assert!(refused(Some(&newer)).contains("it has settings of version 2 for `join`"));
+    let other = note.replacen("\"gap\"", "\"gaps\"", 1);
+    assert!(refused(Some(&other)).contains("unknown field `gaps`"));
 }
 
 #[test]
