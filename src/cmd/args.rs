@@ -10,7 +10,7 @@ use wanctl::pipeline::{
     output::Replace,
     plan::{Align, MaskRule, Mode, PlanError},
     run::Keep,
-    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Length, Overrides, SettingsError},
+    settings::{Audio, EngineChoice, EngineSettings, FilmAsk, Length, Overrides},
     video::{Fps, Size},
 };
 
@@ -20,7 +20,7 @@ use super::ui::Verbosity;
 #[derive(clap::Args, Debug)]
 pub(crate) struct PlanArgs {
     /// Video files, in the order of the film
-    #[arg(value_name = "CLIP", required = true)]
+    #[arg(value_name = "CLIP", required_unless_present = "task")]
     pub(crate) clips: Vec<PathBuf>,
 
     /// Frames (or seconds, 0.5s) of each clip shown to the engine at each seam
@@ -98,17 +98,17 @@ pub(crate) struct FilmArgs {
     #[arg(long, help_heading = "Film")]
     lossless: bool,
 
-    /// Keep the clips' sound, mute it, or take it from a file
-    #[arg(long, value_name = "keep|mute|FILE", default_value = "keep", help_heading = "Film")]
-    audio: PathBuf,
+    /// Keep the clips' sound, mute it, or take it from a file [default: keep]
+    #[arg(long, value_name = "keep|mute|FILE", help_heading = "Film")]
+    audio: Option<PathBuf>,
 }
 
 /// How the engine works.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EngineArgs {
-    /// Where the engine computes: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Engine")]
-    device: Device,
+    /// Where the engine computes: auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
+    device: Option<Device>,
 
     /// Threads of the engine [default: one for every core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true, help_heading = "Engine")]
@@ -116,9 +116,11 @@ pub(crate) struct EngineArgs {
 }
 
 impl EngineArgs {
-    pub(crate) fn settings(&self) -> EngineSettings {
+    /// Over those of a run that is done again.
+    pub(crate) fn settings(&self, again: Option<EngineSettings>) -> EngineSettings {
         let Self { device, threads } = self;
-        EngineSettings { device: *device, threads: threads.map(usize::from) }
+        let again = again.unwrap_or(EngineSettings { device: Device::Auto, threads: None });
+        EngineSettings { device: device.unwrap_or(again.device), threads: threads.map(usize::from).or(again.threads) }
     }
 }
 
@@ -162,9 +164,9 @@ impl PlanArgs {
     /// What was typed of these.
     pub(crate) fn typed(&self) -> Result<Overrides, PlanError> {
         let Self { clips, context, gap, mode, align, mask_rule, blend, looped, anchors, fps, size, fit, engine } = self;
-        // Before any clip is opened.
-        if clips.len() < 2 && !looped {
-            return Err(PlanError::TooFewClips { found: clips.len() });
+        // Before any clip is opened. Without one there is a task.
+        if clips.len() == 1 && !looped {
+            return Err(PlanError::TooFewClips { found: 1 });
         }
         Ok(Overrides {
             context: *context,
@@ -200,25 +202,26 @@ impl PlanArgs {
             ..Overrides::default()
         })
     }
+}
 
-    /// `a_WORD_z`, after the first and the last clip; `a_loop` for one.
-    pub(crate) fn default_name(&self, word: &str, extension: &str) -> PathBuf {
-        let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
-        let mut name = self.clips.first().map(stem).unwrap_or_default();
-        match self.clips.as_slice() {
-            [_, .., last] => {
-                name.push(format!("_{word}_"));
-                name.push(stem(last));
-            }
-            _ => name.push(if word == "join" { "_loop".into() } else { format!("_{word}") }),
+/// `a_WORD_z`, after the first and the last clip; `a_loop` for one.
+pub(crate) fn default_name(clips: &[PathBuf], word: &str, extension: &str) -> PathBuf {
+    let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
+    let mut name = clips.first().map(stem).unwrap_or_default();
+    match clips {
+        [_, .., last] => {
+            name.push(format!("_{word}_"));
+            name.push(stem(last));
         }
-        name.push(extension);
-        name.into()
+        _ => name.push(if word == "join" { "_loop".into() } else { format!("_{word}") }),
     }
+    name.push(extension);
+    name.into()
 }
 
 impl FilmArgs {
-    pub(crate) fn settings(&self) -> Result<FilmSettings, SettingsError> {
+    /// What was typed of these.
+    pub(crate) fn typed(&self) -> FilmAsk {
         let Self { output: _, transition: _, codec, crf, lossless, audio } = self;
         let codec = codec.map(|codec| match codec {
             CodecArg::H264 => Codec::H264,
@@ -226,12 +229,12 @@ impl FilmArgs {
             CodecArg::Av1 => Codec::Av1,
             CodecArg::Ffv1 => Codec::Ffv1,
         });
-        let audio = match audio.to_str() {
+        let audio = audio.as_ref().map(|audio| match audio.to_str() {
             Some("keep") => Audio::Keep,
             Some("mute") => Audio::Mute,
             _ => Audio::File(audio.clone()),
-        };
-        FilmSettings::new(codec, *crf, *lossless, audio)
+        });
+        FilmAsk { codec, crf: *crf, lossless: *lossless, audio }
     }
 }
 

@@ -13,9 +13,10 @@ use wanctl::pipeline::{
     settings::{
         EngineChoice, Era, Layer, Overrides, Preset, Settings, SettingsError, Source, WanSettings, Weights, pick,
     },
+    task::{Needed, Role, Task, TaskError},
 };
 
-use super::Ui;
+use super::{Ui, args::PlanArgs};
 
 /// A preset, and how strictly it is taken.
 #[derive(clap::Args, Debug)]
@@ -27,11 +28,11 @@ pub(crate) struct PresetArgs {
 
     /// What the preset held in an era of the hosted worker: oct25, v1 or v2
     #[arg(long, value_name = "ERA", help_heading = "Plan")]
-    era: Option<Era>,
+    pub(crate) era: Option<Era>,
 
     /// What would be ignored is an error
     #[arg(long, help_heading = "Plan")]
-    strict: bool,
+    pub(crate) strict: bool,
 }
 
 /// All layers, and what they rest on.
@@ -48,19 +49,23 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// `models` are the folders of `--models`. `engine` is asked what it can hold where nobody names one; without it
-    /// (for a guide, which needs no engine) auto stays auto.
+    /// (for a guide, which needs no engine) auto stays auto. A task brings its preset and its era.
     pub(crate) fn new(
         args: &PresetArgs,
         flags: Overrides,
+        task: Option<&Task>,
         models: &[PathBuf],
         engine: Option<(&Engine, Device)>,
         ui: &Ui,
     ) -> Result<Self> {
         let PresetArgs { preset, era, strict } = args;
-        let named = preset.as_deref().filter(|name| *name != "auto").map(Preset::find).transpose()?;
+        let named = preset.as_deref().filter(|name| *name != "auto");
+        let named = named.or(task.and_then(|task| task.preset.as_deref())).map(Preset::find).transpose()?;
+        let of_task = task.and_then(|task| task.era);
         let places = Places::new(models, Surroundings::here());
-        let has_model = flags.model.is_some();
-        let mut layers: Vec<Layer> = named.iter().map(|preset| preset.layer(*era)).collect();
+        let has_model = flags.model.is_some() || task.is_some_and(|task| task.values.model.is_some());
+        let mut layers: Vec<Layer> = named.iter().map(|preset| preset.layer(of_task.or(*era))).collect();
+        layers.extend(task.map(Task::layer));
         layers.push(Layer { from: Source::Flag, values: flags });
         let mut asked = Self {
             settings: Settings::of(&layers, EngineChoice::Auto)?,
@@ -72,7 +77,8 @@ impl Asked {
         };
         let open = named.is_none() && !has_model;
         let auto = match (engine, *asked.settings.engine) {
-            (Some(_), EngineChoice::Auto) if has_model => EngineChoice::Wan,
+            // A task is done by what it was made for, or not at all.
+            (Some(_), EngineChoice::Auto) if has_model || of_task.is_some() => EngineChoice::Wan,
             (Some((program, device)), EngineChoice::Auto) => asked.stand_in(program, device, *era, ui)?,
             (Some(_), EngineChoice::Wan) if open => {
                 let (preset, weights) =
@@ -88,6 +94,7 @@ impl Asked {
             _ => None,
         });
         if let Some(era) = era
+            && of_task.is_none()
             && !named.as_ref().is_some_and(Preset::has_eras)
         {
             let of =
@@ -95,6 +102,21 @@ impl Asked {
             asked.ignored(&format!("--era {era}: {of}"), ui)?;
         }
         Ok(asked)
+    }
+
+    /// What is joined: the task's clips, if all that `command` needs of it is here, or those that were typed.
+    pub(crate) fn clips(
+        &self,
+        command: &'static str,
+        plan: &PlanArgs,
+        task: Option<&Task>,
+    ) -> Result<Vec<PathBuf>, TaskError> {
+        let Some(task) = task else { return Ok(plan.clips.clone()) };
+        let joins = command == "join";
+        let roles: &[Role] = if joins { &[Role::Clip, Role::Audio] } else { &[Role::Clip] };
+        let typed = self.layers.last().is_some_and(|flags| flags.values.prompts.is_some());
+        let read = joins && *self.settings.engine == EngineChoice::Wan && !typed;
+        task.clips(command, roles, if read { Needed::Yes } else { Needed::No })
     }
 
     /// Wan where a preset's weights are found and a device holds them, else rife, and why.
@@ -149,7 +171,9 @@ impl Asked {
     /// The model and its sampling, after which the settings are those for this model; `None` for another engine. `seed` is that of a run that is gone on with.
     pub(crate) fn wan(&mut self, seams: usize, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
         if *self.settings.engine != EngineChoice::Wan {
-            let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)));
+            // That of a task is not asked for beside another engine.
+            let of_task = self.layers.iter().any(|layer| matches!(layer.from, Source::Task(_)));
+            let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)) && !of_task);
             if let Some(Layer { from, .. }) = preset.filter(|preset| preset.values.published.is_some()) {
                 self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.settings.engine), ui)?;
             }

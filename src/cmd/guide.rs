@@ -12,14 +12,16 @@ use wanctl::pipeline::{
     media::Media,
     output::FolderDestination,
     progress::{Progress, Stage},
+    task::Task,
 };
 
 use super::{
     RunLog, Ui,
-    args::{PlanArgs, RunArgs},
+    args::{self, PlanArgs, RunArgs},
     asked::{Asked, PresetArgs},
     session::{self, Prepared},
     show, show_settings,
+    task::TaskArgs,
     ui::Answer,
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
     preset: PresetArgs,
     /// The folder to write [default: A_guide_B in the current folder]
     #[arg(short, long, value_name = "DIR", help_heading = "Run")]
@@ -41,12 +45,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
-    let Args { plan: plan_args, preset, output, run } = args;
-    let settings = Asked::new(&preset, plan_args.typed()?, &[], None, ui)?.settings;
-    let output = output.unwrap_or_else(|| plan_args.default_name("guide", ""));
+    let Args { plan: plan_args, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
+    let task = task.open(&preset, &media, ui)?;
+    let asked = Asked::new(&preset, plan_args.typed()?, task.as_ref(), &[], None, ui)?;
+    let clips = asked.clips("guide", &plan_args, task.as_ref())?;
+    let settings = asked.settings;
+    let output = output.unwrap_or_else(|| match task.as_ref().and_then(Task::output_stem) {
+        Some(stem) => format!("{stem}_guide").into(),
+        None => args::default_name(&clips, "guide", ""),
+    });
     if run.dry_run {
-        let Prepared { plan, .. } = session::prepare(&plan_args.clips, &settings, None, false, &media, ui)?;
+        let Prepared { plan, .. } = session::prepare(&clips, &settings, None, false, &media, ui)?;
         if !ui.json() {
             ui.print(&show::plan(&plan, None));
             ui.print(&show_settings::settings(&settings, None).join("\n"));
@@ -55,7 +65,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
     session::with_run("guide", &run, ui, log, None, |folder| {
-        let Prepared { cast, plan } = session::prepare(&plan_args.clips, &settings, None, false, &media, ui)?;
+        let Prepared { cast, plan } = session::prepare(&clips, &settings, None, false, &media, ui)?;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = destination.temporary();

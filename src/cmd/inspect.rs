@@ -14,18 +14,22 @@ use wanctl::pipeline::{
     plan::{self, FramePlan},
     progress::{Progress, Stage},
     settings::{EngineChoice, Era, Settings},
+    task::looks_like_json,
 };
 
 use super::{
-    Ui, args, library, show,
+    Ui, args,
+    inspect_task::{self, About},
+    library, show,
+    task::PlaceArgs,
     ui::{Answer, Verbosity},
 };
 
-/// Facts and problems of clips, images, presets, weights and LoRAs; of several clips also what a join of them would be
+/// Facts and problems of clips, images, tasks, presets, weights and LoRAs; of several clips also what a join of them would be
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Clips, images, presets by name or file, weight files, or folders of a model
+    /// Clips, images, tasks, presets by name or file, weight files, or folders of a model
     #[arg(value_name = "FILE", required_unless_present = "list_models")]
     files: Vec<PathBuf>,
 
@@ -36,6 +40,9 @@ pub(crate) struct Args {
     /// Where weights are looked for, before WANCTL_MODELS and the folders of other tools; may be repeated
     #[arg(long, value_name = "DIR")]
     models: Vec<PathBuf>,
+
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// What a preset held in an era of the hosted worker: oct25, v1 or v2
     #[arg(long, value_name = "ERA")]
@@ -67,7 +74,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
     let media = Media::new(cancel.clone());
     let is_weights = |file: &&PathBuf| checkpoint::holds_weights(file);
     let presets: Vec<_> = args.files.iter().map(|file| library::preset(file)).collect();
-    let footage = args.files.iter().zip(&presets).filter(|(file, preset)| preset.is_none() && !is_weights(file));
+    let is_task = |file: &&PathBuf| looks_like_json(file);
+    let footage = args.files.iter().zip(&presets);
+    let footage = footage.filter(|(file, preset)| preset.is_none() && !is_weights(file) && !is_task(file));
     let footage: Vec<PathBuf> = footage.map(|(file, _)| file.clone()).collect();
     ui.begin(Stage::Probe, 0);
     let mut probed = media.probe_files(&footage).into_iter();
@@ -78,6 +87,16 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
             let told = preset.map_err(Report::new);
             match told.and_then(|preset| library::inspect(&preset, args.era, &args.models, ui)) {
                 Ok(()) => continue,
+                Err(error) => error,
+            }
+        } else if is_task(&file) {
+            let about = About { era: args.era, models: &args.models };
+            match inspect_task::inspect(file, &args.place, &about, &media, ui) {
+                Ok(Answer::Yes) => continue,
+                Ok(Answer::No) => {
+                    answer = Answer::No;
+                    continue;
+                }
                 Err(error) => error,
             }
         } else if is_weights(&file) {

@@ -19,15 +19,17 @@ use wanctl::pipeline::{
     output::{self, Destination},
     render::Render,
     run::RunDir,
-    settings::Audio,
+    settings::{self, Audio, FilmSettings},
+    task::{Recorded, Task},
 };
 
 use super::{
     RunLog, Ui,
-    args::{EngineArgs, FilmArgs, PlanArgs, RunArgs},
+    args::{self, EngineArgs, FilmArgs, PlanArgs, RunArgs},
     asked::{Asked, PresetArgs},
     session::{self, Prepared},
     show, show_settings,
+    task::TaskArgs,
     ui::Answer,
     wan_args::{self, WanArgs},
 };
@@ -40,6 +42,8 @@ use super::{
 pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    task: TaskArgs,
     #[command(flatten)]
     preset: PresetArgs,
     #[command(flatten)]
@@ -57,22 +61,28 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { plan: plan_args, preset, engine, wan, film, run, resume } = args;
+    let Args { plan: plan_args, task, preset, engine, wan, film, run, resume } = args;
     let typed = wan.typed(plan_args.typed()?);
-    let film_settings = film.settings()?;
-    let extension = format!(".{}", film_settings.extension());
-    let output = film.output.clone().unwrap_or_else(|| plan_args.default_name("join", &extension));
-    for name in std::iter::once(&output).chain(&film.transition) {
-        film_settings.check_name(name)?;
-    }
     let cancel = cancel.with_timeout(run.timeout);
     let media = Media::new(cancel.clone());
+    let task = task.open(&preset, &media, ui)?;
+    let of_task = task.as_ref().map(Task::film).unwrap_or_default();
+    let film_settings = FilmSettings::new(film.typed().over(of_task))?;
+    let with = engine.settings(task.as_ref().and_then(|task| task.engine));
+    for name in film.output.iter().chain(&film.transition) {
+        film_settings.check_name(name)?;
+    }
     let program = Engine::new(Leash::new(cancel));
-    let with = engine.settings();
-    let mut asked = Asked::new(&preset, typed.clone(), wan.models(), Some((&program, with.device)), ui)?;
+    let with_program = Some((&program, with.device));
+    let mut asked = Asked::new(&preset, typed.clone(), task.as_ref(), wan.models(), with_program, ui)?;
     wan_args::refuse(&typed, *asked.settings.engine)?;
     let settings = asked.settings.clone();
-    let clips = &plan_args.clips;
+    let clips = &asked.clips("join", &plan_args, task.as_ref())?;
+    let extension = format!(".{}", film_settings.extension());
+    let output = film.output.clone().unwrap_or_else(|| match task.as_ref().and_then(Task::output_stem) {
+        Some(stem) => (stem + &extension).into(),
+        None => args::default_name(clips, "join", &extension),
+    });
     let seams = if clips.len() > 1 && !*settings.looped { clips.len() - 1 } else { clips.len() };
     if run.dry_run {
         let wan = asked.wan(seams, None, ui)?;
@@ -90,7 +100,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     }
     let transitions = transition_names(film.transition.as_deref(), seams);
     output::distinct(transitions.iter().chain([&output]))?;
-    let mut inputs = plan_args.clips.clone();
+    let mut inputs = clips.clone();
     if let Audio::File(file) = &film_settings.audio {
         inputs.push(file.clone());
     }
@@ -98,12 +108,12 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let destination = claim(&output)?;
     let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
-    let task = json!({
+    let resumable = json!({
         "inputs": clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
         "asked": asked.task(),
         "engine": with,
     });
-    let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &task)? } else { None };
+    let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &resumable)? } else { None };
     if resume {
         ui.note(
             &resumed
@@ -115,12 +125,16 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     // Before anything is decoded: what is missing of gigabytes of weights is soon said.
     let wan = asked.wan(seams, seed, ui)?;
     let settings = asked.settings.clone();
+    let recorded = Recorded::new(clips, settings::again(&settings, wan.as_ref()), &film_settings, with)?;
+    let home = std::path::absolute(&output)?;
+    let note = recorded.note(home.parent().unwrap_or(&home));
 
     session::with_run("join", &run, ui, log, resumed, |folder| {
+        folder.record("repeat", &recorded)?;
         let makers = session::makers(&settings, wan.as_ref(), seams, ui);
         let Prepared { cast, plan } =
             session::prepare(clips, &settings, wan.as_ref(), film_settings.lossless, &media, ui)?;
-        folder.is_for(&task)?;
+        folder.is_for(&resumable)?;
         folder.record(
             "settings",
             &json!({
@@ -132,7 +146,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = folder.path().to_owned();
         let between = Between::Dissolve;
-        let mut render = Render { footage, plan: &plan, settings: &film_settings, run_folder: &place, between };
+        let mut render =
+            Render { footage, plan: &plan, settings: &film_settings, note: &note, run_folder: &place, between };
         if let Some(makers) = &makers {
             let outcomes = render.run_engine(&program, makers, with, folder.id(), ui)?;
             folder.record("engine", &outcomes)?;

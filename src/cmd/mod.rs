@@ -12,12 +12,15 @@ mod args;
 mod asked;
 mod guide;
 mod inspect;
+mod inspect_task;
 mod join;
 mod library;
 mod log;
 mod session;
 mod show;
 mod show_settings;
+mod show_task;
+mod task;
 mod ui;
 mod wan_args;
 

@@ -117,6 +117,9 @@ pub(crate) fn clip(clip: &Clip) -> String {
         None => row("sound", "none".into()),
     }
     row("file", format!("{}, {} bytes", clip.container, clip.bytes));
+    if clip.note.is_some() {
+        row("made by", "wanctl; its settings are inside: wanctl join --task FILE".into());
+    }
     let counts = &clip.counts;
     if counts.decoded.is_some() {
         let told = |count: Option<usize>| count.map_or("nothing".into(), |count| count.to_string());
@@ -208,7 +211,7 @@ fn rounded(number: u64, units: [&str; 4]) -> String {
     format!("{shown:.digits$} {}", units[steps as usize]).trim_end().to_owned()
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

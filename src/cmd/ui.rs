@@ -27,6 +27,7 @@ use wanctl::pipeline::{
     progress::{Progress, Stage, Warning},
     run::RunError,
     settings::{PresetError, SettingsError},
+    task::TaskError,
 };
 
 /// What a command that ran to its end has to say.
@@ -239,6 +240,7 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
         .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<TaskError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))

@@ -45,7 +45,7 @@ impl Cast {
         };
         let (primaries, transfer) = (color.primaries.clone(), color.transfer.clone());
         let made_size = match *settings.engine {
-            EngineChoice::Wan => window::on_grid(size),
+            EngineChoice::Wan => settings.made_size.unwrap_or_else(|| window::on_grid(size)),
             EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Dissolve => size,
         };
         let film = Film { fps, size, made_size, layout, primaries, transfer };

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fs, path::Path};
 use super::{
     film::Film,
     footage::Known,
-    media::{Media, MediaError},
+    media::{Beside, Media, MediaError},
     pixels,
     plan::{FramePlan, Seam},
     progress::Progress,
@@ -37,7 +37,7 @@ pub fn write(
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
 
     // One after the other: two encoders at once need twice the memory and, on all cores, the same time.
-    let mut guide = media.encode(&format, None, &folder.join("guide.mp4"), "writing the guide video")?;
+    let mut guide = media.encode(&format, Beside::default(), &folder.join("guide.mp4"), "writing the guide video")?;
     for (index, slot) in seam.slots.iter().enumerate() {
         match slot.frame() {
             Some(at) => guide.write(&yuv(known.frame(at), format.size, format.layout))?,
@@ -47,7 +47,7 @@ pub fn write(
     }
     guide.finish()?;
     let write_mask = || {
-        let mut mask = media.encode(&format, None, &folder.join("mask.mp4"), "writing the mask video")?;
+        let mut mask = media.encode(&format, Beside::default(), &folder.join("mask.mp4"), "writing the mask video")?;
         for known in seam.known() {
             mask.write(if known { &black } else { &white })?;
         }

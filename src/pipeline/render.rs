@@ -13,7 +13,7 @@ use super::{
     engine::{self, Engine, EngineError},
     footage::Footage,
     job::{self, Event, Maker, Outcome, Request},
-    media::{Clip, Encoder, FilmFormat, MediaError, SoundCodec},
+    media::{self, Beside, Clip, Encoder, FilmFormat, MediaError, SoundCodec},
     output::Destination,
     pixels,
     plan::{Fade, FramePlan, Piece},
@@ -28,6 +28,8 @@ pub struct Render<'a> {
     pub footage: Footage<'a>,
     pub plan: &'a FramePlan,
     pub settings: &'a FilmSettings,
+    /// What the film carries inside it.
+    pub note: &'a str,
     /// Where intermediate files go.
     pub run_folder: &'a Path,
     /// Who makes the frames between; the engine's are here once it has run.
@@ -110,11 +112,13 @@ impl Render<'_> {
     pub fn film(&mut self, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let sound = self.sound(progress)?;
+        let note = self.run_folder.join("note");
+        media::write_note(&note, self.note).map_err(|source| MediaError::Io { path: note.clone(), source })?;
+        let beside = Beside { sound: sound.as_deref(), note: Some(&note) };
         let frames = self.plan.frames();
 
         progress.begin(Stage::Film, frames);
-        let mut film =
-            self.footage.media.encode(&format, sound.as_deref(), destination.temporary(), "encoding the film")?;
+        let mut film = self.footage.media.encode(&format, beside, destination.temporary(), "encoding the film")?;
         let plan = self.plan;
         for piece in &plan.timeline {
             self.write(piece, &mut film, progress)?;
@@ -136,7 +140,7 @@ impl Render<'_> {
         progress.begin(Stage::Film, slots);
         let media = self.footage.media;
         let mut frames = self.between.seam(&self.footage, &self.plan.seams, seam)?;
-        let mut film = media.encode(&format, None, destination.temporary(), "encoding the transition")?;
+        let mut film = media.encode(&format, Beside::default(), destination.temporary(), "encoding the transition")?;
         for index in 0..slots {
             film.write(&made(&mut frames, index, &format)?)?;
             progress.reached(index + 1);

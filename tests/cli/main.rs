@@ -21,5 +21,6 @@ mod refusals;
 mod rife;
 mod shapes;
 mod sound;
+mod tasks;
 #[cfg(feature = "torch")]
 mod wan;

@@ -17,6 +17,9 @@ pub struct Clip {
     pub bytes: u64,
     /// The demuxer's name.
     pub container: String,
+    /// What wanctl left in a film that it wrote.
+    #[serde(skip)]
+    pub note: Option<String>,
     /// A picture file, which has one frame and no time.
     pub still: bool,
     pub picture: Picture,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::pipeline::video::{Fps, Layout, Matrix, Range, Size};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
     H264,
@@ -58,6 +58,15 @@ pub struct FilmFormat {
     pub key_frames: Vec<usize>,
 }
 
+/// What a file holds beside its frames.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Already coded.
+    pub sound: Option<&'a Path>,
+    /// As [`super::write_note`] wrote it.
+    pub note: Option<&'a Path>,
+}
+
 /// A file that is being written.
 pub struct Encoder {
     child: Child,
@@ -77,15 +86,16 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Media {
-    /// Starts to write `output`, with `sound` (already coded) beside the frames.
+    /// Starts to write `output`.
     pub fn encode(
         &self,
         format: &FilmFormat,
-        sound: Option<&Path>,
+        beside: Beside<'_>,
         output: &Path,
         purpose: &str,
     ) -> Result<Encoder, MediaError> {
-        let child = Child::start(self, Tool::Ffmpeg, purpose, Pipes::InWithProgress, arguments(format, sound, output))?;
+        let child =
+            Child::start(self, Tool::Ffmpeg, purpose, Pipes::InWithProgress, arguments(format, beside, output))?;
         let frame_bytes = format.layout.frame_bytes(format.size);
         Ok(Encoder { child, output: output.to_owned(), written: 0, frame_bytes, purpose: purpose.into() })
     }
@@ -119,8 +129,9 @@ impl Encoder {
     }
 }
 
-fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<OsString> {
+fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsString> {
     let FilmFormat { size, fps, layout, codec, crf, effort, primaries, transfer, key_frames } = format;
+    let Beside { sound, note } = beside;
     let mut words: Vec<OsString> = vec![];
     let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
     let (size, rate, crf) = (size.to_string(), fps.to_string(), crf.to_string());
@@ -131,12 +142,20 @@ fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<Os
     if let Some(sound) = sound {
         words.extend(["-i".into(), dialect::url(sound)]);
     }
+    if let Some(note) = note {
+        words.extend(["-f".into(), "ffmetadata".into(), "-i".into(), dialect::url(note)]);
+    }
     let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
     say(&["-map", "0:v:0"]);
     if sound.is_some() {
         say(&["-map", "1:a:0", "-c:a", "copy"]);
     }
-    say(&["-map_metadata", "-1"]);
+    let metadata = match (note, sound) {
+        (None, _) => "-1",
+        (Some(_), None) => "1",
+        (Some(_), Some(_)) => "2",
+    };
+    say(&["-map_metadata", metadata]);
     let preset = match effort {
         Effort::Film => "medium",
         Effort::Draft => "veryfast",
@@ -192,7 +211,8 @@ fn arguments(format: &FilmFormat, sound: Option<&Path>, output: &Path) -> Vec<Os
         say(&["-force_key_frames", &format!("expr:{}", terms.join("+"))]);
     }
     if is_mp4(output) {
-        say(&["-movflags", "+faststart", "-f", "mp4"]);
+        // Without it MP4 takes only the few tags that players show.
+        say(&["-movflags", if note.is_some() { "+faststart+use_metadata_tags" } else { "+faststart" }, "-f", "mp4"]);
     } else {
         say(&["-f", "matroska"]);
     }

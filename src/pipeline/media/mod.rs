@@ -6,6 +6,7 @@ mod decode;
 mod dialect;
 mod encode;
 mod error;
+mod note;
 mod probe;
 mod process;
 mod report;
@@ -19,8 +20,9 @@ use std::{env, ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, Sampling, Sound, Timing};
 pub use decode::{Fit, Frames, Wanted};
-pub use encode::{Codec, Effort, Encoder, FilmFormat};
+pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat};
 pub use error::{MediaError, Tool, Unusable};
+pub use note::write_note;
 pub use sound::{SoundCodec, SoundPart, Soundtrack};
 pub use verify::Verified;
 

@@ -16,6 +16,7 @@ use super::{
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
     dialect,
     error::{MediaError, Tool, Unusable},
+    note::note_among,
     process::{Child, Pipes},
     report::{FrameReport, Packet, Report, Stream},
     rhythm::{Ticks, rhythm},
@@ -140,6 +141,7 @@ impl Media {
         Ok(Clip {
             path: path.to_owned(),
             bytes,
+            note: note_among(&format.tags),
             still: dialect::is_image(&format.format_name),
             container: format.format_name,
             picture,
@@ -172,7 +174,7 @@ impl Media {
             "-show_entries",
             "packet=stream_index,pts,duration,flags",
         ];
-        match self.json(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
+        match self.report(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
             // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
             Err(MediaError::Failed { how, transcript, .. })
                 if how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) =>
@@ -184,7 +186,7 @@ impl Media {
     }
 
     /// ffprobe's answer, parsed while it comes: that of a long clip is large.
-    fn json<T: DeserializeOwned>(
+    pub(super) fn report<T: DeserializeOwned>(
         &self,
         path: &Path,
         purpose: String,
@@ -212,7 +214,8 @@ impl Media {
         let words = ["-show_entries", "frame=pts,best_effort_timestamp,pkt_duration,duration", "-select_streams"];
         let mut words = words.map(OsString::from).to_vec();
         words.push(stream.index.to_string().into());
-        let (report, _): (FrameReport, _) = self.json(path, format!("counting the frames of {}", name(path)), words)?;
+        let (report, _): (FrameReport, _) =
+            self.report(path, format!("counting the frames of {}", name(path)), words)?;
         let step = rate(&stream.r_frame_rate).map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1));
         let mut times: Vec<i64> = vec![];
         for frame in &report.frames {

@@ -39,6 +39,8 @@ impl<'de> Deserialize<'de> for Flags {
 pub(super) struct Format {
     pub(super) format_name: String,
     pub(super) start_time: Option<String>,
+    #[serde(default)]
+    pub(super) tags: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Deserialize)]

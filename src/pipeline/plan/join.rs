@@ -231,7 +231,8 @@ fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinAsk) -> Result<Vec<Slot>, Pla
     Ok(slots)
 }
 
-pub(super) fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
+/// The latents of a guide, and which of them the rule keeps.
+pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
     let count = slots.len().div_ceil(4);
     let known = |slot: &Slot| slot.frame().is_some();
     let latent = |n: usize| {

@@ -19,7 +19,7 @@ mod tests;
 mod words;
 
 pub use error::{End, PlanError, PlanWarning, Short};
-pub use join::{Blend, Film, JoinAsk, join};
+pub use join::{Blend, Film, JoinAsk, join, latents};
 pub use words::{Align, Mask, MaskRule, Mode};
 
 /// Where frames come from.

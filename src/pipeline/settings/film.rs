@@ -2,17 +2,39 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
 use crate::pipeline::media::Codec;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audio {
     Keep,
     Mute,
     File(PathBuf),
+}
+
+/// The same as it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilmAsk {
+    pub codec: Option<Codec>,
+    pub crf: Option<u32>,
+    pub lossless: bool,
+    pub audio: Option<Audio>,
+}
+
+impl FilmAsk {
+    /// This, and where it says nothing, what lies below. Codec, quality and losslessness go together.
+    pub fn over(self, below: Self) -> Self {
+        let Self { codec, crf, lossless, audio } = self;
+        let audio = audio.or(below.audio);
+        match codec.is_some() || lossless {
+            true => Self { codec, crf, lossless, audio },
+            false => Self { codec: below.codec, crf: crf.or(below.crf), lossless: below.lossless, audio },
+        }
+    }
 }
 
 /// What only the finished file is about.
@@ -26,7 +48,9 @@ pub struct FilmSettings {
 
 impl FilmSettings {
     /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
-    pub fn new(codec: Option<Codec>, crf: Option<u32>, lossless: bool, audio: Audio) -> Result<Self, SettingsError> {
+    pub fn new(ask: FilmAsk) -> Result<Self, SettingsError> {
+        let FilmAsk { codec, crf, lossless, audio } = ask;
+        let audio = audio.unwrap_or(Audio::Keep);
         let codec = match (codec, lossless) {
             (None | Some(Codec::Ffv1), true) => Codec::Ffv1,
             (Some(codec), true) => return Err(SettingsError::NotLossless { codec }),

@@ -106,6 +106,8 @@ overrides! {
     blend: usize,
     fps: Fps,
     size: Size,
+    /// The size in which a model makes frames, on its grid of 16.
+    made_size: Size,
     fit: Fit,
     looped: bool,
     anchors: bool,

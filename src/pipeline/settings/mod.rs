@@ -1,7 +1,8 @@
 //! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+mod again;
 mod check;
 mod error;
 mod film;
@@ -14,8 +15,9 @@ mod preset;
 mod wan;
 mod weights;
 
+pub use again::again;
 pub use error::SettingsError;
-pub use film::{Audio, FilmSettings};
+pub use film::{Audio, FilmAsk, FilmSettings};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
@@ -33,7 +35,8 @@ use super::{
 };
 
 /// How the engine does its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EngineSettings {
     pub device: Device,
     /// None: one for every core.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub fps: Sourced<Option<Fps>>,
     /// None: the first clip's.
     pub size: Sourced<Option<Size>>,
+    /// None: the nearest one to the film's that a model takes.
+    pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
     pub looped: Sourced<bool>,
     pub anchors: Sourced<bool>,
@@ -89,6 +94,7 @@ impl Settings {
                 .unwrap_or(Sourced::built_in(Blend::UpTo(blend))),
             fps: pick(layers, |asked| asked.fps.map(Some)).unwrap_or(Sourced::built_in(None)),
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
+            made_size: pick(layers, |asked| asked.made_size.map(Some)).unwrap_or(Sourced::built_in(None)),
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
@@ -118,8 +124,7 @@ impl Settings {
 
     /// The question to the planner, at the film's rate.
     pub fn ask(&self, fps: Fps) -> JoinAsk {
-        let Self { engine: _, context, gap, mode, align, mask_rule, blend, fps: _, size: _, fit: _, looped, anchors } =
-            self;
+        let Self { engine: _, context, gap, mode, align, mask_rule, blend, looped, anchors, .. } = self;
         JoinAsk {
             context: context.frames(fps),
             gap: gap.frames(fps),

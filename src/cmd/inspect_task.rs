@@ -1,0 +1,305 @@
+//! `wanctl inspect` of a task: what it asks for, what it would come to here, and why it failed where it came from.
+
+use std::path::{Path, PathBuf};
+
+use color_eyre::eyre::{Report, Result};
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    checkpoint::{Places, Surroundings},
+    film::Cast,
+    media::{Clip, Media},
+    plan::{self, FramePlan, JoinAsk, Source},
+    schedule::{Expert, Phase},
+    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Settings},
+    task::{self, Blame, Input, Known, Role, Task, Work},
+    video::{Fps, Size},
+};
+
+use super::{
+    Ui, show,
+    show_task::{self, Rows},
+    task::PlaceArgs,
+    ui::{Answer, Failure},
+};
+
+/// What a task may be looked at with.
+pub(crate) struct About<'a> {
+    pub(crate) era: Option<Era>,
+    /// Folders of weights, where LoRAs may lie.
+    pub(crate) models: &'a [PathBuf],
+}
+
+/// One task, whole.
+pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Answer> {
+    let &About { era, models } = about;
+    let (mut task, placed) = place.open(path, era, media)?;
+    task.find_loras(&Places::new(models, Surroundings::here()));
+    let files = Files::probe(&task, media);
+    let (resolved, unresolved) = kept(Resolved::of(&task).map(Some));
+    let (plan, refused) = match &resolved {
+        Some(resolved) => kept(planned(&task, &resolved.settings, &files)),
+        None => (None, None),
+    };
+    let mut faults: Vec<Known> = task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
+    if let (Some(Planned { plan, .. }), Some(era)) = (&plan, task.era) {
+        faults.extend(task::faults_of_plan(era, plan, &files.clips()));
+    }
+    faults.sort_by_key(|fault| fault.id);
+    faults.dedup();
+    let problems: Vec<Failure> =
+        files.problems.iter().chain(&unresolved).chain(&refused).map(|error| ui.failure(error)).collect();
+    let seen = Seen { path, files, resolved, plan, faults, problems, placed, task };
+    ui.event("task", &seen.json());
+    if !ui.json() {
+        ui.print(&seen.text());
+    }
+    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
+}
+
+/// What there is, and why there is none.
+fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Report>) {
+    match found {
+        Ok(found) => (found, None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// A task, and what was found out about it.
+struct Seen<'a> {
+    path: &'a Path,
+    task: Task,
+    files: Files,
+    resolved: Option<Resolved>,
+    plan: Option<Planned>,
+    faults: Vec<Known>,
+    problems: Vec<Failure>,
+    /// Whether anything was said of where its files lie.
+    placed: bool,
+}
+
+impl Seen<'_> {
+    fn missing(&self) -> usize {
+        self.task.inputs.iter().filter(|input| input.file.is_none()).count()
+    }
+
+    /// Whether a run would not be refused. What nobody mapped refuses nothing; what was looked for and is not there does.
+    fn possible(&self) -> bool {
+        self.problems.is_empty() && self.task.obstacles().next().is_none() && (self.missing() == 0 || !self.placed)
+    }
+
+    fn verdict(&self) -> String {
+        let missing = match self.missing() {
+            0 => String::new(),
+            1 => "; one file is not here".into(),
+            missing => format!("; {missing} files are not here"),
+        };
+        let diagnosis = self.task.diagnosis();
+        let input = match (self.problems.len(), self.task.obstacles().count()) {
+            (0, 0) => match diagnosis {
+                Some(diagnosis) if diagnosis.blame == Blame::Worker => {
+                    let fault = diagnosis.fault.map_or(String::new(), |fault| format!(" ({})", fault.id));
+                    format!("no input problem found: the worker failed by a fault of its own{fault}")
+                }
+                Some(diagnosis) => format!("the worker refused it: {}", diagnosis.cause),
+                None => "no input problem found".into(),
+            },
+            (0, _) => "it cannot be done here as it is".into(),
+            (_, _) => "a run would be refused".into(),
+        };
+        input + &missing
+    }
+
+    fn json(&self) -> Value {
+        let Self { path, task, files, resolved, plan, faults, problems, placed: _ } = self;
+        let Task { path: _, row, era, work, preset, film, inputs, ignored, differs, conflicts, .. } = task;
+        let inputs: Vec<Value> = inputs
+            .iter()
+            .map(|input| {
+                let mut value = json!(input);
+                if let Some(clip) = files.clip(input) {
+                    value["facts"] = json!(clip);
+                }
+                value
+            })
+            .collect();
+        let plan = plan.as_ref().map(|Planned { plan, sure }| match sure {
+            true => json!({ "sure": true, "plan": plan }),
+            false => json!({ "sure": false, "seams": plan.seams }),
+        });
+        json!({
+            "path": path,
+            "task": row,
+            "era": era,
+            "preset": preset,
+            "settings": resolved.as_ref().map(|resolved| &resolved.settings),
+            "sampler": resolved.as_ref().and_then(Resolved::sampler),
+            "film": film,
+            "inputs": inputs,
+            "work": work,
+            "plan": plan,
+            "ignored": ignored,
+            "differs": differs,
+            "conflicts": conflicts,
+            "remarks": resolved.as_ref().map_or(vec![], Resolved::remarks),
+            "obstacles": task.obstacles().collect::<Vec<_>>(),
+            "faults": faults,
+            "worker": { "error": row.as_ref().and_then(|row| row.error.clone()), "diagnosis": task.diagnosis() },
+            "problems": problems,
+            "possible": self.possible(),
+            "verdict": self.verdict(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let Self { path, task, files, resolved, plan, faults, problems, placed: _ } = self;
+        let mut rows = Rows::default();
+        show_task::head(task, &mut rows);
+        show_task::inputs(&task.inputs, |input| files.clip(input), &mut rows);
+        if let Some(preset) = &task.preset {
+            let here = resolved.as_ref().and_then(|resolved| resolved.preset.as_ref());
+            let here =
+                here.filter(|here| here.name != *preset).map_or(String::new(), |here| format!(", here {}", here.name));
+            rows.row("preset", format!("{preset}{here}"));
+        }
+        show_task::work(&task.work, &mut rows);
+        if let Some(Planned { plan, sure }) = plan {
+            show_task::seams(&plan.seams, &mut rows);
+            if !sure {
+                rows.row("", "if the clips are long enough");
+            }
+        }
+        if let Some(Resolved { settings, sampling, .. }) = resolved {
+            // What a join is asked says nothing of other work.
+            let settings = matches!(task.work, Work::Join | Work::Ranges(_)).then_some(settings);
+            show_task::resolved(settings, sampling.as_ref(), &mut rows);
+        }
+        show_task::ignored("differs", &task.differs, &mut rows);
+        show_task::ignored("ignored", &task.ignored, &mut rows);
+        task.conflicts.iter().for_each(|conflict| rows.row("conflict", conflict));
+        let remarks = resolved.iter().flat_map(Resolved::remarks);
+        remarks.for_each(|remark| rows.row("remark", remark));
+        task.obstacles().for_each(|obstacle| rows.row("obstacle", obstacle));
+        show_task::worker(task, &mut rows);
+        show_task::faults(faults, &mut rows);
+        problems.iter().for_each(|problem| rows.problem(&problem.indented()));
+        rows.row("verdict", self.verdict());
+        format!("{}\n{}", show::name(path), rows.text())
+    }
+}
+
+/// The task's settings over its preset's, as far as no weights are needed for it.
+struct Resolved {
+    preset: Option<Preset>,
+    settings: Settings,
+    /// Of a Wan model.
+    sampling: Option<Sampling>,
+}
+
+impl Resolved {
+    fn of(task: &Task) -> Result<Self> {
+        let preset = task.preset.as_deref().map(Preset::find).transpose()?;
+        let of_preset = preset.as_ref().map(|preset| preset.layer(task.era));
+        let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
+        let settings = Settings::of(&layers, EngineChoice::Wan)?;
+        let merged = Overrides::merged(&layers);
+        let low = |phases: &Vec<Phase>| phases.iter().any(|phase| phase.expert == Expert::Low);
+        let model = match &merged.published {
+            Some(published) => ModelKind::from(published),
+            None => ModelKind {
+                two_experts: merged.phases.is_some_and(|phases| low(&phases)),
+                boundary: None,
+                flow_shift: None,
+            },
+        };
+        let samples = *settings.engine == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
+        let sampling = samples.then(|| Sampling::of(&layers, model, None)).transpose()?;
+        Ok(Self { preset, settings, sampling })
+    }
+
+    /// LoRAs that by their names are for the other expert than some steps that they work in.
+    fn remarks(&self) -> Vec<String> {
+        let Some(Sampling { loras, schedule, .. }) = &self.sampling else { return vec![] };
+        let wrong = |lora: &&Lora| {
+            let name = show::name(&lora.file).to_lowercase();
+            let says = |word: Expert| name.split(|c: char| !c.is_alphanumeric()).any(|part| part == word.to_string());
+            let other = match (says(Expert::High), says(Expert::Low)) {
+                (true, false) => Expert::Low,
+                (false, true) => Expert::High,
+                _ => return false,
+            };
+            schedule.iter().zip(&lora.strengths).any(|(step, strength)| step.expert == other && *strength != 0.0)
+        };
+        let remark =
+            |lora: &Lora| format!("{} works in steps of the other expert than its name says", show::name(&lora.file));
+        loras.iter().filter(wrong).map(remark).collect()
+    }
+
+    fn sampler(&self) -> Option<Value> {
+        let sampling = self.sampling.as_ref()?;
+        let mut sampler = json!(sampling);
+        sampler["thresholds"] = json!(show_task::thresholds(sampling));
+        Some(sampler)
+    }
+}
+
+/// What is known of the task's own files; by their places among its inputs.
+struct Files {
+    facts: Vec<(Input, Clip)>,
+    problems: Vec<Report>,
+}
+
+impl Files {
+    fn probe(task: &Task, media: &Media) -> Self {
+        let pictures = |input: &&Input| matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Transition);
+        let here: Vec<_> = task.inputs.iter().filter(pictures).filter(|input| input.file.is_some()).collect();
+        let paths: Vec<_> = here.iter().filter_map(|input| input.file.clone()).collect();
+        let (mut facts, mut problems) = (vec![], vec![]);
+        for (input, probed) in here.into_iter().zip(media.probe_files(&paths)) {
+            match probed {
+                Ok(clip) => facts.push((input.clone(), clip)),
+                Err(error) => problems.push(Report::new(error)),
+            }
+        }
+        for file in task.inputs.iter().filter(|input| input.role == Role::Audio).filter_map(|input| input.file.as_ref())
+        {
+            problems.extend(media.probe_sound(file).err().map(Report::new));
+        }
+        Self { facts, problems }
+    }
+
+    fn clip(&self, input: &Input) -> Option<&Clip> {
+        self.facts.iter().find(|(other, _)| other == input).map(|(_, clip)| clip)
+    }
+
+    fn clips(&self) -> Vec<Clip> {
+        self.facts.iter().filter(|(input, _)| input.role == Role::Clip).map(|(_, clip)| clip.clone()).collect()
+    }
+}
+
+/// A join's plan.
+struct Planned {
+    plan: FramePlan,
+    /// Whether it is that of these clips; else it is one of clips that are long enough.
+    sure: bool,
+}
+
+fn planned(task: &Task, settings: &Settings, files: &Files) -> Result<Option<Planned>> {
+    if task.work != Work::Join || !files.problems.is_empty() {
+        return Ok(None);
+    }
+    let clips = files.clips();
+    let wanted = task.inputs.iter().filter(|input| input.role == Role::Clip).count();
+    if clips.len() == wanted {
+        let cast = Cast::new(clips, settings, task.film.lossless);
+        let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
+        return Ok(Some(Planned { plan, sure: true }));
+    }
+    let fps = settings.fps.value.unwrap_or_else(|| Fps::new(16, 1).expect("a rate"));
+    let ask = settings.ask(fps);
+    let size = settings.made_size.value.unwrap_or(Size::new(16, 16));
+    let JoinAsk { context, gap, .. } = ask;
+    let source = Source { path: "clip".into(), frames: 2 * (context + gap), fps, size, resampled_frames: None };
+    let plan = plan::join(vec![source; wanted], plan::Film { fps, size, made_size: size }, &ask)?;
+    Ok(Some(Planned { plan, sure: false }))
+}

@@ -1,0 +1,243 @@
+//! A task as text for people.
+
+use std::collections::BTreeMap;
+
+use wanctl::pipeline::{
+    film::plain,
+    media::Clip,
+    plan::{Latent, Mask, Seam},
+    schedule::Grid,
+    settings::{self, Sampling, Settings},
+    task::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Segment, Stitch, Task, Travel, Way, Work},
+};
+
+use super::{show::counted, show_settings};
+
+/// Rows of a table whose first column is a word.
+#[derive(Debug, Default)]
+pub(crate) struct Rows(Vec<String>);
+
+impl Rows {
+    pub(crate) fn row(&mut self, word: &str, value: impl AsRef<str>) {
+        for (number, line) in value.as_ref().lines().enumerate() {
+            self.0.push(format!("  {:<9} {line}", if number == 0 { word } else { "" }));
+        }
+    }
+
+    /// Lines whose first column is one narrower than here.
+    pub(crate) fn lines<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) {
+        for line in lines {
+            let (head, rest) = line.as_ref().split_at_checked(8).unwrap_or((line.as_ref(), ""));
+            self.0.push(format!("  {head} {rest}"));
+        }
+    }
+
+    /// As every problem of a file is shown.
+    pub(crate) fn problem(&mut self, lines: &str) {
+        self.0.push(lines.into());
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.0.join("\n")
+    }
+}
+
+/// What the task is, and what became of it.
+pub(crate) fn head(task: &Task, rows: &mut Rows) {
+    match &task.row {
+        Some(Row { id, kind, status, created_at, error: _ }) => {
+            let parts = [
+                Some(kind.to_string()),
+                id.clone(),
+                status.clone(),
+                created_at.as_ref().map(|day| format!("made {day}")),
+            ];
+            rows.row("task", parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        }
+        None => rows.row("task", "a run of wanctl"),
+    }
+    if let Some(era) = task.era {
+        rows.row("era", era.to_string());
+    }
+}
+
+/// The files that the task names. Many in a row that are missing alike are one line.
+pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a Clip>, rows: &mut Rows) {
+    for run in inputs.chunk_by(|a, b| {
+        a.role == b.role && a.role == Role::Image && a.file.is_none() && b.file.is_none() && a.why == b.why
+    }) {
+        let why = |input: &Input| format!("not here: {}", input.why.as_deref().unwrap_or("not looked for"));
+        match run {
+            [first, _, _, .., last] => {
+                rows.row(first.role.name(), format!("{}\n... ({} of them)", first.address, run.len()));
+                rows.row("", format!("{}\n{}", last.address, why(last)));
+            }
+            few => {
+                for input in few {
+                    let Input { role, place: _, address, weights, file, why: _ } = input;
+                    let weights = weights.as_ref().map_or(String::new(), |weights| format!(", {weights}"));
+                    match file {
+                        Some(file) => {
+                            rows.row(role.name(), format!("{}{weights}{}", file.display(), clip(facts(input))));
+                        }
+                        None => rows.row(role.name(), format!("{address}{weights}\n{}", why(input))),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn clip(clip: Option<&Clip>) -> String {
+    let Some(clip) = clip else { return String::new() };
+    let size = clip.picture.size;
+    let odd = if size == size.even() { "" } else { " (odd)" };
+    let sound = clip.sound.as_ref().map_or("no sound", |sound| sound.codec.as_str());
+    match clip.still {
+        true => format!(": {size}{odd}"),
+        false => {
+            format!(": {} frames, {} fps, {size}{odd}, {}, {sound}", clip.frames, plain(clip.fps), clip.picture.codec)
+        }
+    }
+}
+
+/// The seams that would be made; `sure`: with the clips' own lengths.
+pub(crate) fn seams(seams: &[Seam], rows: &mut Rows) {
+    for (number, Seam { mode, requested, used, removed, slots, latents, blend: _, between: _ }) in
+        seams.iter().enumerate()
+    {
+        let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
+        let word = format!("seam {}", number + 1);
+        rows.row(
+            &word,
+            format!(
+                "{mode}, asked {}, used {}: {} frames for the engine, {} of them to make",
+                sum(requested.context, requested.gap),
+                sum(used.context, used.gap),
+                slots.len(),
+                used.gap
+            ),
+        );
+        if *removed != [0, 0] {
+            rows.row("", format!("{} and {} frames of the clips make room", removed[0], removed[1]));
+        }
+        rows.row("", format!("{} latents: {}", latents.len(), runs(latents)));
+    }
+}
+
+/// `keep 0 to 2, generate 3 to 10, keep 11 to 13`
+fn runs(latents: &[Latent]) -> String {
+    let mut at = 0;
+    let runs = latents.chunk_by(|a, b| a.mask == b.mask).map(|run| {
+        let first = at;
+        at += run.len();
+        let word = if run[0].mask == Mask::Keep { "keep" } else { "generate" };
+        if run.len() == 1 { format!("{word} {first}") } else { format!("{word} {first} to {}", at - 1) }
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
+/// What is to be made where that is no join.
+pub(crate) fn work(work: &Work, rows: &mut Rows) {
+    match work {
+        Work::Join => {}
+        Work::Ranges(portions) => {
+            for Portion { frames, prompt } in portions {
+                let prompt = prompt.as_ref().map_or(String::new(), |prompt| format!(", {prompt:?}"));
+                rows.row(
+                    "range",
+                    format!("frames {}..{}, {} to make again{prompt}", frames.start, frames.end, frames.len()),
+                );
+            }
+        }
+        Work::Stitch(Stitch { pieces, overlaps }) => {
+            let overlaps: Vec<_> = overlaps.iter().map(ToString::to_string).collect();
+            rows.row("stitch", format!("{pieces} pieces, overlapping by {}", overlaps.join(", ")));
+        }
+        Work::Travel(travel) => self::travel(travel, rows),
+    }
+}
+
+fn travel(Travel { way, size_asked, size, fps, chained, segments, frames }: &Travel, rows: &mut Rows) {
+    let way = match way {
+        Way::I2v => "image to video",
+        Way::Vace => "by a guide (VACE)",
+    };
+    let chained = if *chained { ", each going on from the one before" } else { "" };
+    let of_film = frames.map_or(String::new(), |frames| format!(", stitched {frames} frames"));
+    rows.row("travel", format!("{way}, {}{chained}, {} fps{of_film}", counted(segments.len(), "segment"), plain(*fps)));
+    let stretched = if size == size_asked { String::new() } else { format!(", asked {size_asked}") };
+    rows.row("size", format!("{size}{stretched}"));
+    for run in segments.chunk_by(|a, b| (a.frames, a.overlap, &a.shown) == (b.frames, b.overlap, &b.shown)) {
+        let Segment { frames, latents, shown, overlap, kept_latents, .. } = &run[0];
+        let numbers = match run {
+            [one] => format!("{}", one.index),
+            [first, .., last] => format!("{} to {}", first.index, last.index),
+            [] => continue,
+        };
+        let shown: Vec<_> = shown
+            .iter()
+            .map(|range| {
+                if range.len() == 1 { range.start.to_string() } else { format!("{} to {}", range.start, range.end - 1) }
+            })
+            .collect();
+        let overlap = if *overlap > 0 { format!(", {overlap} of them shared") } else { String::new() };
+        let kept = kept_latents.map_or(String::new(), |kept| format!(", {kept} of them marked as known"));
+        rows.row(
+            "segment",
+            format!("{numbers}: {frames} frames{overlap}, {latents} latents{kept}; shown: {}", shown.join(" and ")),
+        );
+    }
+}
+
+/// Keys without effect, those with one reason together.
+pub(crate) fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Ignored { place, reason } in keys {
+        reasons.entry(reason).or_default().push(place);
+    }
+    for (reason, places) in reasons {
+        rows.row(word, format!("{}: {reason}", places.join(", ")));
+    }
+}
+
+/// What the worker would have met with it.
+pub(crate) fn faults(faults: &[Known], rows: &mut Rows) {
+    for Known { id, there, here } in faults {
+        rows.row("fault", format!("{id}: {there}\nhere: {here}"));
+    }
+}
+
+/// How the worker failed.
+pub(crate) fn worker(task: &Task, rows: &mut Rows) {
+    let Some(error) = task.row.as_ref().and_then(|row| row.error.as_ref()) else { return };
+    rows.row("worker", format!("said: {error}"));
+    let Some(Diagnosis { cause, blame: _, fault }) = task.diagnosis() else {
+        return rows.row("", "why: these words are not known");
+    };
+    rows.row("", format!("why: {cause}{}", fault.map_or(String::new(), |fault| format!(" ({})", fault.id))));
+}
+
+/// What was resolved, under who said it, and what comes of it step by step.
+pub(crate) fn resolved(settings: Option<&Settings>, sampling: Option<&Sampling>, rows: &mut Rows) {
+    let mut values = settings.map_or(vec![], show_settings::sourced);
+    values.extend(sampling.map(show_settings::sourced).into_iter().flatten());
+    rows.lines(show_settings::by_source(values));
+    let Some(sampling) = sampling else { return };
+    let thresholds: Vec<_> = thresholds(sampling).iter().map(ToString::to_string).collect();
+    if !thresholds.is_empty() {
+        rows.row("", format!("its phases as thresholds: {}", thresholds.join(", ")));
+    }
+    rows.lines(show_settings::sampler(sampling).lines());
+}
+
+/// The border timesteps of a Wan2GP sampler, bit for bit; of other grids there are none.
+pub(crate) fn thresholds(sampling: &Sampling) -> Vec<f64> {
+    let steps: Vec<usize> = sampling.phases.iter().map(|phase| phase.steps).collect();
+    match *sampling.grid {
+        Grid::Wan2gp => {
+            settings::thresholds(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
+        }
+        _ => vec![],
+    }
+}

@@ -1,0 +1,343 @@
+//! Tasks of the hosted worker, and runs of wanctl itself, as one layer of settings: what to do, with which files, and what
+//! of it cannot be done here. A task's oddities end in this room.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use jiff::civil::{Date, date};
+use serde::Serialize;
+
+mod assets;
+mod draft;
+mod envelope;
+mod error;
+mod faults;
+mod fields;
+mod join;
+mod kind;
+mod loras;
+mod ranges;
+mod recorded;
+mod sampling;
+mod spot;
+mod stitch;
+mod travel;
+
+#[cfg(test)]
+mod tests;
+
+pub use assets::{Assets, Mapping};
+pub use envelope::{Row, looks_like_json};
+pub use error::TaskError;
+pub use faults::{Blame, Diagnosis, Known, of_plan as faults_of_plan};
+pub use fields::Ignored;
+pub use kind::Kind;
+pub use ranges::Portion;
+pub use recorded::Recorded;
+pub use spot::WrongValue;
+pub use stitch::Stitch;
+pub use travel::{Segment, Travel, Way};
+
+use super::{
+    checkpoint::Places,
+    plan::Align,
+    settings::{EngineChoice, EngineSettings, Era, FilmAsk, Layer, Overrides, Source},
+};
+use assets::{Found, file_name};
+use draft::Draft;
+use envelope::Envelope;
+use spot::Notes;
+
+/// What a task asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    pub path: PathBuf,
+    /// None for a run of wanctl.
+    pub row: Option<Row>,
+    pub era: Option<Era>,
+    pub work: Work,
+    pub preset: Option<String>,
+    pub values: Overrides,
+    pub film: FilmAsk,
+    /// How the run's engine worked.
+    pub engine: Option<EngineSettings>,
+    pub inputs: Vec<Input>,
+    /// Keys that change nothing, here or there.
+    pub ignored: Vec<Ignored>,
+    /// Keys that changed something there and do not here.
+    pub differs: Vec<Ignored>,
+    pub conflicts: Vec<String>,
+    /// What the worker had a vision model write.
+    by_a_model: Vec<String>,
+    /// What cannot be done at all.
+    cannot: Vec<String>,
+    faults: BTreeSet<&'static str>,
+}
+
+/// What is to be made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    Join,
+    Ranges(Vec<Portion>),
+    Stitch(Stitch),
+    Travel(Travel),
+}
+
+/// A file that a task names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Input {
+    pub role: Role,
+    pub place: String,
+    pub address: String,
+    /// Of a LoRA, as the task has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Where it lies here.
+    pub file: Option<PathBuf>,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Input {
+    fn new(role: Role, place: String, address: String) -> Self {
+        Self { role, place, address, weights: None, file: None, why: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Clip,
+    Image,
+    Audio,
+    Lora,
+    Guide,
+    Transition,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Lora => "lora",
+            Self::Guide => "guide",
+            Self::Transition => "piece",
+        }
+    }
+}
+
+impl Task {
+    /// A task, or a run.json. `kind` is what bare params are; `era` what the day does not say.
+    pub fn read(path: &Path, kind: Option<Kind>, era: Option<Era>) -> Result<Self, TaskError> {
+        let object = envelope::object(path)?;
+        if object.contains_key("wanctl") && object.contains_key("run") {
+            return recorded::of_run(path, object);
+        }
+        let Envelope { row, params, notes } = Envelope::open(path, object, kind)?;
+        // A name that went out of use with that era's end is older than a day that nobody wrote down.
+        let old_name = params.at("model").is_some_and(|model| model.value() == "lightning_baseline_2_2_2");
+        let era = era.or(row.day().map(era_of)).unwrap_or(if old_name { Era::Oct25 } else { Era::V2 });
+        let mut draft = Draft::new(era, &notes);
+        let work = match row.kind {
+            Kind::JoinClips | Kind::JoinSegment => {
+                join::clips(&params, &mut draft);
+                Some(Work::Join)
+            }
+            Kind::JoinOrchestrator => {
+                join::chain(&params, &mut draft);
+                Some(Work::Join)
+            }
+            Kind::Inpaint => ranges::inpaint(&params, &mut draft).map(Work::Ranges),
+            Kind::EditVideo => ranges::edit(&params, &mut draft).map(Work::Ranges),
+            Kind::JoinStitch => stitch::of_join(&params, &mut draft).map(Work::Stitch),
+            Kind::TravelStitch => stitch::of_travel(&params, &mut draft).map(Work::Stitch),
+            Kind::TravelOrchestrator => travel::whole(&params, &mut draft).map(Work::Travel),
+            Kind::TravelSegment => travel::segment(&params, false, &mut draft).map(Work::Travel),
+            Kind::IndividualSegment => travel::segment(&params, true, &mut draft).map(Work::Travel),
+        };
+        // What the worker did it with, and how: nothing else is the same task.
+        draft.values.engine = Some(EngineChoice::Wan);
+        draft.values.align = Some(Align::Exact);
+        let Draft { values, film, preset, inputs, differs, by_a_model, cannot, mut faults, has_phase_config, .. } =
+            draft;
+        let notes = notes.take();
+        let (Some(work), true) = (work, notes.wrong.is_empty()) else {
+            return Err(TaskError::Values { path: path.to_owned(), wrong: notes.wrong });
+        };
+        faults.extend(faults::of_task(&row, era, &values, preset.as_deref(), has_phase_config));
+        let Notes { wrong: _, ignored, conflicts } = notes;
+        let path = path.to_owned();
+        Ok(Self {
+            path,
+            row: Some(row),
+            era: Some(era),
+            work,
+            preset,
+            values,
+            film,
+            engine: None,
+            inputs,
+            ignored,
+            differs,
+            conflicts,
+            by_a_model,
+            cannot,
+            faults,
+        })
+    }
+
+    /// The run that made a film, as the film's note tells it.
+    pub fn of_film(path: &Path, note: Option<&str>) -> Result<Self, TaskError> {
+        recorded::of_film(path, note.ok_or_else(|| TaskError::NoSettings { path: path.to_owned() })?)
+    }
+
+    fn empty(path: &Path, work: Work) -> Self {
+        Self {
+            path: path.to_owned(),
+            row: None,
+            era: None,
+            work,
+            preset: None,
+            values: Overrides::default(),
+            film: FilmAsk::default(),
+            engine: None,
+            inputs: vec![],
+            ignored: vec![],
+            differs: vec![],
+            conflicts: vec![],
+            by_a_model: vec![],
+            cannot: vec![],
+            faults: BTreeSet::new(),
+        }
+    }
+
+    /// Looks for every file that the task names. What is not found stays so, with its reason.
+    pub fn place(&mut self, assets: &Assets) -> Result<(), TaskError> {
+        let addresses: Vec<String> = self.inputs.iter().map(|input| input.address.clone()).collect();
+        assets.check(&addresses)?;
+        // A film's clips are named from its own folder, a task's from where wanctl was started.
+        let home = if self.row.is_none() { self.path.parent().unwrap_or(Path::new("")) } else { Path::new("") };
+        for at in 0..self.inputs.len() {
+            let (before, [input, ..]) = self.inputs.split_at_mut(at) else { continue };
+            (input.file, input.why) = match assets.find(&input.address, home) {
+                Found::Here(file) => (Some(file), None),
+                Found::Not(why) => (None, Some(why)),
+            };
+            let other = before.iter().find(|other| other.address != input.address && other.file == input.file);
+            if let (Some(other), Some(file)) = (other, &input.file) {
+                let why = format!("{} is {} too, another address", file.display(), other.place);
+                (input.file, input.why) = (None, Some(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the LoRAs that are still missing where weights lie.
+    pub fn find_loras(&mut self, places: &Places) {
+        for input in self.inputs.iter_mut().filter(|input| input.role == Role::Lora && input.file.is_none()) {
+            if let Some(file) = places.find(Path::new(&file_name(&input.address))) {
+                (input.file, input.why) = (Some(file.to_owned()), None);
+            }
+        }
+    }
+
+    /// The same settings as a layer. LoRAs that lie here go by their paths, others by their names.
+    pub fn layer(&self) -> Layer {
+        let mut values = self.values.clone();
+        for lora in values.loras.iter_mut().flatten() {
+            let address = lora.file.to_string_lossy().into_owned();
+            let file = self.inputs.iter().find(|input| input.address == address).and_then(|input| input.file.clone());
+            lora.file = file.unwrap_or_else(|| file_name(&address).into());
+        }
+        Layer { from: Source::Task(self.path.clone()), values }
+    }
+
+    /// How the film's codec and sound are asked for.
+    pub fn film(&self) -> FilmAsk {
+        let audio = self.inputs.iter().find(|input| input.role == Role::Audio).and_then(|input| input.file.clone());
+        let mut film = self.film.clone();
+        if let Some(file) = audio {
+            film.audio = Some(super::settings::Audio::File(file));
+        }
+        film
+    }
+
+    /// The clips, in order, if the task joins clips and all that it needs is here: files with these roles, and the
+    /// prompts where a model reads them.
+    pub fn clips(&self, command: &'static str, roles: &[Role], prompts: Needed) -> Result<Vec<PathBuf>, TaskError> {
+        if let (Some(row), false) = (&self.row, self.work == Work::Join) {
+            return Err(TaskError::NotForCommand { path: self.path.clone(), kind: row.kind, command });
+        }
+        let missing = self.missing(roles);
+        let by_a_model = self.by_a_model.iter().filter(|_| prompts == Needed::Yes);
+        let items: Vec<String> = missing.chain(by_a_model.cloned()).chain(self.cannot.iter().cloned()).collect();
+        if !items.is_empty() {
+            return Err(TaskError::NotHere { path: self.path.clone(), items });
+        }
+        let clips = self.inputs.iter().filter(|input| input.role == Role::Clip);
+        Ok(clips.filter_map(|input| input.file.clone()).collect())
+    }
+
+    fn missing(&self, roles: &[Role]) -> impl Iterator<Item = String> {
+        let missing = self.inputs.iter().filter(|input| roles.contains(&input.role));
+        missing.filter_map(|Input { place, address, why, .. }| Some(format!("{place} {address}: {}", why.as_ref()?)))
+    }
+
+    /// What of a task cannot be done here whatever is mapped.
+    pub fn obstacles(&self) -> impl Iterator<Item = &str> {
+        self.by_a_model.iter().chain(&self.cannot).map(String::as_str)
+    }
+
+    /// What of a task should have had an effect, and has none.
+    pub fn remarks(&self) -> Vec<String> {
+        let unknown = self.ignored.iter().filter(|key| key.is_unknown());
+        let keys = unknown.chain(&self.differs).map(|Ignored { place, reason }| format!("{place}: {reason}"));
+        keys.chain(self.conflicts.iter().cloned()).collect()
+    }
+
+    /// With `--strict` such remarks are errors.
+    pub fn check_strictly(&self) -> Result<(), TaskError> {
+        match self.remarks() {
+            items if items.is_empty() => Ok(()),
+            items => Err(TaskError::Strict { path: self.path.clone(), items }),
+        }
+    }
+
+    /// `task_4ef4789d`.
+    pub fn output_stem(&self) -> Option<String> {
+        let id: String = self.row.as_ref()?.id.as_ref()?.chars().filter(|c| c.is_alphanumeric()).take(8).collect();
+        Some(format!("task_{id}"))
+    }
+
+    /// Faults of the worker that the task itself would meet.
+    pub fn faults(&self) -> impl Iterator<Item = Known> {
+        self.faults.iter().map(|id| faults::by_id(id))
+    }
+
+    /// Why the worker failed, where its words tell.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        faults::diagnosis(self.row.as_ref()?.error.as_deref()?)
+    }
+}
+
+/// The era of a task that was made on this day: until presets lost their LoRAs, until the worker's successor, and since.
+fn era_of(day: Date) -> Era {
+    match day {
+        day if day < date(2025, 11, 28) => Era::Oct25,
+        day if day < date(2026, 2, 1) => Era::V1,
+        _ => Era::V2,
+    }
+}
+
+/// Whether something is needed for the run at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    Yes,
+    No,
+}
