@@ -48,8 +48,8 @@ impl<'a, 's> Session<'a, 's> {
     pub(super) fn new(tasks: &'a [Task<'a>], device: Device, say: &'s mut dyn FnMut(&Event)) -> Self {
         let Wan { models, dtype, .. } = tasks[0].wan;
         let kind = match (dtype, device) {
-            (Dtype::Auto, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
-            (Dtype::Auto | Dtype::Bf16, _) => Kind::BFloat16,
+            (Dtype::Auto | Dtype::Fp8, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
+            (Dtype::Auto | Dtype::Fp8 | Dtype::Bf16, _) => Kind::BFloat16,
             (Dtype::F16, _) => Kind::Half,
         };
         let states = tasks.iter().map(|task| task.store.load()).collect();
@@ -60,6 +60,7 @@ impl<'a, 's> Session<'a, 's> {
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
             self.keep = self.room()?;
+            self.note_dropped()?;
             let texts = self.texts()?;
             let controls = self.controls()?;
             self.denoise(&texts, &controls)?;
@@ -229,7 +230,7 @@ impl<'a, 's> Session<'a, 's> {
 }
 
 /// An error of a room that both programs share.
-fn refused(error: impl Fault + 'static) -> Trouble {
+pub(super) fn refused(error: impl Fault + 'static) -> Trouble {
     let code = match error.code() {
         Code::Memory => TroubleCode::Memory,
         _ => TroubleCode::Weights,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{
     checkpoint::ModelFiles,
-    schedule::{Solver, Step},
+    schedule::{Expert, Solver, Step},
     words::words,
 };
 
@@ -15,7 +15,7 @@ use crate::pipeline::{
 #[serde(deny_unknown_fields)]
 pub struct Wan {
     pub models: ModelFiles,
-    /// Laid over the transformer, in this order.
+    /// Laid over the transformer; where several change a tensor, they add.
     pub loras: Vec<LoraUse>,
     pub prompt: String,
     pub negative_prompt: String,
@@ -28,6 +28,8 @@ pub struct Wan {
     pub offload: Offload,
     /// How strongly the guide holds the model; 1 is as it was trained.
     pub control_scale: f64,
+    /// None: plain guidance.
+    pub cfg_zero: Option<CfgZero>,
 }
 
 /// A LoRA, and how strong it is at every step.
@@ -38,6 +40,40 @@ pub struct LoraUse {
     pub strengths: Vec<f64>,
 }
 
+/// Guidance as CFG-Zero* has it (arXiv 2503.18886): the negative prompt's velocity is scaled to meet the prompt's best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CfgZero {
+    /// In so many of the first steps nothing moves, and no network is asked.
+    pub zero_steps: usize,
+}
+
+/// How strong a LoRA is in the steps of one expert.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Strength {
+    /// 0 in all of them: it need not be there.
+    None,
+    Constant(f64),
+    Changing,
+}
+
+impl Wan {
+    /// `None` where it has not one strength for each step.
+    pub fn strength(&self, lora: &LoraUse, expert: Expert) -> Option<Strength> {
+        if lora.strengths.len() != self.steps.len() {
+            return None;
+        }
+        let each = self.steps.iter().zip(&lora.strengths);
+        let mut own = each.filter(|(step, _)| step.expert == expert).map(|(_, strength)| *strength);
+        let first = own.next().unwrap_or(0.0);
+        Some(match own.all(|strength| strength == first) {
+            true if first == 0.0 => Strength::None,
+            true => Strength::Constant(first),
+            false => Strength::Changing,
+        })
+    }
+}
+
 words! {
     /// In which numbers the networks compute.
     Dtype {
@@ -46,6 +82,8 @@ words! {
         Bf16 = "bf16",
         F16 = "f16",
         F32 = "f32",
+        /// The blocks' weights in 8 bits with a scale for each row, the rest as with auto.
+        Fp8 = "fp8",
     }
 }
 

@@ -1,0 +1,1 @@
+//! Products with LoRAs beside them and with weights in 8 bits.
