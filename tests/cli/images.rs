@@ -4,11 +4,11 @@
 use std::{fs, path::Path};
 
 use safetensors::{SafeTensors, tensor::TensorView};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     harness::{Room, Run},
-    wan::{difference, expert, fixtures, made, parts, room, rows},
+    wan::{again, change, difference, expert, fixtures, job, made, parts, room, rows},
 };
 
 const PATCH: &str = "patch_embedding.weight";
@@ -82,6 +82,43 @@ fn from_frame_to_frame_with_guidance_is_diffusers() {
 #[test]
 fn from_frame_to_frame_without_guidance_is_diffusers() {
     equals_diffusers("images13_plain");
+}
+
+/// Two LoRAs, each with a strength for each expert.
+fn equals_diffusers_with_loras(name: &str) {
+    let (room, case) = (room(), case(name));
+    join(&room, &case, &["--keep"]);
+    let strengths = |lora: &Value, request: &Value| -> Vec<Value> {
+        let experts = request["maker"]["wan"]["steps"].as_array().unwrap().iter().map(|step| step["expert"] == "low");
+        experts.map(|low| lora[1][usize::from(low)].clone()).collect()
+    };
+    let job = job(&room);
+    change(&job, |request| {
+        let file = |lora: &Value| fixtures().join(format!("{}.safetensors", lora[0].as_str().unwrap()));
+        let uses: Vec<Value> = case["loras"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|lora| json!({ "file": file(lora), "strengths": strengths(lora, request) }))
+            .collect();
+        request["maker"]["wan"]["loras"] = uses.into();
+    });
+    let made = again(&job);
+    let file = fs::read(fixtures().join("images.safetensors")).unwrap();
+    let wanted = SafeTensors::deserialize(&file).unwrap().tensor(&format!("out.{name}")).unwrap().data().to_vec();
+    let (most, mean) = difference(&made, &wanted);
+    println!("{name}: {most} at most, {mean} in the mean");
+    assert!(most <= 2 && mean <= 0.05, "{name}: {most} at most, {mean} in the mean");
+}
+
+#[test]
+fn a_lora_for_each_expert_is_diffusers_with_peft() {
+    equals_diffusers_with_loras("images9_lora");
+}
+
+#[test]
+fn several_loras_add_as_with_peft() {
+    equals_diffusers_with_loras("images9_loras");
 }
 
 #[test]

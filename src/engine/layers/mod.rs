@@ -20,7 +20,8 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn load(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {
-        Ok(Self { bias: Some(w.get("bias", &[outputs])?), ..Self::without_bias(w.clone(), inputs, outputs)? })
+        let linear = Self::without_bias(w.clone(), inputs, outputs)?;
+        Ok(Self { bias: Some(w.get("bias", &[outputs])?), ..linear })
     }
 
     pub(crate) fn without_bias(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {

@@ -41,7 +41,7 @@ pub enum CheckpointError {
     Foreign { path: PathBuf, wanted: String, found: String },
     #[error("{} is a {kind}, which wanctl cannot apply", name(path))]
     Adapter { path: PathBuf, kind: &'static str },
-    #[error("{} of {} name nothing in the model: {}", tensors_of(tensors.len()), name(path), some(tensors))]
+    #[error("{} has {} that the model has no place for: {}", name(path), tensors_of(tensors.len()), some(tensors))]
     Unmatched { path: PathBuf, tensors: Vec<String> },
     #[error("{} is made for {made_for}, and the transformer is {model}", name(path))]
     OtherModel { path: PathBuf, made_for: String, model: String },

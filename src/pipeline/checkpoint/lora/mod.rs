@@ -100,7 +100,8 @@ impl Lora {
         });
         let image = if self.image { ", of Wan 2.1 I2V or FLF2V" } else { "" };
         let vace = if self.vace { ", with VACE" } else { "" };
-        format!("{size}{image}{vace}, {} blocks or more", self.blocks)
+        let blocks = if self.blocks > 0 { format!(", {} blocks or more", self.blocks) } else { String::new() };
+        format!("{size}{image}{vace}{blocks}")
     }
 
     /// What keeps it from being applied to any model; `path` is its file.
