@@ -9,14 +9,14 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Conditioning, What},
-    job::{CfgZero, Dtype, Event, Part, Trouble, TroubleCode},
+    job::{Dtype, Event, Part, Trouble, TroubleCode},
     schedule::Expert,
 };
 
 use super::{
     Task,
     dit::{self, Context, Input, Scene, Shown, Transformer},
-    guidance::guided as guided_by,
+    guidance::{self, Asked},
     loras,
     network::{foreign, refuse_left_over, refuse_unapplied},
     session::Session,
@@ -132,9 +132,7 @@ impl Session<'_, '_> {
         if number == 0 || self.states[index].is_none() {
             (self.say)(&Event::Progress { seam: *seam, done: number, total, share: 0.0 });
         }
-        let guided = question.negative.is_some() && step.guidance > 1.0;
-        let still = wan.cfg_zero.is_some_and(|CfgZero { zero_steps }| number < zero_steps);
-        let blocks = transformer.blocks() * if guided { 2 } else { 1 };
+        let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
         let (mut told, mut run) = (Instant::now(), 0);
         let mut each = || {
             run += 1;
@@ -157,18 +155,14 @@ impl Session<'_, '_> {
                 clean: history.clean.iter().map(|clean| clean.to_device(device)).collect(),
                 last: history.last.map(|last| last.to_device(device)),
             };
-            let mut ask = |context: &Context| {
+            let velocity = guidance::velocity(number, step.guidance, wan.cfg_zero, &latents, |asked| {
+                let context = match asked {
+                    Asked::Prompt => &question.prompt,
+                    Asked::Negative => question.negative.as_ref().expect("some step is guided"),
+                };
                 let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
                 transformer.forward(&input, &mut each)
-            };
-            let velocity = match &question.negative {
-                _ if still => latents.zeros_like(),
-                Some(negative) if guided => {
-                    let prompted = ask(&question.prompt);
-                    guided_by(&prompted, &ask(negative), step.guidance, wan.cfg_zero)
-                }
-                _ => ask(&question.prompt),
-            };
+            });
             let mut solver = Solver::new(wan.solver, &wan.steps, history);
             let latents = solver.step(number, &latents, &velocity);
             State { done: number + 1, latents, history: solver.history }
