@@ -84,8 +84,9 @@ fn tensors(name: &str) -> HashMap<String, Tensor> {
 fn check(found: &Tensor, wanted: &Tensor, name: &str) {
     let largest = (found - wanted).abs().max().double_value(&[]) / wanted.std(false).double_value(&[]);
     println!("{name}: {largest:.1e}");
-    // An implementation in Python was 1.2e-6 off after six steps; other BLAS kernels and thread counts get room.
-    assert!(largest < 1e-4, "{name}: {largest}");
+    // 1.8e-6 was measured after six steps, as with an implementation in Python; other BLAS kernels and thread counts get
+    // room.
+    assert!(largest < 1e-5, "{name}: {largest}");
 }
 
 #[test]

@@ -143,26 +143,32 @@ impl Weights {
                 let scale = Tensor::from_slice(entry.scale.unwrap_or(&[1.0])).to_device(self.device);
                 Codes { codes, scale }
             }
-            false => {
-                let codes = Tensor::empty(shape, (Kind::Float8e4m3fn, self.device));
-                let scale = Tensor::empty([shape[0]], (Kind::Float, self.device));
-                for (first, count) in pieces(&entry) {
-                    let rows = self.in_kind(Kind::Float).rows_of(&entry, &shape, kind_there, (first, count));
-                    let (packed, own) = pack(&rows);
-                    codes.narrow(0, first as i64, count as i64).copy_(&packed);
-                    scale.narrow(0, first as i64, count as i64).copy_(&own.squeeze_dim(1));
-                }
-                Codes { codes, scale }
-            }
+            false => self.pack(&entry, shape, kind_there),
         };
         self.checkpoint.forget(&name);
-        // A code that is no number stays none in any kind, and a scale that is none spoils a row.
+        // Packed here, a number that is none is in its row's scale as well.
         let finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) != 0;
-        if !finite(&codes.scale) || !finite(&codes.codes.to_kind(Kind::BFloat16)) {
+        let all_finite = |codes: &Tensor| {
+            let mut rows = pieces(&entry).map(|(first, count)| codes.narrow(0, first as i64, count as i64));
+            rows.all(|rows| finite(&rows.to_kind(Kind::BFloat16)))
+        };
+        if !finite(&codes.scale) || entry.dtype.is_f8() && !all_finite(&codes.codes) {
             return Err(self.not_finite(&entry));
         }
         self.taken.borrow_mut().insert(name);
         Ok(codes)
+    }
+
+    fn pack(&self, entry: &Entry<'_>, shape: [i64; 2], kind_there: Kind) -> Codes {
+        let codes = Tensor::empty(shape, (Kind::Float8e4m3fn, self.device));
+        let scale = Tensor::empty([shape[0]], (Kind::Float, self.device));
+        for (first, count) in pieces(entry) {
+            let rows = self.in_kind(Kind::Float).rows_of(entry, &shape, kind_there, (first, count));
+            let (packed, own) = pack(&rows);
+            codes.narrow(0, first as i64, count as i64).copy_(&packed);
+            scale.narrow(0, first as i64, count as i64).copy_(&own.squeeze_dim(1));
+        }
+        Codes { codes, scale }
     }
 
     /// What LoRAs add beside a product with this weight or bias, each with the place of its strength: those whose strength
