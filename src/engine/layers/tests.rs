@@ -15,9 +15,11 @@ use crate::engine::weights::{Packed, Patch, Patches};
 const INPUTS: i64 = 48;
 const OUTPUTS: i64 = 32;
 
+/// Numbers around 0 with a deviation of 1. Tests run side by side, and libtorch's own source of noise is one for all.
 fn noise(seed: i64, shape: &[i64]) -> Tensor {
-    tch::manual_seed(seed);
-    Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + seed as f64 * 1000.0;
+    let spread = ((places * 12.9898).sin() * 43_758.545_3).frac() * 3_f64.sqrt();
+    spread.to_kind(Kind::Float).reshape(shape)
 }
 
 fn bytes(tensor: &Tensor) -> Vec<u8> {
@@ -242,51 +244,4 @@ fn rows_of_zeros_are_packed_as_zeros_and_numbers_that_are_none_are_named() {
     let w = file(&[("weight", &(weight + f64::NAN)), ("bias", &bias)], Kind::Float);
     let error = Linear::load(w.packed(Some(Packed::Widened)), INPUTS, OUTPUTS).unwrap_err().to_string();
     assert!(error.contains("`weight`"), "{error}");
-}
-
-#[test]
-fn zz_memory() {
-    fn held(what: &str) -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-    let (o, i, r) = (13824, 5120, 64);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("m.safetensors");
-    {
-        let w = Tensor::zeros([o, i], (Kind::BFloat16, Device::Cpu));
-        let b = bytes(&w);
-        let v = TensorView::new(Stored::BF16, vec![o as usize, i as usize], &b).unwrap();
-        std::fs::write(&path, safetensors::serialize([("blocks.0.ffn.0.weight", v)], None).unwrap()).unwrap();
-    }
-    let (down, up) = (noise(1, &[r, i]), noise(2, &[o, r]));
-    let lw = file(&[("down", &down), ("up", &up)], Kind::Float);
-    for with in [false, true, false, true] {
-        let pair = Pair { down: named("down", &down), up: named("up", &up), scale: 1.0 };
-        let deltas =
-            BTreeMap::from([("blocks.0.ffn.net.0.proj.weight".to_owned(), Delta { pair: Some(pair), whole: None })]);
-        let checkpoint = wanctl::pipeline::checkpoint::Checkpoint::open(&[path.clone()]).unwrap();
-        let mut w = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::BFloat16);
-        if with {
-            w = w.patched(Rc::new(Patches::new(vec![Patch { weights: lw.clone(), deltas, strength: MERGED[0] }])));
-        }
-        std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        let before = held("VmRSS");
-        let begun = std::time::Instant::now();
-        let t = w.get("blocks.0.ffn.net.0.proj.weight", &[o, i]).unwrap();
-        println!(
-            "MEM with {with}: before {before} after {} peak {} in {:?}",
-            held("VmRSS"),
-            held("VmHWM"),
-            begun.elapsed()
-        );
-        drop(t);
-        std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        let before = held("VmRSS");
-        let begun = std::time::Instant::now();
-        let t = w.packed(Some(Packed::Widened)).codes("blocks.0.ffn.net.0.proj.weight", [o, i]).unwrap();
-        println!("MEM codes: before {before} after {} peak {} in {:?}", held("VmRSS"), held("VmHWM"), begun.elapsed());
-        drop(t);
-    }
 }

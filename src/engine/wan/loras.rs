@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use tch::Kind;
 use wanctl::pipeline::{
-    checkpoint::{Dropped, Fit},
-    job::{Event, LoraUse, Strength, Trouble, TroubleCode, Wan},
+    checkpoint::{CheckpointError, Dropped, Fit},
+    job::{Dtype, Event, LoraUse, Strength, Trouble, TroubleCode, Wan},
     schedule::Expert,
 };
 
@@ -48,6 +48,18 @@ impl Session<'_, '_> {
             patches.push(Patch { weights, deltas: fit.deltas, strength });
         }
         Ok(Rc::new(Patches::new(patches)))
+    }
+
+    /// Numbers of those that stand beside the weights, of the expert that has most.
+    pub(super) fn numbers_beside(&self) -> Result<u64, Trouble> {
+        let wan = self.tasks[0].wan;
+        let of = |expert| {
+            let beside = |strength| strength == Strength::Changing || wan.dtype == Dtype::Fp8;
+            let loras = asked(wan, expert).filter(|(_, strength)| beside(*strength));
+            loras.map(|(lora, _)| Ok(Fit::open(&lora.file, &self.models.transformer)?.1.numbers())).sum()
+        };
+        let each: Result<Vec<u64>, CheckpointError> = [Expert::High, Expert::Low].into_iter().map(of).collect();
+        Ok(each.map_err(refused)?.into_iter().max().unwrap_or(0))
     }
 
     /// Says once what is left out of each file.

@@ -137,17 +137,26 @@ impl<'a, 's> Session<'a, 's> {
     fn room(&self) -> Result<Keep, Trouble> {
         let sizes = Sizes::of(self.models).map_err(refused)?;
         let device = torch::name(self.device);
-        let works = self.tasks.iter().map(|task| self.work(task));
+        let beside = self.numbers_beside()?;
+        let works = self.tasks.iter().map(|task| self.work(task, beside));
         keep(&sizes, works, &device, torch::memory(self.device))
     }
 
-    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>) -> Work {
+    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>, beside: u64) -> Work {
         let dtype = match self.kind {
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::Bf16,
             _ => Dtype::F32,
         };
-        Work { size: head.size, frames: frames.len(), dtype, offload: wan.offload, vae_tile: wan.vae_tile }
+        Work {
+            size: head.size,
+            frames: frames.len(),
+            dtype,
+            packed: wan.dtype == Dtype::Fp8,
+            beside,
+            offload: wan.offload,
+            vae_tile: wan.vae_tile,
+        }
     }
 
     pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {
@@ -272,6 +281,8 @@ mod tests {
             size: Size::new(48, 32),
             frames: 13,
             dtype: Dtype::F32,
+            packed: false,
+            beside: 0,
             offload: Offload::Auto,
             vae_tile: VaeTile::Auto,
         };

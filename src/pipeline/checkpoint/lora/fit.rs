@@ -66,6 +66,15 @@ impl Fit {
         Ok((checkpoint, fit))
     }
 
+    /// How many it holds.
+    pub fn numbers(&self) -> u64 {
+        let of = |stored: &Stored| stored.shape.iter().product::<usize>() as u64;
+        let in_delta = |Delta { pair, whole }: &Delta| {
+            pair.as_ref().map_or(0, |pair| of(&pair.down) + of(&pair.up)) + whole.as_ref().map_or(0, of)
+        };
+        self.deltas.values().map(in_delta).sum()
+    }
+
     /// Fails where it adds to tensors that are no products: those have one strength in all steps of an expert.
     pub fn varies(&self, path: &Path) -> Result<(), CheckpointError> {
         let fixed = self.deltas.iter().filter(|(tensor, _)| !self.products[*tensor]);
