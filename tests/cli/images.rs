@@ -126,7 +126,6 @@ fn equals_diffusers_with_loras(name: &str) {
     for (what, uses) in [("merged", uses.clone()), ("beside", halves.collect())] {
         with_loras(&job, &uses);
         let (most, mean) = difference(&again(&job), &wanted);
-        println!("{name}, {what}: {most} at most, {mean} in the mean");
         assert!(most <= 2 && mean <= 0.05, "{name}, {what}: {most} at most, {mean} in the mean");
     }
 }

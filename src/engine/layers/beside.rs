@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
-use crate::engine::weights::{Addition, Strengths, Weights, WeightsError};
+use crate::engine::weights::{
+    Weights, WeightsError,
+    patches::{Addition, Strengths},
+};
 
 /// What stands beside one product. Letters: R all ranks together, L LoRAs with a bias.
 #[derive(Debug)]

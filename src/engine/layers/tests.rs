@@ -10,7 +10,10 @@ use wanctl::pipeline::{
 };
 
 use super::*;
-use crate::engine::weights::{Packed, Patch, Patches};
+use crate::engine::weights::{
+    Packed,
+    patches::{Patch, Patches},
+};
 
 const INPUTS: i64 = 48;
 const OUTPUTS: i64 = 32;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::engine::{
     torch,
-    weights::{Packed, Strengths},
+    weights::{Packed, patches::Strengths},
 };
 
 impl Session<'_, '_> {

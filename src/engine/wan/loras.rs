@@ -10,7 +10,10 @@ use wanctl::pipeline::{
 };
 
 use super::session::{Session, refused};
-use crate::engine::weights::{Patch, Patches, Weights};
+use crate::engine::weights::{
+    Weights,
+    patches::{Patch, Patches},
+};
 
 /// What has to hold before anything is loaded.
 pub(super) fn check(wan: &Wan) -> Result<(), Trouble> {

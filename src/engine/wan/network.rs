@@ -6,7 +6,7 @@ use wanctl::pipeline::{
 };
 
 use super::{dit, t5::T5Config, vae};
-use crate::engine::weights::{Patches, Weights};
+use crate::engine::weights::{Weights, patches::Patches};
 
 pub(super) fn foreign(what: &What, wanted: &str) -> Trouble {
     Trouble::new(TroubleCode::Weights, format!("wanted {wanted}, found {}", what.name()))

@@ -1,6 +1,6 @@
 //! Weights as tensors: a checkpoint seen through a name prefix, on a device and in a kind.
 
-mod patches;
+pub(crate) mod patches;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::checkpoint::{self, Checkpoint, CheckpointError, Dtype, Entry};
 
-pub(crate) use self::patches::{Addition, Patch, Patches, Strengths};
+use self::patches::{Addition, Patches, Strengths};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
