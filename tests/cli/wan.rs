@@ -263,15 +263,6 @@ pub(super) fn engine(job: &Path) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(job).output().unwrap()
 }
 
-/// The frames that it makes of one: 8-bit RGB.
-pub(super) fn again(job: &Path) -> Vec<u8> {
-    fs::remove_file(job.join("made.safetensors")).unwrap();
-    let output = engine(job);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    let file = fs::read(job.join("made.safetensors")).unwrap();
-    SafeTensors::deserialize(&file).unwrap().tensor("frames").unwrap().data().to_vec()
-}
-
 /// Steps that are done, as the job's state says.
 fn steps_done(job: &Path) -> usize {
     let file = fs::read(job.join("latents.safetensors")).unwrap();

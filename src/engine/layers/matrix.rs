@@ -2,7 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use crate::engine::weights::{Codes, Packed, Weights, WeightsError, pack};
+use crate::engine::weights::{
+    Weights, WeightsError,
+    codes::{Codes, Packed, pack},
+};
 
 #[derive(Debug)]
 pub(super) enum Matrix {

@@ -11,7 +11,7 @@ use wanctl::pipeline::{
 
 use super::*;
 use crate::engine::weights::{
-    Packed,
+    codes::{Packed, pack},
     patches::{Patch, Patches},
 };
 
@@ -74,8 +74,8 @@ fn lora(seed: i64, rank: i64, scale: f64) -> Made {
     let weights = file(&[("down", &down), ("up", &up), ("diff", &whole), ("diff_b", &bias)], Kind::Float);
     let pair = Pair { down: named("down", &down), up: named("up", &up), scale };
     let deltas = BTreeMap::from([
-        ("weight".to_owned(), Delta { pair: Some(pair), whole: Some(named("diff", &whole)) }),
-        ("bias".to_owned(), Delta { pair: None, whole: Some(named("diff_b", &bias)) }),
+        ("weight".to_owned(), Delta { pair: Some(pair), whole: Some(named("diff", &whole)), product: true }),
+        ("bias".to_owned(), Delta { pair: None, whole: Some(named("diff_b", &bias)), product: true }),
     ]);
     Made { weights, deltas, adds: [up.matmul(&down) * scale + whole, bias] }
 }
@@ -227,7 +227,7 @@ fn weights_that_are_packed_already_are_kept_and_give_what_their_wide_twin_gives(
 fn a_narrow_product_is_the_product_of_what_was_packed() {
     let (w, x) = (base(Kind::Float), noise(5, &[2, 9, INPUTS]));
     let wide = |tensor: &Tensor| {
-        let (codes, scale) = crate::engine::weights::pack(tensor);
+        let (codes, scale) = pack(tensor);
         codes.to_kind(Kind::Double) * scale.to_kind(Kind::Double)
     };
     let weight = wide(&w.get("weight", &[OUTPUTS, INPUTS]).unwrap());

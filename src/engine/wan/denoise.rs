@@ -25,7 +25,7 @@ use super::{
 };
 use crate::engine::{
     torch,
-    weights::{Packed, patches::Strengths},
+    weights::{codes::Packed, patches::Strengths},
 };
 
 impl Session<'_, '_> {

@@ -1,6 +1,6 @@
 //! The LoRAs of a job on their way into a transformer, expert by expert.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use tch::Kind;
 use wanctl::pipeline::{
@@ -19,7 +19,7 @@ use crate::engine::weights::{
 pub(super) fn check(wan: &Wan) -> Result<(), Trouble> {
     for LoraUse { file, strengths } in &wan.loras {
         let (found, steps) = (strengths.len(), wan.steps.len());
-        if found != steps || strengths.iter().any(|strength| !strength.is_finite()) {
+        if found != steps {
             let message = format!("{} has {found} strengths, and there are {steps} steps", file.display());
             return Err(Trouble::new(TroubleCode::Usage, message).help("each step takes one number"));
         }
@@ -67,8 +67,8 @@ impl Session<'_, '_> {
 
     /// Says once what is left out of each file.
     pub(super) fn note_dropped(&mut self) -> Result<(), Trouble> {
-        let files: BTreeMap<_, _> = self.tasks[0].wan.loras.iter().map(|lora| (&lora.file, ())).collect();
-        for file in files.into_keys() {
+        let files: BTreeSet<_> = self.tasks[0].wan.loras.iter().map(|lora| &lora.file).collect();
+        for file in files {
             let (checkpoint, fit) = Fit::open(file, &self.models.transformer).map_err(refused)?;
             for Dropped { tensors, part } in fit.dropped {
                 let (count, name) = (tensors.len(), wanctl::pipeline::checkpoint::name(checkpoint.path()));

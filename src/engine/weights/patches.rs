@@ -110,7 +110,7 @@ impl Patch {
             let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
             Ok::<_, WeightsError>(self.weights.get(name, &shape)?.view([shape[0], -1]))
         };
-        let Delta { pair, whole } = delta;
+        let Delta { pair, whole, product: _ } = delta;
         let pair = pair.as_ref().map(|pair| Ok::<_, WeightsError>((read(&pair.up)? * pair.scale, read(&pair.down)?)));
         Ok(Addition { pair: pair.transpose()?, whole: whole.as_ref().map(read).transpose()? })
     }

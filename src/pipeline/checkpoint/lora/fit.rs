@@ -10,6 +10,8 @@ use crate::pipeline::checkpoint::{Checkpoint, CheckpointError, Transformer, What
 pub struct Delta {
     pub pair: Option<Pair>,
     pub whole: Option<Stored>,
+    /// Whether the tensor is a product's weight or bias: any other keeps one strength.
+    pub product: bool,
 }
 
 /// `scale * up * down`, each with its trailing sides taken as one.
@@ -21,19 +23,11 @@ pub struct Pair {
     pub scale: f64,
 }
 
-impl Pair {
-    pub fn rank(&self) -> usize {
-        self.down.shape[0]
-    }
-}
-
 /// A LoRA that can change a transformer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
     /// By the transformer's tensor, in our names.
     pub deltas: BTreeMap<String, Delta>,
-    /// Whether each of them is a product's weight or bias: the others cannot change from step to step.
-    products: BTreeMap<String, bool>,
     /// What it has for parts that the transformer lacks, by stored name, and which these are.
     pub dropped: Vec<Dropped>,
 }
@@ -69,7 +63,7 @@ impl Fit {
     /// How many it holds.
     pub fn numbers(&self) -> u64 {
         let of = |stored: &Stored| stored.shape.iter().product::<usize>() as u64;
-        let in_delta = |Delta { pair, whole }: &Delta| {
+        let in_delta = |Delta { pair, whole, .. }: &Delta| {
             pair.as_ref().map_or(0, |pair| of(&pair.down) + of(&pair.up)) + whole.as_ref().map_or(0, of)
         };
         self.deltas.values().map(in_delta).sum()
@@ -77,9 +71,8 @@ impl Fit {
 
     /// Fails where it adds to tensors that are no products: those have one strength in all steps of an expert.
     pub fn varies(&self, path: &Path) -> Result<(), CheckpointError> {
-        let fixed = self.deltas.iter().filter(|(tensor, _)| !self.products[*tensor]);
-        let tensors: Vec<String> =
-            fixed.flat_map(|(_, delta)| delta.whole.iter().map(|whole| whole.name.clone())).collect();
+        let fixed = self.deltas.values().filter(|delta| !delta.product);
+        let tensors: Vec<String> = fixed.flat_map(|delta| &delta.whole).map(|whole| whole.name.clone()).collect();
         match tensors.is_empty() {
             true => Ok(()),
             false => Err(CheckpointError::Fixed { path: path.to_owned(), tensors }),
@@ -109,7 +102,7 @@ impl Lora {
             return Err(CheckpointError::OtherModel { path: path.to_owned(), made_for, model });
         }
 
-        let mut fit = Fit { deltas: BTreeMap::new(), products: BTreeMap::new(), dropped: vec![] };
+        let mut fit = Fit { deltas: BTreeMap::new(), dropped: vec![] };
         let (mut of_image, mut of_channels) = (vec![], vec![]);
         for (tensor, change) in &self.changes {
             let Some(shape) = shapes.get(tensor) else {
@@ -126,11 +119,9 @@ impl Lora {
                 of_channels.extend(change.names());
                 continue;
             }
-            fit.deltas.insert(tensor.clone(), change.delta(path, shape)?);
             let weight = tensor.replace(".bias", ".weight");
-            let product = tensor.ends_with(".weight") || tensor.ends_with(".bias");
-            let product = product && shapes.get(&weight).is_some_and(|shape| shape.len() > 1);
-            fit.products.insert(tensor.clone(), product);
+            let product = weight.ends_with(".weight") && shapes.get(&weight).is_some_and(|shape| shape.len() > 1);
+            fit.deltas.insert(tensor.clone(), change.delta(path, shape, product)?);
         }
         for (tensors, part) in [
             (of_image, "the image's keys, values and embedding, of Wan 2.1 I2V"),
@@ -163,7 +154,7 @@ impl Change {
     }
 
     /// For a tensor of this shape.
-    fn delta(&self, path: &Path, shape: &[usize]) -> Result<Delta, CheckpointError> {
+    fn delta(&self, path: &Path, shape: &[usize], product: bool) -> Result<Delta, CheckpointError> {
         let Self { down, up, alpha: _, whole, scale } = self;
         let wrong = |stored: &Stored, wanted: String| CheckpointError::LoraShape {
             tensor: stored.name.clone(),
@@ -189,6 +180,6 @@ impl Change {
             }
             _ => None,
         };
-        Ok(Delta { pair, whole: whole.clone() })
+        Ok(Delta { pair, whole: whole.clone(), product })
     }
 }
