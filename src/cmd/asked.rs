@@ -184,6 +184,7 @@ impl Asked {
             None => Weights::find(&self.layers, &self.places)?,
         };
         let wan = WanSettings::of(&self.layers, weights, seams, seed)?;
+        wan.request(0).check_loras()?;
         self.settings = self.settings.clone().for_model(wan.models.conditioning()?)?;
         for ignored in &wan.ignored {
             self.ignored(ignored, ui)?;

@@ -152,7 +152,7 @@ pub(crate) fn checkpoint(survey: &Survey, problems: &[String]) -> String {
         let differences = Some(format!("{} whole differences", lora.differences)).filter(|_| lora.differences > 0);
         let parts: Vec<String> = ranks.chain([alpha.into()]).chain(differences).collect();
         row("modules", format!("{}: {}", lora.modules, parts.join(", ")));
-        row("for", lora.fits());
+        row("for", lora.made_for());
     }
     if let Some(naming) = survey.naming {
         let prefix = survey.prefix.as_ref().map_or(String::new(), |prefix| format!(", {prefix} in front"));

@@ -62,7 +62,7 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(-1..), allow_hyphen_values = true, help_heading = "Wan")]
     seed: Option<i64>,
 
-    /// Numbers to compute in: auto, bf16, f16 or f32
+    /// Numbers to compute in: auto, bf16, f16, f32, or fp8: the transformer's weights in 8 bits; its products too where the GPU has them (compute capability 8.9), else as with auto
     #[arg(long, value_name = "DTYPE", help_heading = "Wan")]
     dtype: Option<Dtype>,
 

@@ -178,6 +178,23 @@ impl Driver {
         }
     }
 
+    /// The compute capability, such as (8, 9).
+    fn capability(&self, index: i32) -> Result<(c_int, c_int), String> {
+        const MAJOR: c_int = 75;
+        const MINOR: c_int = 76;
+        let (mut device, mut major, mut minor) = (0 as c_int, 0 as c_int, 0 as c_int);
+        // SAFETY: signatures and the numbers of the attributes as in cuda.h.
+        unsafe {
+            let get: Symbol<unsafe extern "C" fn(*mut c_int, c_int) -> c_int> = self.symbol(b"cuDeviceGet\0")?;
+            self.check("cuDeviceGet", get(&mut device, index))?;
+            let ask: Symbol<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int> =
+                self.symbol(b"cuDeviceGetAttribute\0")?;
+            self.check("cuDeviceGetAttribute", ask(&mut major, MAJOR, device))?;
+            self.check("cuDeviceGetAttribute", ask(&mut minor, MINOR, device))?;
+        }
+        Ok((major, minor))
+    }
+
     /// # Safety
     /// `T` is the function's type as cuda.h declares it.
     unsafe fn symbol<T>(&self, name: &[u8]) -> Result<Symbol<T>, String> {
@@ -218,6 +235,12 @@ pub(crate) fn memory(device: tch::Device) -> Option<u64> {
         }
         _ => memory::host(),
     }
+}
+
+/// Whether a device multiplies 8-bit floats: NVIDIA's from Ada on.
+pub(crate) fn has_narrow_products(device: tch::Device) -> bool {
+    let tch::Device::Cuda(index) = device else { return false };
+    Driver::open().and_then(|driver| driver.capability(index as i32)).is_ok_and(|capability| capability >= (8, 9))
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ pub struct Work {
     pub frames: usize,
     /// What the networks compute in; `auto` is a number of four bytes, as on the CPU.
     pub dtype: Dtype,
+    /// The layers' weights in 8 bits.
+    pub packed: bool,
+    /// Numbers of LoRAs that are not merged into the weights.
+    pub beside: u64,
     pub offload: Offload,
     pub vae_tile: VaeTile,
 }
@@ -133,7 +137,12 @@ impl Sizes {
         let Transformer { blocks, block, rest, rest_f32, dim, ffn, vace } = self.transformer;
         let number = bytes(work.dtype);
         let here = if offload == Offload::Blocks { block } else { blocks };
-        let weights = (here + rest) * number + rest_f32 * F32;
+        let weights = match work.packed {
+            // One product at a time is widened.
+            true => here + dim * ffn * number,
+            false => here * number,
+        };
+        let weights = weights + (rest + work.beside) * number + rest_f32 * F32;
 
         let latents = work.frames.div_ceil(4) as u64;
         let patches = latents * u64::from(work.size.width / 16) * u64::from(work.size.height / 16);
@@ -193,7 +202,7 @@ fn margin(bytes: u64) -> u64 {
 
 fn bytes(dtype: Dtype) -> u64 {
     match dtype {
-        Dtype::Auto | Dtype::F32 => 4,
+        Dtype::Auto | Dtype::F32 | Dtype::Fp8 => 4,
         Dtype::F16 | Dtype::Bf16 => 2,
     }
 }
@@ -220,12 +229,14 @@ pub fn refuse(sizes: &Sizes, work: &Work, device: &str, has: u64) -> Result<(), 
     let blocks = Work { offload: Offload::Blocks, ..*work };
     let tiles = Work { vae_tile: VaeTile::Pixels(LEAST_TILE * 2), ..*work };
     let half = Work { dtype: Dtype::Bf16, ..*work };
+    let packed = Work { packed: true, ..*work };
     let both = Work { dtype: Dtype::Bf16, ..blocks };
     let all = Work { vae_tile: tiles.vae_tile, ..both };
     let instead = [
         ("--offload blocks", blocks),
         ("--vae-tile 256", tiles),
         ("--dtype bf16", half),
+        ("--dtype fp8", packed),
         ("--offload blocks --dtype bf16", both),
         ("--offload blocks --dtype bf16 --vae-tile 256", all),
     ];
@@ -318,6 +329,8 @@ mod tests {
         size: Size { width: 832, height: 480 },
         frames: 81,
         dtype: Dtype::Bf16,
+        packed: false,
+        beside: 0,
         offload: Offload::Auto,
         vae_tile: VaeTile::Auto,
     };
@@ -335,12 +348,20 @@ mod tests {
         assert!((3.5e9..6.5e9).contains(&(least as f64)), "{least}");
     }
 
+    /// wan-model.md 7.2: 17.6 GB in 8 bits.
+    #[test]
+    fn weights_in_8_bits_take_half() {
+        let (whole, packed) = (denoise(&WORK).whole, denoise(&Work { packed: true, ..WORK }).whole);
+        assert!((16.5e9..17.5e9).contains(&((whole - packed) as f64)), "{whole} {packed}");
+    }
+
     #[test]
     fn more_frames_larger_pictures_and_longer_numbers_take_more() {
         for work in [
             Work { frames: 85, ..WORK },
             Work { size: Size { width: 848, height: 480 }, ..WORK },
             Work { dtype: Dtype::F32, ..WORK },
+            Work { beside: 1 << 20, ..WORK },
         ] {
             for (more, less) in large().needs(&work).iter().zip(large().needs(&WORK)) {
                 assert!(more.whole >= less.whole && more.least >= less.least, "{work:?}: {more:?} {less:?}");

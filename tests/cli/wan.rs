@@ -245,9 +245,22 @@ fn several_seams_in_one_start_are_each_what_they_are_alone() {
 }
 
 /// The job folder of the only run.
-fn job(room: &Room) -> PathBuf {
+pub(super) fn job(room: &Room) -> PathBuf {
     let mut runs = fs::read_dir(room.path("runs")).unwrap();
     runs.next().unwrap().unwrap().path().join("seam_00")
+}
+
+/// Asks something else of a job.
+pub(super) fn change(job: &Path, change: impl FnOnce(&mut Value)) {
+    let path = job.join("request.json");
+    let mut request = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut request);
+    fs::write(&path, serde_json::to_vec(&request).unwrap()).unwrap();
+}
+
+/// What the engine says to a job that was changed.
+pub(super) fn engine(job: &Path) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(job).output().unwrap()
 }
 
 /// Steps that are done, as the job's state says.

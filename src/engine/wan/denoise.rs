@@ -2,25 +2,31 @@
 
 use std::{
     collections::HashMap,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Conditioning, What},
-    job::{Event, Part, Trouble, TroubleCode},
+    job::{Dtype, Event, Part, Trouble, TroubleCode},
     schedule::Expert,
 };
 
 use super::{
     Task,
     dit::{self, Context, Input, Scene, Shown, Transformer},
-    network::{foreign, refuse_left_over},
+    guidance::{self, Asked},
+    loras,
+    network::{foreign, refuse_left_over, refuse_unapplied},
     session::Session,
     solver::{History, Solver},
     state::State,
 };
-use crate::engine::torch;
+use crate::engine::{
+    torch,
+    weights::{codes::Packed, patches::Strengths},
+};
 
 impl Session<'_, '_> {
     /// All steps of all seams, one expert after the other.
@@ -33,7 +39,7 @@ impl Session<'_, '_> {
         while let Some((first, step)) = all.clone().find_map(|index| Some((index, self.next(index)?))) {
             let expert = self.tasks[first].wan.steps[step].expert;
             let begun = self.begin(first, Part::Load);
-            let transformer = self.transformer(expert)?;
+            let (transformer, strengths) = self.transformer(expert)?;
             self.end(first, Part::Load, begun);
             for index in all.clone() {
                 let Some(control) = &controls[index] else { continue };
@@ -44,9 +50,19 @@ impl Session<'_, '_> {
                     continue;
                 }
                 let begun = self.begin(index, Part::Denoise);
-                let question = self.question(index, &transformer, texts, control)?;
+                let mut asked: Option<(Vec<f64>, Question)> = None;
                 while let Some(step) = wanted(self) {
+                    let now = loras::strengths(self.tasks[index].wan, step);
+                    let question = match asked.take().filter(|(then, _)| *then == now) {
+                        Some((_, question)) => question,
+                        // LoRAs also change how the prompt is read, and the guide.
+                        None => {
+                            strengths.set(&now, self.device);
+                            self.question(index, &transformer, texts, control)?
+                        }
+                    };
                     self.step(index, step, &transformer, &question)?;
+                    asked = Some((now, question));
                 }
                 self.end(index, Part::Denoise, begun);
             }
@@ -54,7 +70,8 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn transformer(&self, expert: Expert) -> Result<Transformer, Trouble> {
+    /// With its LoRAs, and where their strengths are set.
+    fn transformer(&self, expert: Expert) -> Result<(Transformer, Rc<Strengths>), Trouble> {
         let files = match expert {
             Expert::High => &self.models.high,
             Expert::Low => &self.models.low,
@@ -64,9 +81,16 @@ impl Session<'_, '_> {
             What::Transformer(facts) if *facts == self.models.transformer => dit::Config::of(facts),
             _ => return Err(foreign(&what, &self.models.transformer.name())),
         };
+        let patches = self.patches(expert)?;
+        let packed = (self.tasks[0].wan.dtype == Dtype::Fp8).then(|| match torch::has_narrow_products(self.device) {
+            true => Packed::Narrow,
+            false => Packed::Widened,
+        });
+        let weights = weights.packed(packed).patched(Rc::clone(&patches));
         let transformer = torch::stage("loading the transformer", || Transformer::load(&weights, config, self.keep))??;
         refuse_left_over(&weights)?;
-        Ok(transformer)
+        refuse_unapplied(&patches)?;
+        Ok((transformer, weights.strengths()))
     }
 
     /// What of a seam is the same in all steps of one expert.
@@ -108,8 +132,7 @@ impl Session<'_, '_> {
         if number == 0 || self.states[index].is_none() {
             (self.say)(&Event::Progress { seam: *seam, done: number, total, share: 0.0 });
         }
-        let guided = question.negative.is_some() && step.guidance > 1.0;
-        let blocks = transformer.blocks() * if guided { 2 } else { 1 };
+        let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
         let (mut told, mut run) = (Instant::now(), 0);
         let mut each = || {
             run += 1;
@@ -132,18 +155,14 @@ impl Session<'_, '_> {
                 clean: history.clean.iter().map(|clean| clean.to_device(device)).collect(),
                 last: history.last.map(|last| last.to_device(device)),
             };
-            let mut ask = |context: &Context| {
+            let velocity = guidance::velocity(number, step.guidance, wan.cfg_zero, &latents, |asked| {
+                let context = match asked {
+                    Asked::Prompt => &question.prompt,
+                    Asked::Negative => question.negative.as_ref().expect("some step is guided"),
+                };
                 let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
                 transformer.forward(&input, &mut each)
-            };
-            let prompted = ask(&question.prompt);
-            let velocity = match &question.negative {
-                Some(negative) if guided => {
-                    let unprompted = ask(negative);
-                    &unprompted + (prompted - &unprompted) * step.guidance
-                }
-                _ => prompted,
-            };
+            });
             let mut solver = Solver::new(wan.solver, &wan.steps, history);
             let latents = solver.step(number, &latents, &velocity);
             State { done: number + 1, latents, history: solver.history }

@@ -6,6 +6,8 @@
 mod control;
 mod denoise;
 mod dit;
+mod guidance;
+mod loras;
 mod network;
 mod pixels;
 mod session;
@@ -18,7 +20,7 @@ mod vae;
 mod words;
 
 use tch::Device;
-use wanctl::pipeline::job::{Event, GuideHead, Part, Trouble, TroubleCode, Wan};
+use wanctl::pipeline::job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan};
 
 use self::{session::Session, vae::VaeError, words::WordsError};
 use crate::engine::weights::WeightsError;
@@ -85,8 +87,12 @@ pub(crate) fn run(
     while first < tasks.len() {
         let alike = |task: &Task<'_>| {
             let (this, that) = (task.wan, tasks[first].wan);
+            let experts = |wan: &Wan| wan.steps.iter().map(|step| step.expert).collect::<Vec<_>>();
+            // A LoRA's strengths are a matter of which expert does which step.
             (&this.models, this.dtype, this.vae_tile, this.offload)
                 == (&that.models, that.dtype, that.vae_tile, that.offload)
+                && (this.loras.is_empty() && that.loras.is_empty()
+                    || (&this.loras, experts(this)) == (&that.loras, experts(that)))
         };
         let count = tasks[first..].iter().take_while(|task| alike(task)).count();
         let begin = first;
@@ -99,6 +105,13 @@ pub(crate) fn run(
 
 /// The picture and the frames are such that latents and patches come out even. wanctl plans nothing else.
 fn check(task: &Task<'_>) -> Result<(), Trouble> {
+    loras::check(task.wan)?;
+    if let Some(CfgZero { zero_steps }) = task.wan.cfg_zero
+        && zero_steps >= task.wan.steps.len()
+    {
+        let message = format!("{zero_steps} steps of zero leave none of {} to make a picture in", task.wan.steps.len());
+        return Err(Trouble::new(TroubleCode::Usage, message).help("take fewer steps of zero: one in 25 is usual"));
+    }
     let (size, frames) = (task.head.size, task.frames.len());
     let even = size.width.is_multiple_of(GRID) && size.height.is_multiple_of(GRID);
     let wrong = match (even, frames % 4) {

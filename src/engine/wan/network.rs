@@ -6,7 +6,7 @@ use wanctl::pipeline::{
 };
 
 use super::{dit, t5::T5Config, vae};
-use crate::engine::weights::Weights;
+use crate::engine::weights::{Weights, patches::Patches};
 
 pub(super) fn foreign(what: &What, wanted: &str) -> Trouble {
     Trouble::new(TroubleCode::Weights, format!("wanted {wanted}, found {}", what.name()))
@@ -70,5 +70,16 @@ pub(super) fn refuse_left_over(weights: &Weights) -> Result<(), Trouble> {
             ),
         )
         .help("look at it with `wanctl inspect`: it is made for another program, or is another model")),
+    }
+}
+
+/// A LoRA changes all that it is made to change, or nothing is made with it.
+pub(super) fn refuse_unapplied(patches: &Patches) -> Result<(), Trouble> {
+    match patches.left_over().as_slice() {
+        [] => Ok(()),
+        [(tensor, file), others @ ..] => {
+            let message = format!("{file} changes `{tensor}` and {} more that nothing applies", others.len());
+            Err(Trouble::new(TroubleCode::Weights, message))
+        }
     }
 }

@@ -48,8 +48,8 @@ impl<'a, 's> Session<'a, 's> {
     pub(super) fn new(tasks: &'a [Task<'a>], device: Device, say: &'s mut dyn FnMut(&Event)) -> Self {
         let Wan { models, dtype, .. } = tasks[0].wan;
         let kind = match (dtype, device) {
-            (Dtype::Auto, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
-            (Dtype::Auto | Dtype::Bf16, _) => Kind::BFloat16,
+            (Dtype::Auto | Dtype::Fp8, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
+            (Dtype::Auto | Dtype::Fp8 | Dtype::Bf16, _) => Kind::BFloat16,
             (Dtype::F16, _) => Kind::Half,
         };
         let states = tasks.iter().map(|task| task.store.load()).collect();
@@ -60,6 +60,7 @@ impl<'a, 's> Session<'a, 's> {
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
             self.keep = self.room()?;
+            self.note_dropped()?;
             let texts = self.texts()?;
             let controls = self.controls()?;
             self.denoise(&texts, &controls)?;
@@ -136,17 +137,26 @@ impl<'a, 's> Session<'a, 's> {
     fn room(&self) -> Result<Keep, Trouble> {
         let sizes = Sizes::of(self.models).map_err(refused)?;
         let device = torch::name(self.device);
-        let works = self.tasks.iter().map(|task| self.work(task));
+        let beside = self.numbers_beside()?;
+        let works = self.tasks.iter().map(|task| self.work(task, beside));
         keep(&sizes, works, &device, torch::memory(self.device))
     }
 
-    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>) -> Work {
+    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>, beside: u64) -> Work {
         let dtype = match self.kind {
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::Bf16,
             _ => Dtype::F32,
         };
-        Work { size: head.size, frames: frames.len(), dtype, offload: wan.offload, vae_tile: wan.vae_tile }
+        Work {
+            size: head.size,
+            frames: frames.len(),
+            dtype,
+            packed: wan.dtype == Dtype::Fp8,
+            beside,
+            offload: wan.offload,
+            vae_tile: wan.vae_tile,
+        }
     }
 
     pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {
@@ -229,7 +239,7 @@ impl<'a, 's> Session<'a, 's> {
 }
 
 /// An error of a room that both programs share.
-fn refused(error: impl Fault + 'static) -> Trouble {
+pub(super) fn refused(error: impl Fault + 'static) -> Trouble {
     let code = match error.code() {
         Code::Memory => TroubleCode::Memory,
         _ => TroubleCode::Weights,
@@ -271,6 +281,8 @@ mod tests {
             size: Size::new(48, 32),
             frames: 13,
             dtype: Dtype::F32,
+            packed: false,
+            beside: 0,
             offload: Offload::Auto,
             vae_tile: VaeTile::Auto,
         };

@@ -41,6 +41,22 @@ pub enum CheckpointError {
     Foreign { path: PathBuf, wanted: String, found: String },
     #[error("{} is a {kind}, which wanctl cannot apply", name(path))]
     Adapter { path: PathBuf, kind: &'static str },
+    #[error("{} has {} that the model has no place for: {}", name(path), tensors_of(tensors.len()), some(tensors))]
+    Unmatched { path: PathBuf, tensors: Vec<String> },
+    #[error("{} is made for {made_for}, and the transformer is {model}", name(path))]
+    OtherModel { path: PathBuf, made_for: String, model: String },
+    #[error("tensor `{tensor}` in {} is one half of a pair, and the other is missing", name(path))]
+    Half { tensor: String, path: PathBuf },
+    #[error("tensor `{tensor}` in {} has shape {found:?}, expected {wanted}", name(path))]
+    LoraShape { tensor: String, path: PathBuf, wanted: String, found: Vec<usize> },
+    #[error("tensor `{tensor}` in {} is {found}, and no LoRA is that strong", name(path))]
+    Alpha { tensor: String, path: PathBuf, found: f64 },
+    #[error(
+        "{} cannot change its strength from step to step: it adds to norms and modulation, {}",
+        name(path),
+        some(tensors)
+    )]
+    Fixed { path: PathBuf, tensors: Vec<String> },
     #[error("{} does not say how many heads it has: its width {dim} is no multiple of 128", name(path))]
     Heads { path: PathBuf, dim: usize },
     #[error("the model is not whole: {} {} missing", parts(missing), if missing.len() == 1 { "is" } else { "are" })]
@@ -87,6 +103,12 @@ impl CheckpointError {
             | Self::Mixed { path, .. }
             | Self::Foreign { path, .. }
             | Self::Adapter { path, .. }
+            | Self::Unmatched { path, .. }
+            | Self::OtherModel { path, .. }
+            | Self::Half { path, .. }
+            | Self::LoraShape { path, .. }
+            | Self::Alpha { path, .. }
+            | Self::Fixed { path, .. }
             | Self::Heads { path, .. }
             | Self::Unfit { path, .. }
             | Self::Ambiguous { path, .. } => Some(path),
@@ -144,6 +166,30 @@ impl Fault for CheckpointError {
             Self::Mixed { .. } => (text("parts of one model"), None, text("say what a file is: vae=FILE, text=FILE")),
             Self::Foreign { wanted, found, .. } => (Some(wanted.clone()), Some(found.clone()), None),
             Self::Adapter { kind, .. } => (text("a LoRA"), Some((*kind).to_owned()), text("use a plain LoRA")),
+            Self::Unmatched { tensors, .. } => (
+                text("only tensors for a Wan transformer"),
+                Some(format!("{} others", tensors.len())),
+                text("it is for another model, or another program wrote it"),
+            ),
+            Self::OtherModel { made_for, model, .. } => {
+                (Some(model.clone()), Some(made_for.clone()), text("take the LoRA that was made for this model"))
+            }
+            Self::Half { .. } => {
+                (text("both halves, or none"), None, text("bring the file again: it may not have been saved whole"))
+            }
+            Self::LoraShape { wanted, found, .. } => {
+                (Some(wanted.clone()), Some(format!("{found:?}")), text("take the LoRA that was made for this model"))
+            }
+            Self::Alpha { found, .. } => (
+                text("a number other than 0"),
+                Some(found.to_string()),
+                text("the file is broken; how strong it is to be is said with its weight, --lora PATH=W"),
+            ),
+            Self::Fixed { .. } => (
+                text("one strength in all steps of an expert"),
+                None,
+                text("give one weight for all phases that the same expert does"),
+            ),
             Self::Heads { .. } => {
                 (text("a width that is a multiple of 128"), None, text("put its config.json beside it"))
             }
@@ -191,6 +237,17 @@ pub fn name(path: &Path) -> String {
     let mut parts = path.iter().rev().take(2).collect::<Vec<_>>();
     parts.reverse();
     parts.iter().collect::<PathBuf>().display().to_string()
+}
+
+fn tensors_of(count: usize) -> String {
+    if count == 1 { "1 tensor".into() } else { format!("{count} tensors") }
+}
+
+/// The first few.
+fn some(tensors: &[String]) -> String {
+    let shown: Vec<String> = tensors.iter().take(4).map(|tensor| format!("`{tensor}`")).collect();
+    let more = tensors.len() - shown.len();
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 fn listed(paths: &[PathBuf]) -> String {

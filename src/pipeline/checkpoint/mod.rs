@@ -32,7 +32,7 @@ use std::{
 
 pub use dtype::Dtype;
 pub use error::{CheckpointError, Lacking, name};
-pub use lora::{Form, Lora};
+pub use lora::{Delta, Dropped, Fit, Form, Lora, Pair, Stored};
 pub use models::{ModelFiles, Part, Role, Wanted};
 pub use names::Family;
 pub use places::{Located, Places, Surroundings};
@@ -99,6 +99,11 @@ impl Checkpoint {
     /// In our names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.records.keys().map(String::as_str)
+    }
+
+    /// What the first file that says something under this word says.
+    fn metadata(&self, key: &str) -> Option<&str> {
+        self.files.iter().find_map(|file| file.metadata.get(key)).map(String::as_str)
     }
 
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {

@@ -51,11 +51,7 @@ impl Checkpoint {
                 let (wanted, found) = ("a Wan model or a LoRA for one".into(), what.name());
                 problems.push(CheckpointError::Foreign { path: path(), wanted, found });
             }
-            What::Lora(lora) => {
-                problems.extend(lora.refused.iter().map(|kind| CheckpointError::Adapter { path: path(), kind }));
-                let strangers = lora.unknown.iter().cloned();
-                problems.extend(strangers.map(|tensor| CheckpointError::Stranger { tensor, path: path() }));
-            }
+            What::Lora(lora) => problems.extend(lora.problems(self.path())),
             _ => {}
         }
         let naming = match (self.family, self.naming.renamed) {

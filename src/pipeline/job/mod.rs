@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 pub use frames::{FrameFile, GuideHead, write_guide, write_made};
-pub use wan::{Dtype, LoraUse, Offload, Part, VaeTile, Wan};
+pub use wan::{CfgZero, Dtype, LoraUse, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Both programs come from one build; another build's numbers may mean other things.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{
-    checkpoint::ModelFiles,
-    schedule::{Solver, Step},
+    checkpoint::{CheckpointError, Fit, ModelFiles},
+    schedule::{Expert, Solver, Step},
     words::words,
 };
 
@@ -15,7 +15,7 @@ use crate::pipeline::{
 #[serde(deny_unknown_fields)]
 pub struct Wan {
     pub models: ModelFiles,
-    /// Laid over the transformer, in this order.
+    /// Laid over the transformer; where several change a tensor, they add.
     pub loras: Vec<LoraUse>,
     pub prompt: String,
     pub negative_prompt: String,
@@ -28,6 +28,8 @@ pub struct Wan {
     pub offload: Offload,
     /// How strongly the guide holds the model; 1 is as it was trained.
     pub control_scale: f64,
+    /// None: plain guidance.
+    pub cfg_zero: Option<CfgZero>,
 }
 
 /// A LoRA, and how strong it is at every step.
@@ -38,6 +40,52 @@ pub struct LoraUse {
     pub strengths: Vec<f64>,
 }
 
+/// Guidance as CFG-Zero* has it (arXiv 2503.18886): the negative prompt's velocity is scaled to meet the prompt's best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CfgZero {
+    /// In so many of the first steps nothing moves, and no network is asked.
+    pub zero_steps: usize,
+}
+
+/// How strong a LoRA is in the steps of one expert.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Strength {
+    /// 0 in all of them: it need not be there.
+    None,
+    Constant(f64),
+    Changing,
+}
+
+impl Wan {
+    /// `None` where it has not one strength for each step.
+    pub fn strength(&self, lora: &LoraUse, expert: Expert) -> Option<Strength> {
+        if lora.strengths.len() != self.steps.len() {
+            return None;
+        }
+        let each = self.steps.iter().zip(&lora.strengths);
+        let mut own = each.filter(|(step, _)| step.expert == expert).map(|(_, strength)| *strength);
+        let first = own.next().unwrap_or(0.0);
+        Some(match own.all(|strength| strength == first) {
+            true if first == 0.0 => Strength::None,
+            true => Strength::Constant(first),
+            false => Strength::Changing,
+        })
+    }
+
+    /// Holds every LoRA against the transformer, by its header alone.
+    pub fn check_loras(&self) -> Result<(), CheckpointError> {
+        for lora in &self.loras {
+            let (_, fit) = Fit::open(&lora.file, &self.models.transformer)?;
+            let changes = |expert| self.strength(lora, expert) == Some(Strength::Changing);
+            if changes(Expert::High) || changes(Expert::Low) {
+                fit.varies(&lora.file)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 words! {
     /// In which numbers the networks compute.
     Dtype {
@@ -46,6 +94,8 @@ words! {
         Bf16 = "bf16",
         F16 = "f16",
         F32 = "f32",
+        /// The blocks' weights in 8 bits with a scale for each row, the rest as with auto.
+        Fp8 = "fp8",
     }
 }
 
@@ -113,5 +163,91 @@ impl Part {
             Self::Denoise => "denoise",
             Self::Decode => "decode",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::{Dtype as Stored, TensorView};
+
+    use super::*;
+    use crate::pipeline::{checkpoint::Transformer, schedule::Step};
+
+    /// Two steps of the high expert and two of the low one, with a LoRA of these strengths.
+    fn asked(file: &std::path::Path, strengths: &[f64]) -> Wan {
+        let transformer = Transformer {
+            dim: 128,
+            heads: 1,
+            head_dim: 128,
+            layers: 1,
+            ffn: 8,
+            in_channels: 16,
+            out_channels: 16,
+            text_dim: 4,
+            freq_dim: 4,
+            vace: None,
+            image: None,
+        };
+        let models = ModelFiles {
+            high: vec![],
+            low: vec![],
+            vae: vec![],
+            text: vec![],
+            tokenizer: "tokenizer.json".into(),
+            boundary: None,
+            flow_shift: None,
+            transformer,
+        };
+        let step = |expert| Step { sigma: 1.0, next: 0.5, timestep: 999.0, expert, guidance: 1.0 };
+        Wan {
+            models,
+            loras: vec![LoraUse { file: file.into(), strengths: strengths.into() }],
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            solver: Solver::Euler,
+            steps: [Expert::High, Expert::High, Expert::Low, Expert::Low].map(step).into(),
+            seed: 0,
+            dtype: Dtype::Auto,
+            vae_tile: VaeTile::Auto,
+            offload: Offload::Auto,
+            control_scale: 1.0,
+            cfg_zero: None,
+        }
+    }
+
+    #[test]
+    fn a_lora_is_absent_constant_or_changing_in_the_steps_of_an_expert() {
+        use Strength::{Changing, Constant, None as Absent};
+        for (strengths, wanted) in [
+            (&[1.2, 1.2, 0.0, 0.0][..], [Some(Constant(1.2)), Some(Absent)]),
+            (&[0.0, -1.0, 0.5, 0.5], [Some(Changing), Some(Constant(0.5))]),
+            (&[0.0, 0.0, 1.0, 0.0], [Some(Absent), Some(Changing)]),
+            (&[1.0], [None, None]),
+        ] {
+            let wan = asked("lora".as_ref(), strengths);
+            let found = [Expert::High, Expert::Low].map(|expert| wan.strength(&wan.loras[0], expert));
+            assert_eq!(found, wanted, "{strengths:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_lora_cannot_do_is_said_from_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, shape: &[usize]| {
+            let bytes = vec![0; 2 * shape.iter().product::<usize>()];
+            let view = TensorView::new(Stored::F16, shape.into(), &bytes).unwrap();
+            let path = folder.path().join("lora.safetensors");
+            std::fs::write(&path, safetensors::serialize([(name, view)], None).unwrap()).unwrap();
+            path
+        };
+        let norm = write("diffusion_model.blocks.0.norm3.diff", &[128]);
+        asked(&norm, &[1.0, 1.0, 0.0, 0.0]).check_loras().unwrap();
+        for strengths in [[1.0, 0.5, 1.0, 1.0], [1.0, 1.0, 0.5, 1.0]] {
+            let error = asked(&norm, &strengths).check_loras().unwrap_err().to_string();
+            assert!(error.contains("cannot change its strength") && error.contains("norm3.diff"), "{error}");
+        }
+        let wrong = write("diffusion_model.blocks.0.ffn.0.diff", &[8, 64]);
+        let error = asked(&wrong, &[1.0; 4]).check_loras().unwrap_err().to_string();
+        assert!(error.contains("has shape [8, 64], expected [8, 128]"), "{error}");
     }
 }

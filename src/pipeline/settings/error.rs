@@ -116,8 +116,7 @@ impl Fault for SettingsError {
             Self::ExpertUnused { .. } => {
                 ("phases of both experts".into(), "say which phases are whose: expert: high, expert: low")
             }
-            Self::NotHere { option: "noise", .. } => ("noise drawn on the CPU".into(), "leave it out"),
-            Self::NotHere { .. } => ("0".into(), "leave it out"),
+            Self::NotHere { .. } => ("noise drawn on the CPU".into(), "leave it out"),
             Self::Ignored { .. } => ("only what counts".into(), "leave it out, or leave out --strict"),
             Self::PromptFile { .. } => {
                 ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")

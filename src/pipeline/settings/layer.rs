@@ -132,7 +132,7 @@ overrides! {
     grid: Grid,
     seed: Seed,
     noise: Noise,
-    /// How many of the first steps are made of zeros, where guidance is scaled (CFG-Zero*).
+    /// In how many of the first steps nothing moves, with guidance that is scaled after them (CFG-Zero*); 0 is plain guidance.
     cfg_zero_steps: usize,
     /// How strongly the guide holds the model; 1 is as it was trained.
     control_scale: f64,

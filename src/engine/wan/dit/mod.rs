@@ -109,7 +109,7 @@ impl Transformer {
     pub(crate) fn load(w: &Weights, config: Config, keep: Keep) -> Result<Self, WeightsError> {
         let dim = config.dim();
         let f32s = w.in_kind(Kind::Float);
-        let (time, text) = (&f32s / "condition_embedder", w / "condition_embedder" / "text_embedder");
+        let (time, text) = (&f32s / "condition_embedder", w.packed(None) / "condition_embedder" / "text_embedder");
         Ok(Self {
             patch_embedding: Linear::of_patches(&f32s / "patch_embedding", config.in_channels, PATCH, dim)?,
             time: [

@@ -74,9 +74,9 @@ impl Family {
     }
 }
 
-/// Whether `name` is a module of the transformer in our names, without `.weight`.
-pub(super) fn is_transformer_module(name: &str) -> bool {
-    transformer::knows(name) || transformer::knows(&format!("{name}.weight"))
+/// Whether `name` is a tensor of a transformer, in our names.
+pub(super) fn is_transformer_tensor(name: &str) -> bool {
+    transformer::knows(name)
 }
 
 /// Their name and ours. An entry that ends with a dot is a beginning, another is the whole name.

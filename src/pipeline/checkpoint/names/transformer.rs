@@ -73,9 +73,10 @@ pub(super) fn knows(name: &str) -> bool {
     known(TOP, name) || STACKS.iter().any(in_block)
 }
 
-/// The modules of a block and of the rest by their original names, without the last dot; for names that lost theirs.
+/// The modules of a block and of the rest by their original names and by ours, without the last dot; for names that
+/// lost theirs.
 pub(in crate::pipeline::checkpoint) fn modules() -> impl Iterator<Item = &'static str> {
-    TOP.iter().chain(BLOCK).map(|(theirs, _)| theirs.trim_end_matches('.'))
+    TOP.iter().chain(BLOCK).flat_map(|(theirs, ours)| [theirs, ours]).map(|name| name.trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::pipeline::{
     checkpoint::{ModelFiles, Published},
-    job::{Dtype, LoraUse, Offload, VaeTile, Wan},
+    job::{CfgZero, Dtype, LoraUse, Offload, VaeTile, Wan},
     schedule::{self, Expert, Grid, Phase, Solver, Step},
 };
 
@@ -30,6 +30,7 @@ pub struct WanSettings {
     pub sampling: Sampling,
     pub seed: Sourced<u64>,
     pub control_scale: Sourced<f64>,
+    pub cfg_zero: Sourced<Option<CfgZero>>,
     pub dtype: Sourced<Dtype>,
     pub vae_tile: Sourced<VaeTile>,
     pub offload: Sourced<Offload>,
@@ -144,14 +145,22 @@ impl WanSettings {
             Seed::Fixed(chosen) => chosen,
             Seed::Random => seed.unwrap_or_else(random_seed),
         });
-        refuse(pick(asked, |asked| asked.noise), Noise::Cpu, "noise", "device")?;
-        refuse(pick(asked, |asked| asked.cfg_zero_steps), 0, "cfg_zero_steps", "more than 0")?;
+        if let Some(Sourced { from, .. }) = pick(asked, |asked| asked.noise).filter(|noise| noise.value != Noise::Cpu) {
+            return Err(SettingsError::NotHere { option: "noise", says: "device", from });
+        }
+        let zero = pick(asked, |asked| asked.cfg_zero_steps).unwrap_or(Sourced::built_in(0));
+        if zero.value >= *sampling.steps {
+            let (option, wanted) = ("cfg_zero_steps", "fewer than the steps that there are");
+            return Err(SettingsError::Range { option, found: zero.value.to_string(), wanted, from: zero.from });
+        }
+        let cfg_zero = zero.map(|zero_steps| (zero_steps > 0).then_some(CfgZero { zero_steps }));
         let guided = sampling.guidance.iter().any(|guidance| *guidance > 1.0);
         let mut ignored = vec![];
         if negative_prompt.from == Source::Flag && !negative_prompt.is_empty() && !guided {
             ignored.push("the negative prompt counts only where the guidance is above 1, and it is nowhere".to_owned());
         }
         Ok(Self {
+            cfg_zero,
             control_scale: pick(asked, |asked| asked.control_scale).unwrap_or(Sourced::built_in(1.0)),
             dtype: pick(asked, |asked| asked.dtype).unwrap_or(Sourced::built_in(Dtype::Auto)),
             vae_tile: pick(asked, |asked| asked.vae_tile).unwrap_or(Sourced::built_in(VaeTile::Auto)),
@@ -180,20 +189,8 @@ impl WanSettings {
             vae_tile: *self.vae_tile,
             offload: *self.offload,
             control_scale: *self.control_scale,
+            cfg_zero: *self.cfg_zero,
         }
-    }
-}
-
-/// What the engine does not do is refused, not left out.
-fn refuse<T: PartialEq>(
-    asked: Option<Sourced<T>>,
-    done: T,
-    option: &'static str,
-    says: &'static str,
-) -> Result<(), SettingsError> {
-    match asked.filter(|asked| asked.value != done) {
-        Some(Sourced { from, .. }) => Err(SettingsError::NotHere { option, says, from }),
-        None => Ok(()),
     }
 }
 

@@ -219,7 +219,7 @@ fn numbers_that_do_not_match_the_experts_or_the_seams_are_refused() {
             "there is one phase (preset mine)",
         ),
         (vec![flags(r#"{"noise": "device"}"#)], 1, Code::Usage, "noise is device, which wanctl does not do"),
-        (vec![mine(r#"{"cfg_zero_steps": 1}"#)], 1, Code::Input, "cfg_zero_steps is more than 0"),
+        (vec![mine(r#"{"steps": 6, "cfg_zero_steps": 6}"#)], 1, Code::Input, "cfg_zero_steps is 6 (preset mine)"),
         (
             vec![task(r#"{"prompts": {"each": ["a"]}}"#)],
             1,
@@ -230,6 +230,14 @@ fn numbers_that_do_not_match_the_experts_or_the_seams_are_refused() {
         let (found, message) = refused(&layers, experts);
         assert!(found == code && message.contains(words), "{found:?} {message}");
     }
+}
+
+#[test]
+fn guidance_is_plain_where_no_step_is_of_zeros() {
+    let zero = |text: &str| of(&[flags(text)], models(1)).unwrap().request(0).cfg_zero;
+    assert_eq!(zero("{}"), None);
+    assert_eq!(zero(r#"{"cfg_zero_steps": 0}"#), None);
+    assert_eq!(zero(r#"{"cfg_zero_steps": 2}"#), Some(CfgZero { zero_steps: 2 }));
 }
 
 #[test]

@@ -1,23 +1,31 @@
 //! The few layers that the Wan models share. Loading may fail; a forward pass is plain math.
 
+mod beside;
+mod matrix;
+#[cfg(test)]
+mod tests;
+
 use tch::{Kind, Tensor};
 
+use self::{beside::Beside, matrix::Matrix};
 use crate::engine::weights::{Weights, WeightsError};
 
-/// The only home of products with weights, so that adapters have one place to be.
+/// The only home of products with weights, so that LoRAs and 8 bits have one place to be.
 #[derive(Debug)]
 pub(crate) struct Linear {
-    weight: Tensor,
+    weight: Matrix,
     bias: Option<Tensor>,
+    beside: Option<Beside>,
 }
 
 impl Linear {
     pub(crate) fn load(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {
-        Ok(Self { weight: w.get("weight", &[outputs, inputs])?, bias: Some(w.get("bias", &[outputs])?) })
+        let linear = Self::without_bias(w.clone(), inputs, outputs)?;
+        Ok(Self { bias: Some(w.get("bias", &[outputs])?), ..linear })
     }
 
     pub(crate) fn without_bias(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {
-        Ok(Self { weight: w.get("weight", &[outputs, inputs])?, bias: None })
+        Ok(Self { weight: Matrix::load(&w, inputs, outputs)?, bias: None, beside: Beside::load(&w)? })
     }
 
     /// Of a convolution whose stride is its kernel: the same product, once each patch of `channels` lies in a row,
@@ -29,12 +37,17 @@ impl Linear {
         outputs: i64,
     ) -> Result<Self, WeightsError> {
         let weight = w.get("weight", &[outputs, channels, frames, height, width])?;
-        Ok(Self { weight: weight.flatten(1, -1), bias: Some(w.get("bias", &[outputs])?) })
+        let bias = Some(w.get("bias", &[outputs])?);
+        Ok(Self { weight: Matrix::Plain(weight.flatten(1, -1)), bias, beside: Beside::load(&w)? })
     }
 
     /// [.., inputs] in the weights' kind to [.., outputs].
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, self.bias.as_ref())
+        let mut y = self.weight.times(x, self.bias.as_ref());
+        if let Some(beside) = &self.beside {
+            beside.add(x, &mut y);
+        }
+        y
     }
 }
 
