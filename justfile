@@ -44,6 +44,18 @@ bench *what: setup
     cargo build --release
     scripts/bench.py {{ what }}
 
+# a GPU: the tests' joins held to diffusers' frames (scripts/gpu.py says what the machine needs)
+gpu-test *what: setup
+    cargo build --release
+    scripts/gpu.py prepare
+    scripts/gpu.py test {{ what }}
+
+# a GPU: seconds and memory of a model of full size (docs/gpu.md): just gpu-bench [--model vace-14b] [--job 81] [--diffusers]
+gpu-bench *what: setup
+    cargo build --release
+    scripts/gpu.py prepare
+    scripts/gpu.py bench {{ what }}
+
 # fill held-out gaps of real clips six ways (docs/seams.md): just bench-seams [--half held-out] [--width 320]
 bench-seams *what: setup
     cargo build --release

@@ -94,6 +94,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             ui.print(&show_settings::settings(&settings, wan.as_ref()).join("\n"));
             if let Some(wan) = &wan {
                 ui.print(&show_settings::sampler(&wan.sampling));
+                ui.print(&show_settings::memory(wan, &plan)?);
             }
         }
         return Ok(Answer::Yes);

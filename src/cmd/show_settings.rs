@@ -5,10 +5,41 @@ use std::path::Path;
 use serde_json::Value;
 
 use wanctl::pipeline::{
-    checkpoint::{Lacking, name as weights},
+    checkpoint::{CheckpointError, Lacking, name as weights},
+    job::Dtype,
+    memory::{Need, Sizes, Work, giga},
+    plan::FramePlan,
     schedule::Step,
     settings::{Lora, Preset, Sampling, Settings, WanSettings},
 };
+
+/// What the work takes of memory, where the numbers are chosen by the device: on a GPU and on the CPU.
+pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, CheckpointError> {
+    let sizes = Sizes::of(&wan.models)?;
+    let work = Work {
+        size: plan.made_size,
+        frames: plan.seams.iter().map(|seam| seam.slots.len()).max().unwrap_or(0),
+        dtype: *wan.dtype,
+        packed: *wan.dtype == Dtype::Fp8,
+        beside: 0,
+        offload: *wan.offload,
+        vae_tile: *wan.vae_tile,
+    };
+    let on = |place: &str, dtype: Dtype| {
+        let needs = sizes.needs(&Work { dtype, ..work });
+        let most = |of: fn(&Need) -> u64| giga(needs.iter().map(of).max().unwrap_or(0));
+        let (whole, least) = (most(|need| need.whole), most(|need| need.least));
+        match whole == least {
+            true => format!("{whole}{place}"),
+            false => format!("{whole}{place}, at least {least}"),
+        }
+    };
+    let lines = match *wan.dtype {
+        Dtype::Auto => vec![on(" on a GPU (bf16)", Dtype::Bf16), on(" on the CPU (f32)", Dtype::F32)],
+        dtype => vec![on("", dtype)],
+    };
+    Ok(format!("memory   about {}", lines.join("; ")))
+}
 
 /// A line for each source, the last one that counts first.
 pub(crate) fn settings(settings: &Settings, wan: Option<&WanSettings>) -> Vec<String> {

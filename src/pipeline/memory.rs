@@ -278,7 +278,7 @@ fn doing(part: Part) -> &'static str {
 }
 
 /// As people say it: 1 GB is a billion bytes.
-fn giga(bytes: u64) -> String {
+pub fn giga(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
