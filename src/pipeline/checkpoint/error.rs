@@ -61,7 +61,7 @@ pub enum CheckpointError {
     Heads { path: PathBuf, dim: usize },
     #[error("the model is not whole: {} {} missing", parts(missing), if missing.len() == 1 { "is" } else { "are" })]
     Incomplete { missing: Vec<Part>, looked: Vec<PathBuf>, found: Vec<String> },
-    #[error("{} not found", parts_named(missing))]
+    #[error("{} {} not found", parts_named(missing), if missing.len() == 1 { "is" } else { "are" })]
     NotFound { missing: Vec<Lacking>, looked: Vec<PathBuf>, published: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
