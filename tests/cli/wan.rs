@@ -150,6 +150,14 @@ fn a_replaced_seam_with_a_prompt_of_odd_characters_makes_diffusers_frames() {
     equals_diffusers("replace13");
 }
 
+#[test]
+fn a_film_is_made_again_from_what_it_holds() {
+    let (room, case) = (room(), case("frames9_one"));
+    room.wanctl(&words(&case, &models(&case))).good();
+    room.wanctl(&["join", "--task", "film.mkv", "-o", "again.mkv", "--json"]).good();
+    assert!(room.frames("film.mkv", "rgb24", SIZE) == room.frames("again.mkv", "rgb24", SIZE));
+}
+
 /// A transformer's tensor as Wan's own repositories call it (wan/modules/model.py and VACE's vace_model.py).
 fn original(name: &str) -> String {
     let inside = name.starts_with("blocks.") || name.starts_with("vace_blocks.");
