@@ -265,7 +265,7 @@ def bench(args):
     seconds = parts["denoise"] / args.steps
     work = flops(args.model, patches)
     print(f"{args.job}: {frames} frames of {width}x{height}, {patches} patches, {args.dtype}, offload {args.offload}, on {result['device']}")
-    print(f"  wanctl: {seconds:.2f} s a forward, {work / seconds / 1e12:.1f} TFLOP/s, the process at its peak {result['peak_memory_bytes'] / 1e9:.1f} GB")
+    print(f"  wanctl: {seconds:.2f} s a forward, {work / seconds / 1e12:.2f} TFLOP/s, the process at its peak {result['peak_memory_bytes'] / 1e9:.1f} GB")
     print("  " + ", ".join(f"{part} {value:.1f} s" for part, value in parts.items()))
     if args.diffusers:
         theirs(args, folder, patches, (frames, height, width), work)
@@ -282,10 +282,12 @@ def theirs(args, folder, patches, video, work):
     config |= dict(ffn_dim=ffn, num_layers=layers, cross_attn_norm=True, eps=1e-6, qk_norm="rms_norm_across_heads")
     kind = torch.float32 if args.dtype == "f32" else torch.bfloat16
     device = torch.device(args.device)
-    with torch.device("meta"):
+    torch.set_default_dtype(kind)
+    with device:
         model = WanVACETransformer3DModel(**config, vace_layers=list(range(0, layers, every)), vace_in_channels=96) if every else WanTransformer3DModel(**config)
     with safe_open(folder / "diffusion_pytorch_model.safetensors", "pt", device=str(device)) as file:
         state = {name: file.get_tensor(name).to(kind) for name in file.keys()}
+    torch.set_default_dtype(torch.float32)
     model.load_state_dict(state, assign=True)
     model.eval()
     frames, height, width = video
@@ -305,7 +307,7 @@ def theirs(args, folder, patches, video, work):
             taken.append(time.perf_counter() - start)
     seconds = sorted(taken[1:])[(len(taken) - 1) // 2]
     peak = f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if device.type == "cuda" else ""
-    print(f"  diffusers: {seconds:.2f} s a forward, {work / seconds / 1e12:.1f} TFLOP/s{peak}")
+    print(f"  diffusers: {seconds:.2f} s a forward, {work / seconds / 1e12:.2f} TFLOP/s{peak}")
 
 
 def main():
