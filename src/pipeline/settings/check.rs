@@ -96,7 +96,7 @@ mod tests {
             (r#"{"anchors": true}"#, "anchors"),
         ] {
             let error = of(&[range(), layer(Source::Flag, text)]).unwrap_err();
-            assert_eq!((error.code(), error.to_string()), (Code::Usage, format!("{option} has no use beside a range")));
+            assert_eq!((error.code(), error.to_string()), (Code::Usage, format!("{option} does not go with a range")));
             assert!(of(&[layer(Source::Flag, text)]).is_ok());
         }
         let error = of(&[range(), layer(Source::Task("t.json".into()), r#"{"anchors": true}"#)]).unwrap_err();

@@ -46,7 +46,7 @@ pub enum SettingsError {
     Prompts { found: usize, seams: usize },
     #[error("the mask rule is {rule}, and this model has another way to be shown frames ({from})")]
     MaskRule { rule: MaskRule, from: Source },
-    #[error("{option} has no use beside a range")]
+    #[error("{option} does not go with a range")]
     BesideRange { option: &'static str, from: Source },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: EngineChoice, option: &'static str },

@@ -1,4 +1,5 @@
 //! What holds for ranges: over every range of every short clip, and pairs of ranges; then examples.
+#![allow(clippy::single_range_in_vec_init, reason = "one range is meant, not its numbers")]
 
 use std::{ops::Range, sync::LazyLock};
 
