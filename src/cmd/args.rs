@@ -8,9 +8,9 @@ use wanctl::pipeline::{
     job::Device,
     media::{Codec, Fit},
     output::Replace,
-    plan::{Align, MaskRule, Mode, PlanError},
+    plan::{Align, MaskRule, Mode, PlanError, check_ranges},
     run::Keep,
-    settings::{Audio, EngineChoice, EngineSettings, FilmAsk, Length, Overrides},
+    settings::{Audio, EngineChoice, EngineSettings, FilmAsk, FrameRange, Length, Overrides},
     video::{Fps, Size},
 };
 
@@ -54,6 +54,10 @@ pub(crate) struct PlanArgs {
     #[arg(long = "loop", help_heading = "Plan")]
     looped: bool,
 
+    /// Make frames A to B (B excluded) of one clip again; length and sound stay; may be repeated, in order
+    #[arg(long = "range", value_name = "A..B", allow_hyphen_values = true, help_heading = "Plan")]
+    ranges: Vec<FrameRange>,
+
     /// Pin a frame at one and two thirds of the gap
     #[arg(long, help_heading = "Plan")]
     anchors: bool,
@@ -78,7 +82,7 @@ pub(crate) struct PlanArgs {
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FilmArgs {
-    /// The film's name [default: A_join_B.mp4 or A_loop.mp4 in the current folder]
+    /// The film's name [default: A_join_B.mp4, A_loop.mp4 or A_range.mp4 in the current folder]
     #[arg(short, long, value_name = "FILE", help_heading = "Film")]
     pub(crate) output: Option<PathBuf>,
 
@@ -163,10 +167,27 @@ pub(crate) struct RunArgs {
 impl PlanArgs {
     /// What was typed of these.
     pub(crate) fn typed(&self) -> Result<Overrides, PlanError> {
-        let Self { clips, context, gap, mode, align, mask_rule, blend, looped, anchors, fps, size, fit, engine } = self;
+        let Self {
+            clips,
+            context,
+            gap,
+            mode,
+            align,
+            mask_rule,
+            blend,
+            looped,
+            ranges,
+            anchors,
+            fps,
+            size,
+            fit,
+            engine,
+        } = self;
         // Before any clip is opened. Without one there is a task.
-        if clips.len() == 1 && !looped {
-            return Err(PlanError::TooFewClips { found: 1 });
+        match (clips.len(), ranges.is_empty()) {
+            (1, true) if !looped => return Err(PlanError::TooFewClips { found: 1 }),
+            (found @ 2.., false) => return Err(PlanError::RangeOfClips { found }),
+            _ => check_ranges(&ranges.iter().map(|range| range.0.clone()).collect::<Vec<_>>())?,
         }
         Ok(Overrides {
             context: *context,
@@ -192,6 +213,7 @@ impl PlanArgs {
                 FitArg::Stretch => Fit::Stretch,
             }),
             looped: looped.then_some(true),
+            ranges: (!ranges.is_empty()).then(|| ranges.clone()),
             anchors: anchors.then_some(true),
             engine: engine.map(|engine| match engine {
                 EngineArg::Auto => EngineChoice::Auto,
@@ -204,7 +226,7 @@ impl PlanArgs {
     }
 }
 
-/// `a_WORD_z`, after the first and the last clip; `a_loop` for one.
+/// `a_WORD_z`, after the first and the last clip; `a_loop` for one that is joined.
 pub(crate) fn default_name(clips: &[PathBuf], word: &str, extension: &str) -> PathBuf {
     let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
     let mut name = clips.first().map(stem).unwrap_or_default();

@@ -11,7 +11,7 @@ use wanctl::pipeline::{
     checkpoint::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
     film::Cast,
     media::Media,
-    plan::{self, FramePlan},
+    plan::FramePlan,
     progress::{Progress, Stage},
     settings::{EngineChoice, Era, Settings},
     task::looks_like_json,
@@ -195,7 +195,7 @@ fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
 fn as_joined(clips: Vec<wanctl::pipeline::media::Clip>) -> Result<(FramePlan, Vec<Value>)> {
     let settings = Settings::of(&[], EngineChoice::Auto)?;
     let cast = Cast::new(clips, &settings, false);
-    let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
+    let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
     let of_clips = cast.warnings.iter().map(|warning| json!(warning));
     let of_plan = plan
         .warnings

@@ -285,21 +285,23 @@ struct Planned {
 }
 
 fn planned(task: &Task, settings: &Settings, files: &Files) -> Result<Option<Planned>> {
-    if task.work != Work::Join || !files.problems.is_empty() {
+    let of_clips = matches!(task.work, Work::Join | Work::Ranges(_));
+    if !of_clips || !files.problems.is_empty() {
         return Ok(None);
     }
     let clips = files.clips();
     let wanted = task.inputs.iter().filter(|input| input.role == Role::Clip).count();
     if clips.len() == wanted {
         let cast = Cast::new(clips, settings, task.film.lossless);
-        let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
+        let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
         return Ok(Some(Planned { plan, sure: true }));
     }
     let fps = settings.fps.value.unwrap_or_else(|| Fps::new(16, 1).expect("a rate"));
     let ask = settings.ask(fps);
     let size = settings.made_size.value.unwrap_or(Size::new(16, 16));
     let JoinAsk { context, gap, .. } = ask;
-    let source = Source { path: "clip".into(), frames: 2 * (context + gap), fps, size, resampled_frames: None };
-    let plan = plan::join(vec![source; wanted], plan::Film { fps, size, made_size: size }, &ask)?;
+    let last = settings.ranges.last().map_or(gap, |range| range.0.end);
+    let source = Source { path: "clip".into(), frames: 2 * (context + last), fps, size, resampled_frames: None };
+    let plan = settings.plan(vec![source; wanted], plan::Film { fps, size, made_size: size })?;
     Ok(Some(Planned { plan, sure: false }))
 }

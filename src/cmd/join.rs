@@ -81,9 +81,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let extension = format!(".{}", film_settings.extension());
     let output = film.output.clone().unwrap_or_else(|| match task.as_ref().and_then(Task::output_stem) {
         Some(stem) => (stem + &extension).into(),
-        None => args::default_name(clips, "join", &extension),
+        None => args::default_name(clips, if settings.ranges.is_empty() { "join" } else { "range" }, &extension),
     });
-    let seams = if clips.len() > 1 && !*settings.looped { clips.len() - 1 } else { clips.len() };
+    let seams = settings.seams(clips.len());
     if run.dry_run {
         let wan = asked.wan(seams, None, ui)?;
         let settings = asked.settings.clone();

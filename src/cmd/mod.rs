@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Join(Box<join::Args>),
-    Guide(guide::Args),
+    Guide(Box<guide::Args>),
     Inspect(inspect::Args),
 }
 
@@ -89,7 +89,7 @@ impl Cli {
     pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(*args, cancel, ui, log),
-            (Some(Command::Guide(args)), _) => guide::run(args, cancel, ui, log),
+            (Some(Command::Guide(args)), _) => guide::run(*args, cancel, ui, log),
             (Some(Command::Inspect(args)), _) => inspect::run(args, cancel, ui),
             (None, Some(what)) => generate(what, ui),
             (None, None) => unreachable!("clap shows the help for an empty command line"),

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     film::Cast,
     job::Maker,
     media::Media,
-    plan::{self, FramePlan},
+    plan::FramePlan,
     progress::{Progress, Stage, Warning},
     run::{Outcome, RunDir},
     settings::{EngineChoice, Settings, WanSettings},
@@ -35,7 +35,7 @@ pub(crate) fn prepare(
     let clips = media.probe_clips(clips)?;
     let cast = Cast::new(clips, settings, lossless);
     ui.begin(Stage::Plan, 0);
-    let plan = plan::join(cast.sources(), cast.film.for_plan(), &settings.ask(cast.film.fps))?;
+    let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
     ui.end_progress();
     for warning in &cast.warnings {
         ui.warn(warning.clone());

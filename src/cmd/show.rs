@@ -34,9 +34,13 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
         ));
     }
     for (number, seam) in plan.seams.iter().enumerate() {
-        let Seam { between: [left, right], mode, requested, used, removed, blend, slots, .. } = seam;
+        let Seam { between: [left, right], range, mode, requested, used, removed, blend, slots, .. } = seam;
         let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
-        lines.push(format!("seam {:<3} {} to {}, {mode}", number + 1, name(*left), name(*right)));
+        let what = match range {
+            Some(range) => format!("{} {}..{}, made again", name(*left), range.start, range.end),
+            None => format!("{} to {}, {mode}", name(*left), name(*right)),
+        };
+        lines.push(format!("seam {:<3} {what}", number + 1));
         lines.push(format!(
             "         asked {}, used {}: {} frames for the engine, {} of them to make",
             sum(requested.context, requested.gap),
@@ -44,7 +48,7 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
             slots.len(),
             used.gap
         ));
-        if *mode == Mode::Replace {
+        if *mode == Mode::Replace && range.is_none() {
             lines.push(format!(
                 "         {} frames of {} and {} of {} make room",
                 removed[0],
@@ -55,6 +59,11 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
         }
         if *blend != [0, 0] {
             lines.push(format!("         fading over {} and {} frames", blend[0], blend[1]));
+        }
+        let hints = slots.iter().filter(|slot| matches!(slot, Slot::Hint(_))).count();
+        if hints > 0 {
+            let frames = counted(hints, "frame");
+            lines.push(format!("         {frames} beside it made too and not used: of one latent with made ones"));
         }
         let anchors: Vec<String> = slots
             .iter()

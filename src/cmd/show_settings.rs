@@ -75,11 +75,12 @@ pub(crate) fn sourced(settings: &impl serde::Serialize) -> Vec<(String, String, 
         let from = field.get("from")?.as_str()?.to_owned();
         let text = match (name.as_str(), field.get("value")?) {
             // The table of steps has them.
-            ("phases" | "guidance" | "loras", Value::Array(list)) if list.is_empty() => return None,
+            ("phases" | "guidance" | "loras" | "ranges", Value::Array(list)) if list.is_empty() => return None,
             ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
             ("loras", loras) => each(loras, ", ", |lora| {
                 format!("{} {}", weights(Path::new(&text(&lora["file"]))), text(&lora["weights"]))
             }),
+            ("ranges", ranges) => each(ranges, ", ", text),
             ("guidance", list) => each(list, ";", text),
             ("prompts", Value::Array(list)) => each(&Value::Array(list.clone()), " / ", Value::to_string),
             ("cfg_zero", zero @ Value::Object(_)) => format!("after {} steps", zero["zero_steps"]),

@@ -103,7 +103,7 @@ fn clip(clip: Option<&Clip>) -> String {
 
 /// The seams that would be made; `sure`: with the clips' own lengths.
 pub(crate) fn seams(seams: &[Seam], rows: &mut Rows) {
-    for (number, Seam { mode, requested, used, removed, slots, latents, blend: _, between: _ }) in
+    for (number, Seam { range, mode, requested, used, removed, slots, latents, blend: _, between: _ }) in
         seams.iter().enumerate()
     {
         let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
@@ -111,14 +111,15 @@ pub(crate) fn seams(seams: &[Seam], rows: &mut Rows) {
         rows.row(
             &word,
             format!(
-                "{mode}, asked {}, used {}: {} frames for the engine, {} of them to make",
+                "{}, asked {}, used {}: {} frames for the engine, {} of them to make",
+                range.as_ref().map_or(mode.to_string(), |range| format!("{}..{}", range.start, range.end)),
                 sum(requested.context, requested.gap),
                 sum(used.context, used.gap),
                 slots.len(),
                 used.gap
             ),
         );
-        if *removed != [0, 0] {
+        if *removed != [0, 0] && range.is_none() {
             rows.row("", format!("{} and {} frames of the clips make room", removed[0], removed[1]));
         }
         rows.row("", format!("{} latents: {}", latents.len(), runs(latents)));

@@ -225,6 +225,8 @@ struct Gap {
 /// Every run of frames to make. An anchor that fills its latent is one frame, however often it stands there.
 fn gaps(slots: &[SlotKind]) -> Vec<Gap> {
     let fills = |index: usize| slots[index] == SlotKind::Fill;
+    // A hint is a frame of the clip as it is; that a Wan model makes it anew is no matter here.
+    let shown = |index: usize| matches!(slots[index], SlotKind::Keep | SlotKind::Hint);
     let mut gaps = vec![];
     let mut start = 0;
     while let Some(first) = (start..slots.len()).find(|&index| fills(index)) {
@@ -232,15 +234,13 @@ fn gaps(slots: &[SlotKind]) -> Vec<Gap> {
         let pinned = |index: usize| slots[index] == SlotKind::Anchor;
         let left = match first.checked_sub(1) {
             Some(last) if pinned(last) => last..first,
-            Some(last) => {
-                (0..=last).rev().take_while(|&index| slots[index] == SlotKind::Keep).last().unwrap_or(last)..first
-            }
+            Some(last) => (0..=last).rev().take_while(|&index| shown(index)).last().unwrap_or(last)..first,
             None => 0..0,
         };
         let right = match end {
             end if end == slots.len() => end..end,
             end if pinned(end) => end..end + 1,
-            end => end..(end..slots.len()).find(|&index| slots[index] != SlotKind::Keep).unwrap_or(slots.len()),
+            end => end..(end..slots.len()).find(|&index| !shown(index)).unwrap_or(slots.len()),
         };
         gaps.push(Gap { left, fill: first..end, right });
         start = end;
@@ -261,11 +261,13 @@ mod tests {
 
     #[test]
     fn every_frame_to_make_lies_in_one_gap_between_its_known_neighbours() {
-        use SlotKind::{Anchor, Fill, Keep};
+        use SlotKind::{Anchor, Fill, Hint, Keep};
         let slots = [Keep, Keep, Fill, Fill, Anchor, Anchor, Fill, Keep, Keep];
         assert_eq!(
             gaps(&slots),
             [Gap { left: 0..2, fill: 2..4, right: 4..5 }, Gap { left: 5..6, fill: 6..7, right: 7..9 }]
         );
+        let slots = [Keep, Hint, Hint, Fill, Fill, Hint, Keep, Keep, Keep];
+        assert_eq!(gaps(&slots), [Gap { left: 0..3, fill: 3..5, right: 5..9 }]);
     }
 }

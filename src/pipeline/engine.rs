@@ -271,6 +271,7 @@ fn head(plan: &FramePlan, seam: usize) -> GuideHead {
     let kind = |slot: &Slot| match slot {
         Slot::Keep(_) | Slot::Repeat(_) => SlotKind::Keep,
         Slot::Anchor(_) => SlotKind::Anchor,
+        Slot::Hint(_) => SlotKind::Hint,
         Slot::Fill => SlotKind::Fill,
     };
     let unit = |generate: bool| if generate { 1.0 } else { 0.0 };

@@ -7,7 +7,7 @@ use super::{
     footage::Known,
     media::{Beside, Media, MediaError},
     pixels,
-    plan::{FramePlan, Seam},
+    plan::{FramePlan, Seam, Slot},
     progress::Progress,
     sheet,
     video::{Frame, Layout, Size},
@@ -68,8 +68,9 @@ pub fn write_plan(plan: &FramePlan, folder: &Path) -> Result<(), MediaError> {
 
 /// The first frame of every stretch of one kind: coded by themselves, so that flat grey stays exactly flat.
 fn switches(seam: &Seam) -> Vec<usize> {
-    let known: Vec<bool> = seam.known().collect();
-    (1..known.len()).filter(|&index| known[index] != known[index - 1]).collect()
+    let shown = |slot: &Slot| (slot.frame().is_some(), slot.is_known());
+    let kinds: Vec<_> = seam.slots.iter().map(shown).collect();
+    (1..kinds.len()).filter(|&index| kinds[index] != kinds[index - 1]).collect()
 }
 
 /// 4:2:0 cannot hold an odd last column or row.

@@ -53,8 +53,11 @@ fn samples_at(frame: usize, fps: Fps, rate: u32) -> u64 {
 }
 
 /// Insert: every clip whole, silence between. Replace: made frames stand where the clips' own stood, so every clip is
-/// heard to its end, also under what was made.
+/// heard to its end, also under what was made. A range: nothing of the sound is touched.
 fn stretches(plan: &FramePlan) -> Vec<Stretch> {
+    if plan.seams.iter().any(|seam| seam.range.is_some()) {
+        return vec![Stretch { heard: Some((0, 0)), frames: plan.frames(), fades: [None, None] }];
+    }
     let lengths: Vec<usize> = plan.inputs.iter().map(|source| source.length()).collect();
     let after = |clip: usize| plan.seams.iter().find(|seam| seam.between[0] == clip);
     let before = |clip: usize| plan.seams.iter().find(|seam| seam.between[1] == clip);

@@ -12,7 +12,7 @@ const REAL: Size = (160, 90);
 
 /// Checks every frame of a lossless film against the clips' own frames; how many are copied, blended and made.
 #[track_caller]
-fn assert_follows(plan: &Value, clips: &[Vec<Vec<u8>>], film: &[Vec<u8>]) -> [usize; 3] {
+pub(crate) fn assert_follows(plan: &Value, clips: &[Vec<Vec<u8>>], film: &[Vec<u8>]) -> [usize; 3] {
     let number = |value: &Value| value.as_u64().unwrap() as usize;
     let dissolved = |seam: &Value, index: usize| {
         let slots = shown(seam);

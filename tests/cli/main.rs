@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod material;
 mod presets;
+mod range;
 mod refusals;
 #[cfg(feature = "torch")]
 mod rife;

@@ -154,7 +154,7 @@ pub(crate) fn shown(seam: &Value) -> Vec<Option<(usize, usize)>> {
     for run in seam["slots"].as_array().unwrap() {
         let (kind, body) = run.as_object().unwrap().iter().next().unwrap();
         match kind.as_str() {
-            "keep" => {
+            "keep" | "hint" => {
                 let (start, end) = pair(&body["frames"]);
                 slots.extend((start..end).map(|index| Some((number(&body["input"]), index))));
             }

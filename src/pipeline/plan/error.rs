@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -50,13 +51,30 @@ pub enum PlanError {
     TooShortToReplace { clips: Vec<Short>, takes: usize },
     #[error("{}, and no context of theirs beside a gap of {} to {most} makes 4n+1 frames", lengths(.clips), .least)]
     TooShortToAlign { clips: Vec<Short>, least: usize, most: usize },
+    #[error("a range is of one clip, got {found}")]
+    RangeOfClips { found: usize },
+    #[error("the ranges {} and {} {}", shown(.first), shown(.second), meeting(.first, .second))]
+    RangesMeet { first: Range<usize>, second: Range<usize> },
+    #[error("{} has {length} frames, and {} of it were to be made again", name(.path), shown(.range))]
+    RangeBeyond { path: PathBuf, range: Range<usize>, length: usize },
+    #[error("{} is all of {}: nothing would be left to go by", shown(&(0..*.length)), name(.path))]
+    RangeIsAll { path: PathBuf, length: usize },
+    #[error("{} of {} has no frame {side} it, and the engine needs one there", shown(.range), name(.path))]
+    RangeOpen { path: PathBuf, range: Range<usize>, side: Side },
+    #[error("{} with its contexts is {frames} frames, more than the {MOST_FRAMES} that the model can be shown", shown(.range))]
+    RangeTooLong { range: Range<usize>, frames: usize },
 }
 
 impl Fault for PlanError {
     /// Usage where the options are wrong whatever the clips, input where the clips are too short for them.
     fn code(&self) -> Code {
         match self {
-            Self::EmptyClip { .. } | Self::TooShortToReplace { .. } | Self::TooShortToAlign { .. } => Code::Input,
+            Self::EmptyClip { .. }
+            | Self::TooShortToReplace { .. }
+            | Self::TooShortToAlign { .. }
+            | Self::RangeBeyond { .. }
+            | Self::RangeIsAll { .. }
+            | Self::RangeOpen { .. } => Code::Input,
             _ => Code::Usage,
         }
     }
@@ -64,7 +82,7 @@ impl Fault for PlanError {
     fn details(&self) -> Details {
         let (wanted, found, help) = match self {
             Self::TooFewClips { found } => {
-                ("2 clips or more".into(), clips(*found), "give another clip, or loop one with --loop")
+                ("2 clips or more".into(), clips(*found), "give another clip, or one alone with --loop or --range")
             }
             Self::NothingToLoop => ("1 clip or more".into(), clips(0), "give a clip"),
             Self::NoContext => ("a context of 1 or more".into(), "a context of 0".into(), "use --context 1 or more"),
@@ -99,6 +117,26 @@ impl Fault for PlanError {
                 listed(clips),
                 "use another --gap or --align latent",
             ),
+            Self::RangeOfClips { found } => ("1 clip".into(), clips(*found), "give one clip, or leave out --range"),
+            Self::RangesMeet { first, second } => (
+                "ranges in order, with a frame or more between every two".into(),
+                format!("{} before {}", shown(first), shown(second)),
+                "put them in order, and make one of two that touch",
+            ),
+            Self::RangeBeyond { range, length, .. } => {
+                (format!("a range within {}", shown(&(0..*length))), shown(range), "frames count from 0; B is left out")
+            }
+            Self::RangeIsAll { length, .. } => {
+                ("a frame or more that stays".into(), shown(&(0..*length)), "use a shorter range")
+            }
+            Self::RangeOpen { range, side, .. } => (
+                format!("a frame {side} the range"),
+                shown(range),
+                "use a range within the clip, or an engine that needs no frame there (--engine wan, a VACE model)",
+            ),
+            Self::RangeTooLong { frames: found, .. } => {
+                (format!("{MOST_FRAMES} frames or less"), frames(*found), "use a shorter range or lower --context")
+            }
         };
         let (wanted, found, help) = (Some(wanted), Some(found), Some(help.into()));
         Details { file: self.file(), wanted, found, help, ..Details::default() }
@@ -109,7 +147,10 @@ impl PlanError {
     /// The clip that is to blame, or the shortest of several.
     fn file(&self) -> Option<PathBuf> {
         match self {
-            Self::EmptyClip { path } => Some(path.clone()),
+            Self::EmptyClip { path }
+            | Self::RangeBeyond { path, .. }
+            | Self::RangeIsAll { path, .. }
+            | Self::RangeOpen { path, .. } => Some(path.clone()),
             Self::TooShortToReplace { clips, .. } | Self::TooShortToAlign { clips, .. } => {
                 clips.iter().min_by_key(|clip| clip.frames).map(|clip| clip.path.clone())
             }
@@ -138,6 +179,38 @@ pub enum PlanWarning {
         seam: usize,
         frames: usize,
     },
+    /// Beside a range is less context than asked.
+    RangeContext {
+        path: PathBuf,
+        range: Range<usize>,
+        side: Side,
+        asked: usize,
+        used: usize,
+    },
+    /// A range blends over fewer frames than asked.
+    RangeBlend {
+        path: PathBuf,
+        range: Range<usize>,
+        side: Side,
+        asked: usize,
+        used: usize,
+    },
+}
+
+/// Of a range, in the film's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Before,
+    After,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before => "before",
+            Self::After => "after",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,15 +223,18 @@ impl PlanWarning {
     /// The word that an event names it by.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::ShortContext { .. } => "short_context",
-            Self::ShortBlend { .. } => "short_blend",
+            Self::ShortContext { .. } | Self::RangeContext { .. } => "short_context",
+            Self::ShortBlend { .. } | Self::RangeBlend { .. } => "short_blend",
             Self::ManyFrames { .. } => "many_frames",
         }
     }
 
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::ShortContext { path, .. } | Self::ShortBlend { path, .. } => Some(path),
+            Self::ShortContext { path, .. }
+            | Self::ShortBlend { path, .. }
+            | Self::RangeContext { path, .. }
+            | Self::RangeBlend { path, .. } => Some(path),
             Self::ManyFrames { .. } => None,
         }
     }
@@ -172,6 +248,14 @@ impl fmt::Display for PlanWarning {
             }
             Self::ShortBlend { path, end, asked, used } => {
                 write!(f, "{} blends {} at its {end} instead of {asked}", name(path), frames(*used))
+            }
+            Self::RangeContext { path, range, side, asked, used } => {
+                let (range, path, used) = (shown(range), name(path), frames(*used));
+                write!(f, "{range} of {path} has {used} of context {side} it instead of {asked}")
+            }
+            Self::RangeBlend { path, range, side, asked, used } => {
+                let (range, path, used) = (shown(range), name(path), frames(*used));
+                write!(f, "{range} of {path} blends {used} {side} it instead of {asked}")
             }
             Self::ManyFrames { seam, frames } => {
                 let seam = seam + 1;
@@ -214,6 +298,20 @@ fn listed(clips: &[Short]) -> String {
 fn leaving(clips: &[Short], takes: usize) -> &'static str {
     let all: usize = clips.iter().map(|clip| clip.frames).sum();
     if all < takes { "" } else { " and leaves one in each" }
+}
+
+/// `12..20`, as it is asked for.
+fn shown(range: &Range<usize>) -> String {
+    format!("{}..{}", range.start, range.end)
+}
+
+/// What two ranges do that are not in order and apart.
+fn meeting(first: &Range<usize>, second: &Range<usize>) -> &'static str {
+    match () {
+        () if second.end <= first.start => "are not in order",
+        () if second.start == first.end => "touch",
+        () => "overlap",
+    }
 }
 
 fn frames(n: usize) -> String {

@@ -5,11 +5,12 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{
-    Align, Fade, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning, Seam, Shape,
-    Slot, Source,
+    Align, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Seam, Shape, Slot,
+    Source,
     error::{End, MANY_FRAMES, MOST_FRAMES},
     fit::{Fit, Misfit, Why, fit},
     goal::Goal,
+    stays::{self, Stay},
 };
 use crate::pipeline::video::{Fps, Size};
 
@@ -49,7 +50,7 @@ pub enum Blend {
 }
 
 impl Blend {
-    fn frames(self) -> usize {
+    pub(super) fn frames(self) -> usize {
         match self {
             Self::UpTo(frames) | Self::Exactly(frames) => frames,
         }
@@ -63,9 +64,10 @@ pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan
     let fits = fit(&lengths, ask.looped, goal).map_err(|misfit| misfit.of(&sources, goal))?;
     let cut = Cut { lengths, fits };
 
-    let blends = cut.blends(ask.blend);
+    let stays = cut.stays();
+    let blends = stays::blends(&stays, cut.fits.iter().map(|fit| fit.context), ask.blend);
     let seams = (0..cut.fits.len()).map(|seam| cut.seam(seam, blends[seam], ask)).collect::<Result<Vec<_>, _>>()?;
-    let timeline = cut.timeline(&seams);
+    let timeline = stays::timeline(&stays, &seams);
     let warnings = warnings(&sources, &seams, goal, ask);
 
     let Film { fps, size, made_size } = film;
@@ -142,18 +144,9 @@ impl Cut {
         start..self.lengths[clip] - after.map_or(0, |seam| self.fits[seam].removed[0])
     }
 
-    /// Blends lie within contexts, and the two blends of a clip share what it has.
-    fn blends(&self, blend: Blend) -> Vec<[usize; 2]> {
-        let mut blends: Vec<_> =
-            self.fits.iter().map(|fit| fit.context.map(|context| context.min(blend.frames()))).collect();
-        for clip in 0..self.lengths.len() {
-            if let [Some(before), Some(after)] = self.seams_of(clip) {
-                let (has, start, end) = (self.survivors(clip).len(), blends[before][1], blends[after][0]);
-                blends[before][1] = start.min((has / 2).max(has.saturating_sub(end)));
-                blends[after][0] = end.min(has - blends[before][1]);
-            }
-        }
-        blends
+    fn stays(&self) -> Vec<Stay> {
+        let stay = |clip| Stay { input: clip, frames: self.survivors(clip), seams: self.seams_of(clip) };
+        (0..self.lengths.len()).map(stay).collect()
     }
 
     fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinAsk) -> Result<Seam, PlanError> {
@@ -176,38 +169,7 @@ impl Cut {
         let requested = Shape { context: [ask.context; 2], gap: ask.gap };
         let used = Shape { context, gap: made };
         let latents = latents(&slots, mask_rule);
-        Ok(Seam { between, mode, requested, used, removed, blend, slots, latents })
-    }
-
-    fn timeline(&self, seams: &[Seam]) -> Vec<Piece> {
-        let mut timeline = vec![];
-        for clip in 0..self.lengths.len() {
-            let own = self.survivors(clip);
-            let [before, after] = self.seams_of(clip).map(|seam| seam.map(|seam| (seam, &seams[seam])));
-            let start = own.start + before.map_or(0, |(_, seam)| seam.blend[1]);
-            let end = own.end - after.map_or(0, |(_, seam)| seam.blend[0]);
-
-            if let Some((seam, Seam { blend, .. })) = before {
-                let made = seams[seam].made().end;
-                let made = made..made + blend[1];
-                timeline.push(Piece::Blend {
-                    seam,
-                    input: clip,
-                    frames: own.start..start,
-                    made,
-                    fade: Fade::MadeToClip,
-                });
-            }
-            timeline.push(Piece::Copy { input: clip, frames: start..end });
-            if let Some((seam, Seam { blend, .. })) = after {
-                let frames = seams[seam].made();
-                let made = frames.start - blend[0]..frames.start;
-                timeline.push(Piece::Blend { seam, input: clip, frames: end..own.end, made, fade: Fade::ClipToMade });
-                timeline.push(Piece::Made { seam, frames });
-            }
-        }
-        timeline.retain(|piece| !piece.frames().is_empty());
-        timeline
+        Ok(Seam { between, range: None, mode, requested, used, removed, blend, slots, latents })
     }
 }
 
@@ -234,7 +196,7 @@ fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinAsk) -> Result<Vec<Slot>, Pla
 /// The latents of a guide, and which of them the rule keeps.
 pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
     let count = slots.len().div_ceil(4);
-    let known = |slot: &Slot| slot.frame().is_some();
+    let known = |slot: &Slot| slot.is_known();
     let latent = |n: usize| {
         let frames = if n == 0 { 0..1 } else { 4 * n - 3..4 * n + 1 };
         let own = &slots[frames.clone()];

@@ -40,9 +40,13 @@ impl Serialize for FramePlan {
 
 impl Serialize for Seam {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { between, mode, requested, used, removed, blend, slots, latents } = self;
-        let mut json = serializer.serialize_struct("Seam", 9)?;
+        let Self { between, range, mode, requested, used, removed, blend, slots, latents } = self;
+        let mut json = serializer.serialize_struct("Seam", 10)?;
         json.serialize_field("between", between)?;
+        match range {
+            Some(range) => json.serialize_field("range", &[range.start, range.end])?,
+            None => json.skip_field("range")?,
+        }
         json.serialize_field("mode", mode)?;
         json.serialize_field("requested", requested)?;
         json.serialize_field("used", used)?;
@@ -59,14 +63,19 @@ impl Serialize for Seam {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Run {
-    Keep {
-        #[serde(flatten)]
-        origin: Origin,
-        frames: [usize; 2],
-    },
+    Keep(Stretch),
+    Hint(Stretch),
     Repeat(Held),
     Anchor(Held),
     Fill(usize),
+}
+
+/// Neighbouring frames.
+#[derive(Serialize)]
+struct Stretch {
+    #[serde(flatten)]
+    origin: Origin,
+    frames: [usize; 2],
 }
 
 /// One frame, shown several times.
@@ -81,9 +90,11 @@ struct Held {
 impl Run {
     fn of(slots: &[Slot]) -> Self {
         let count = slots.len();
+        let stretch = |FrameRef { origin, index }: FrameRef| Stretch { origin, frames: [index, index + count] };
         let held = |FrameRef { origin, index }: FrameRef| Held { origin, frame: index, count };
         match slots[0] {
-            Slot::Keep(FrameRef { origin, index }) => Self::Keep { origin, frames: [index, index + count] },
+            Slot::Keep(frame) => Self::Keep(stretch(frame)),
+            Slot::Hint(frame) => Self::Hint(stretch(frame)),
             Slot::Repeat(frame) => Self::Repeat(held(frame)),
             Slot::Anchor(frame) => Self::Anchor(held(frame)),
             Slot::Fill => Self::Fill(count),
@@ -93,7 +104,9 @@ impl Run {
 
 fn follows(one: &Slot, next: &Slot) -> bool {
     match (one, next) {
-        (Slot::Keep(one), Slot::Keep(next)) => *next == FrameRef { index: one.index + 1, ..*one },
+        (Slot::Keep(one), Slot::Keep(next)) | (Slot::Hint(one), Slot::Hint(next)) => {
+            *next == FrameRef { index: one.index + 1, ..*one }
+        }
         _ => one == next,
     }
 }

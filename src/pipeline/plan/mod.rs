@@ -14,12 +14,15 @@ mod fit;
 mod goal;
 mod join;
 mod json;
+mod range;
+mod stays;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use error::{End, PlanError, PlanWarning, Short};
+pub use error::{End, PlanError, PlanWarning, Short, Side};
 pub use join::{Blend, Film, JoinAsk, join, latents};
+pub use range::{RangeAsk, check_ranges, ranges};
 pub use words::{Align, Mask, MaskRule, Mode};
 
 /// Where frames come from.
@@ -47,6 +50,8 @@ pub enum Slot {
     Repeat(FrameRef),
     /// A frame that pins the gap; what the film uses is made all the same.
     Anchor(FrameRef),
+    /// A frame of the film that shares its latent with frames to make: shown, made all the same, and not used.
+    Hint(FrameRef),
     /// Nothing.
     Fill,
 }
@@ -54,9 +59,14 @@ pub enum Slot {
 impl Slot {
     pub fn frame(self) -> Option<FrameRef> {
         match self {
-            Self::Keep(frame) | Self::Repeat(frame) | Self::Anchor(frame) => Some(frame),
+            Self::Keep(frame) | Self::Repeat(frame) | Self::Anchor(frame) | Self::Hint(frame) => Some(frame),
             Self::Fill => None,
         }
+    }
+
+    /// Whether the model is to keep what it is shown here.
+    pub fn is_known(self) -> bool {
+        !matches!(self, Self::Hint(_) | Self::Fill)
     }
 }
 
@@ -75,10 +85,13 @@ pub struct Shape {
     pub gap: usize,
 }
 
-/// One call of the engine: what it is shown between two clips, left and right. Repeats are no context.
+/// One call of the engine: what it is shown between two clips, left and right, or of one clip around a range. Repeats are
+/// no context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seam {
     pub between: [usize; 2],
+    /// Where both sides are one clip around frames of it that are made again: these.
+    pub range: Option<Range<usize>>,
     pub mode: Mode,
     pub requested: Shape,
     pub used: Shape,
@@ -92,12 +105,14 @@ pub struct Seam {
 impl Seam {
     /// Which frames of the guide are made for the film.
     pub fn made(&self) -> Range<usize> {
-        self.used.context[0]..self.used.context[0] + self.used.gap
+        let start = self.slots.iter().position(|slot| matches!(slot, Slot::Fill | Slot::Anchor(_)));
+        let start = start.expect("every seam makes a frame");
+        start..start + self.used.gap
     }
 
-    /// Whether the model is shown a frame. There is no other mask.
+    /// Whether the model is to keep a frame. There is no other mask.
     pub fn known(&self) -> impl Iterator<Item = bool> {
-        self.slots.iter().map(|slot| slot.frame().is_some())
+        self.slots.iter().map(|slot| slot.is_known())
     }
 }
 

@@ -10,8 +10,22 @@ use crate::pipeline::{
 
 /// `wan`: where a Wan model made the frames.
 pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
-    let Settings { engine, context, gap, mode, align, mask_rule, blend, fps, size, made_size, fit, looped, anchors } =
-        settings;
+    let Settings {
+        engine,
+        context,
+        gap,
+        mode,
+        align,
+        mask_rule,
+        blend,
+        fps,
+        size,
+        made_size,
+        fit,
+        looped,
+        ranges,
+        anchors,
+    } = settings;
     let plan = Overrides {
         engine: Some(engine.value),
         context: Some(context.value),
@@ -29,6 +43,7 @@ pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
         made_size: made_size.value,
         fit: Some(fit.value),
         looped: Some(looped.value),
+        ranges: Some(ranges.value.clone()),
         anchors: Some(anchors.value),
         ..Overrides::default()
     };
@@ -162,6 +177,7 @@ mod tests {
             json!({}),
             json!({ "mode": "replace", "gap": "0.5s", "fps": "30000/1001", "size": [902, 508], "fit": "pad" }),
             json!({ "engine": "wan", "align": "exact", "made_size": [896, 496], "looped": true, "anchors": true }),
+            json!({ "ranges": ["3..9", "20..37"], "context": 5 }),
             json!({ "engine": "wan", "align": "exact", "mask_rule": "exact", "blend": 3, "context": 12 }),
         ] {
             let of = |from, values| Settings::of(&[Layer { from, values }], EngineChoice::Rife).unwrap();

@@ -1,6 +1,6 @@
 //! Numbers that cannot be, whoever says them.
 
-use super::{Guidance, Layer, Overrides, SettingsError};
+use super::{Guidance, Layer, Overrides, SettingsError, Source, pick};
 
 pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     for Layer { from, values } in layers {
@@ -9,6 +9,25 @@ pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+/// What a range has no use for. Gap and mode count where somebody typed them: tasks and films say them always.
+pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
+    let decided =
+        |says: fn(&Overrides) -> Option<bool>| pick(layers, says).filter(|said| said.value).map(|said| said.from);
+    let typed = |says: fn(&Overrides) -> bool| {
+        layers.iter().find(|layer| layer.from == Source::Flag && says(&layer.values)).map(|layer| layer.from.clone())
+    };
+    let found = [
+        ("loop", decided(|values| values.looped)),
+        ("anchors", decided(|values| values.anchors)),
+        ("gap", typed(|values| values.gap.is_some())),
+        ("mode", typed(|values| values.mode.is_some())),
+    ];
+    match found.into_iter().find_map(|(option, from)| Some((option, from?))) {
+        Some((option, from)) => Err(SettingsError::BesideRange { option, from }),
+        None => Ok(()),
+    }
 }
 
 /// The first that is wrong: which, what it is, and what it can be.
@@ -60,8 +79,29 @@ mod tests {
     use super::*;
     use crate::pipeline::{
         fault::{Code, Fault},
-        settings::Source,
+        settings::{EngineChoice, Settings},
     };
+
+    #[test]
+    fn what_a_range_has_no_use_for_is_refused_where_it_would_count() {
+        let layer = |from: Source, text: &str| Layer { from, values: serde_json::from_str(text).unwrap() };
+        let range = || layer(Source::Task("film.mp4".into()), r#"{"ranges": ["2..5"], "gap": 9, "mode": "replace"}"#);
+        let of = |layers: &[Layer]| Settings::of(layers, EngineChoice::Rife).map(|settings| settings.seams(1));
+        assert_eq!(of(&[range()]).unwrap(), 1);
+        assert_eq!(of(&[range(), layer(Source::Flag, r#"{"looped": false, "anchors": false}"#)]).unwrap(), 1);
+        for (text, option) in [
+            (r#"{"gap": 9}"#, "gap"),
+            (r#"{"mode": "insert"}"#, "mode"),
+            (r#"{"looped": true}"#, "loop"),
+            (r#"{"anchors": true}"#, "anchors"),
+        ] {
+            let error = of(&[range(), layer(Source::Flag, text)]).unwrap_err();
+            assert_eq!((error.code(), error.to_string()), (Code::Usage, format!("{option} does not go with a range")));
+            assert!(of(&[layer(Source::Flag, text)]).is_ok());
+        }
+        let error = of(&[range(), layer(Source::Task("t.json".into()), r#"{"anchors": true}"#)]).unwrap_err();
+        assert_eq!(error.code(), Code::Input);
+    }
 
     #[test]
     fn numbers_that_cannot_be_are_refused_by_where_they_came_from() {

@@ -46,6 +46,8 @@ pub enum SettingsError {
     Prompts { found: usize, seams: usize },
     #[error("the mask rule is {rule}, and this model has another way to be shown frames ({from})")]
     MaskRule { rule: MaskRule, from: Source },
+    #[error("{option} does not go with a range")]
+    BesideRange { option: &'static str, from: Source },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: EngineChoice, option: &'static str },
 }
@@ -74,6 +76,7 @@ impl Fault for SettingsError {
             | Self::ExpertOrder { from }
             | Self::ExpertUnused { from, .. }
             | Self::NotHere { from, .. }
+            | Self::BesideRange { from, .. }
             | Self::MaskRule { from, .. } => code_of(from),
             Self::NotLossless { .. }
             | Self::NoQuality
@@ -128,6 +131,10 @@ impl Fault for SettingsError {
             Self::MaskRule { .. } => {
                 ("frames with an image-to-video model, exact or reference with VACE".into(), "leave out --mask-rule")
             }
+            Self::BesideRange { option, from } => (
+                format!("no {option} ({from}): a range says how much is made, and where"),
+                "leave it out, or leave out --range",
+            ),
             Self::NotForEngine { .. } => {
                 ("--engine wan".into(), "leave the option out, or name the weights with --model or --preset")
             }

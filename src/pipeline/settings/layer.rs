@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref, path::PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{EngineChoice, Guidance, Length, LoraAsk, Noise, Prompts, Seed};
+use super::{EngineChoice, FrameRange, Guidance, Length, LoraAsk, Noise, Prompts, Seed};
 use crate::pipeline::{
     checkpoint::{Published, Wanted},
     job::{Dtype, Offload, VaeTile},
@@ -110,6 +110,8 @@ overrides! {
     made_size: Size,
     fit: Fit,
     looped: bool,
+    /// Frames of one clip that are made again.
+    ranges: Vec<FrameRange>,
     anchors: bool,
     engine: EngineChoice,
     /// Files and folders by their paths; a part of the model that is among them goes before one of `published`.

@@ -20,7 +20,7 @@ pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
-pub use options::{EngineChoice, Guidance, Length, Noise, Prompts, Seed};
+pub use options::{EngineChoice, FrameRange, Guidance, Length, Noise, Prompts, Seed};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use preset::{Era, Preset, PresetError};
 pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};
@@ -30,7 +30,7 @@ use super::{
     checkpoint::Conditioning,
     job::Device,
     media::Fit,
-    plan::{Align, Blend, JoinAsk, MaskRule, Mode},
+    plan::{self, Align, Blend, FramePlan, JoinAsk, MaskRule, Mode, PlanError, RangeAsk},
     video::{Fps, Size},
 };
 
@@ -61,6 +61,8 @@ pub struct Settings {
     pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
     pub looped: Sourced<bool>,
+    /// Frames of one clip that are made again; none: clips are joined.
+    pub ranges: Sourced<Vec<FrameRange>>,
     pub anchors: Sourced<bool>,
 }
 
@@ -86,6 +88,10 @@ impl Settings {
         // Made frames fade into the clips' own where the engine makes those anew: what rife and dissolve make of the
         // context is the context itself.
         let blend = if *engine == EngineChoice::Wan { 4 } else { 0 };
+        let ranges = pick(layers, |asked| asked.ranges.clone()).unwrap_or(Sourced::built_in(vec![]));
+        if !ranges.is_empty() {
+            check::beside_ranges(layers)?;
+        }
         Ok(Self {
             context: pick(layers, |asked| asked.context).unwrap_or(Sourced::built_in(Length::Frames(8))),
             gap: pick(layers, |asked| asked.gap).unwrap_or(Sourced::built_in(Length::Frames(gap))),
@@ -101,6 +107,7 @@ impl Settings {
             engine,
             mode,
             align,
+            ranges,
         })
     }
 
@@ -122,7 +129,41 @@ impl Settings {
         Ok(Self { context, mask_rule: Sourced { value: MaskRule::Frames, from: Source::Weights }, ..self })
     }
 
-    /// The question to the planner, at the film's rate.
+    /// How many seams these clips have.
+    pub fn seams(&self, clips: usize) -> usize {
+        match self.ranges.len() {
+            0 if *self.looped => clips,
+            0 => clips.saturating_sub(1),
+            ranges => ranges,
+        }
+    }
+
+    pub fn plan(&self, sources: Vec<plan::Source>, film: plan::Film) -> Result<FramePlan, PlanError> {
+        match self.ranges.is_empty() {
+            true => plan::join(sources, film, &self.ask(film.fps)),
+            false => plan::ranges(sources, film, &self.ask_ranges(film.fps)),
+        }
+    }
+
+    fn ask_ranges(&self, fps: Fps) -> RangeAsk {
+        let Self { engine, context, align, mask_rule, blend, ranges, .. } = self;
+        let needs = match engine.value {
+            // They make frames between two.
+            EngineChoice::Rife | EngineChoice::Dissolve => [true, true],
+            // An image-to-video model starts from an image.
+            EngineChoice::Auto | EngineChoice::Wan => [mask_rule.value == MaskRule::Frames, false],
+        };
+        RangeAsk {
+            ranges: ranges.iter().map(|range| range.0.clone()).collect(),
+            context: context.frames(fps),
+            align: align.value,
+            mask_rule: mask_rule.value,
+            blend: blend.value,
+            needs,
+        }
+    }
+
+    /// The question to the planner of joins, at the film's rate.
     pub fn ask(&self, fps: Fps) -> JoinAsk {
         let Self { engine: _, context, gap, mode, align, mask_rule, blend, looped, anchors, .. } = self;
         JoinAsk {

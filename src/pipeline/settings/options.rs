@@ -1,6 +1,6 @@
 //! Options whose values are more than a number or a word.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,6 +15,10 @@ pub enum Length {
     Frames(usize),
     Seconds(Time),
 }
+
+/// Frames A to B of a clip, B excluded, written A..B; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameRange(pub Range<usize>);
 
 words! {
     EngineChoice { Auto = "auto", Wan = "wan", Rife = "rife", Dissolve = "dissolve" }
@@ -80,6 +84,42 @@ impl FromStr for Length {
             _ => return Err(format!("`{text}` is no length, {WANTED}")),
         }
         length.ok_or_else(|| WANTED.into())
+    }
+}
+
+impl FromStr for FrameRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u32>().ok().filter(|_| digits).map(|number| number as usize)
+        };
+        let ends = text.split_once("..").and_then(|(start, end)| Some(number(start)?..number(end)?));
+        match ends {
+            Some(range) if !range.is_empty() => Ok(Self(range)),
+            Some(range) if range.start == range.end => Err(format!("`{text}` holds no frame: B of A..B is left out")),
+            Some(range) => Err(format!("`{text}` is the wrong way round, wanted {}..{}", range.end, range.start)),
+            None => Err(format!("`{text}` is no range of frames, wanted A..B such as 20..37, B left out")),
+        }
+    }
+}
+
+impl fmt::Display for FrameRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.0.start, self.0.end)
+    }
+}
+
+impl Serialize for FrameRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FrameRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -180,6 +220,32 @@ mod tests {
         assert_eq!(serde_json::to_value(Length::Frames(8)).unwrap(), 8);
         for text in ["0", "-3", "1.5", "\"0s\"", "null", "[]"] {
             assert!(serde_json::from_str::<Length>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_two_frames_in_order_and_is_written_as_it_is_typed() {
+        for text in ["0..1", "20..37", "0..4294967295"] {
+            let range: FrameRange = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(&range).unwrap(), text);
+            assert_eq!(serde_json::from_value::<FrameRange>(text.into()).unwrap(), range);
+        }
+        for (text, words) in [
+            ("5..5", "holds no frame"),
+            ("9..3", "wrong way round, wanted 3..9"),
+            ("", "no range"),
+            ("5", "no range"),
+            ("..5", "no range"),
+            ("5..", "no range"),
+            ("-1..5", "no range"),
+            ("+1..5", "no range"),
+            ("1..=5", "no range"),
+            ("1...5", "no range"),
+            ("0.5s..1s", "no range"),
+            ("1..99999999999999999999", "no range"),
+        ] {
+            let problem = text.parse::<FrameRange>().unwrap_err();
+            assert!(problem.contains(words), "{text}: {problem}");
         }
     }
 

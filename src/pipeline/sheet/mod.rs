@@ -146,6 +146,14 @@ impl Sheet<'_> {
         let ink = Ink { face: Face::Text, size: 36.0, colour: BRIGHT };
         let arrow = "  →  ";
         let room = RIGHT - MARGIN - self.canvas.width(ink, arrow);
+        if let Some(range) = &seam.range {
+            let words = format!("  {}", numbers(range));
+            let room = RIGHT - MARGIN - self.canvas.width(ink, &words);
+            let clip = self.canvas.shortened(ink, &name(&plan.inputs[seam.between[0]]), room);
+            let x = self.canvas.text(MARGIN, self.y, Ink { colour: SIDES[0], ..ink }, &clip);
+            self.canvas.text(x, self.y, Ink { colour: MADE, ..ink }, &words);
+            return self.facts(number);
+        }
         let names = seam.between.map(|clip| name(&plan.inputs[clip]));
         let [left, right] = [0, 1].map(|side| {
             let other = self.canvas.width(ink, &names[1 - side]).min(room / 2);
@@ -154,8 +162,12 @@ impl Sheet<'_> {
         let x = self.canvas.text(MARGIN, self.y, Ink { colour: SIDES[0], ..ink }, &left);
         let x = self.canvas.text(x, self.y, Ink { colour: DIM, ..ink }, arrow);
         self.canvas.text(x, self.y, Ink { colour: SIDES[1], ..ink }, &right);
-        self.y += 48;
+        self.facts(number);
+    }
 
+    fn facts(&mut self, number: usize) {
+        let Self { plan, seam, .. } = *self;
+        self.y += 48;
         let size = match plan.made_size == plan.size {
             true => plan.size.to_string(),
             false => format!("{}, made at {}", plan.size, plan.made_size),
@@ -163,7 +175,7 @@ impl Sheet<'_> {
         let (shown, made) = (frames(seam.slots.len()), seam.used.gap);
         let what = [
             format!("seam {} of {}", number + 1, plan.seams.len()),
-            seam.mode.to_string(),
+            seam.range.as_ref().map_or(seam.mode.to_string(), |_| "range".into()),
             size,
             format!("{} fps", film::plain(plan.fps)),
             format!("{shown} shown to the model, {made} made"),
@@ -179,7 +191,7 @@ impl Sheet<'_> {
         let how = [
             Some(format!("asked: {}", shape(seam.requested))),
             Some(format!("used: {}", shape(seam.used))),
-            sides("removed", seam.removed),
+            sides("removed", seam.removed).filter(|_| seam.range.is_none()),
             sides("blend", seam.blend),
             Some(format!("{} alignment, {} mask rule", plan.align, plan.mask_rule)),
         ];
@@ -190,6 +202,7 @@ impl Sheet<'_> {
 
     fn sides(&self) -> [&'static str; 2] {
         match self.seam.between {
+            _ if self.seam.range.is_some() => ["before the range", "after the range"],
             [left, right] if left == right => ["the clip's end", "the clip's start"],
             _ => ["the left clip", "the right clip"],
         }
@@ -209,15 +222,19 @@ impl Sheet<'_> {
         let source = &plan.inputs[clip];
         let made = seam.made();
         let own = if side == 0 { &seam.slots[..made.start] } else { &seam.slots[made.end..] };
-        let shown: Vec<FrameRef> = own
+        let mut shown: Vec<FrameRef> = own
             .iter()
             .filter_map(|slot| match slot {
-                Slot::Keep(frame) => Some(*frame),
+                Slot::Keep(frame) | Slot::Hint(frame) => Some(*frame),
                 _ => None,
             })
             .collect();
-        let start = shown.first().map_or(0, |frame| frame.index);
-        let end = shown.last().map_or(0, |frame| frame.index + 1);
+        // A frame that is repeated can be a hint every time.
+        shown.dedup();
+        // Only a range can have nothing on one side.
+        let empty = seam.range.as_ref().map_or(0, |range| if side == 0 { range.start } else { range.end });
+        let start = shown.first().map_or(empty, |frame| frame.index);
+        let end = shown.last().map_or(empty, |frame| frame.index + 1);
         let removed = seam.removed[side];
         let (before, after) = match side {
             0 => (Item::Beyond(0..start, "before"), Item::Removed(end..end + removed)),
@@ -275,7 +292,8 @@ impl Sheet<'_> {
                 Item::Removed(range) => {
                     self.canvas.hatch(cell, mixed(BACKGROUND, colour, 0.28));
                     self.canvas.outline(cell, mixed(BACKGROUND, colour, 0.55));
-                    self.absent(cell, &format!("{} removed", frames(range.len())), range, colour);
+                    let word = if self.seam.range.is_some() { "to make again" } else { "removed" };
+                    self.absent(cell, &format!("{} {word}", frames(range.len())), range, colour);
                 }
                 Item::Beyond(range, whence) => {
                     self.canvas.outline(cell, FAINT);
@@ -342,7 +360,7 @@ impl Sheet<'_> {
             let (first, columns) = place(latent.frames.start);
             let x = column_x(columns);
             let width = latent.frames.len() as u32 * (CELL + BETWEEN_FRAMES) - BETWEEN_FRAMES;
-            let known = seam.slots[latent.frames.clone()].iter().filter(|slot| slot.frame().is_some()).count();
+            let known = seam.slots[latent.frames.clone()].iter().filter(|slot| slot.is_known()).count();
             let half = match known {
                 0 => String::new(),
                 _ if known == latent.frames.len() => String::new(),
@@ -421,7 +439,7 @@ impl Sheet<'_> {
         let made = seam.made();
         match seam.slots[slot] {
             Slot::Fill => MADE,
-            Slot::Keep(_) | Slot::Repeat(_) => SIDES[usize::from(slot >= made.start)],
+            Slot::Keep(_) | Slot::Repeat(_) | Slot::Hint(_) => SIDES[usize::from(slot >= made.start)],
             // A loop of one clip is on both sides, so its number does not tell.
             anchor @ Slot::Anchor(_) => {
                 let last = seam.slots[..made.start].last().and_then(|slot| slot.frame());
@@ -445,6 +463,9 @@ impl Sheet<'_> {
         items.push((BACKGROUND, "bracket: one latent, seen by the model as one".into()));
         if has("anchor") {
             items.push((BACKGROUND, "anchor: shown to pin the gap, made all the same".into()));
+        }
+        if has("hint") {
+            items.push((BACKGROUND, "hint: shares its latent with frames to make, so made too, and not used".into()));
         }
         if has("repeat") {
             items.push((BACKGROUND, "repeat: once more to fill the latent, not in the film".into()));
@@ -476,6 +497,7 @@ fn note(slot: &Slot) -> &'static str {
     match slot {
         Slot::Anchor(_) => "anchor",
         Slot::Repeat(_) => "repeat",
+        Slot::Hint(_) => "hint",
         Slot::Keep(_) | Slot::Fill => "",
     }
 }

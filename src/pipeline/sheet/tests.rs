@@ -1,7 +1,7 @@
 //! The sheet's invariants, over every small plan.
 
 use super::*;
-use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, join};
+use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, RangeAsk, join, ranges};
 
 const ASK: JoinAsk = JoinAsk {
     context: 8,
@@ -125,4 +125,32 @@ fn a_name_of_any_characters_is_one_line_that_can_be_drawn() {
     plan.inputs[1].path = "..".into();
     assert!(name(&plan.inputs[0]).ends_with("x□□[2J\u{202e}é中😀.mp4"));
     assert!(teal(&plan, 0).height() < 2000);
+}
+
+#[test]
+fn the_sheet_of_every_range_shows_hints_and_what_stands_on_no_side() {
+    let fps = "24".parse().unwrap();
+    for length in [5, 18, 40] {
+        for range in [0..2, 0..4, 1..3, 2..4, 3..length, length - 2..length, 1..length - 1] {
+            let source = Source { path: "a.mp4".into(), frames: length, fps, size: SMALL, resampled_frames: None };
+            let ask = RangeAsk {
+                ranges: vec![range.clone()],
+                context: 8,
+                align: Align::Latent,
+                mask_rule: MaskRule::Exact,
+                blend: Blend::UpTo(0),
+                needs: [false; 2],
+            };
+            let plan = ranges(vec![source], Film { fps, size: SMALL, made_size: SMALL }, &ask).unwrap();
+            let (sheet, seam) = (teal(&plan, 0), &plan.seams[0]);
+            let thumbnail = thumbnail_size(SMALL).pixels();
+            let made = seam.used.gap;
+            let unknown = seam.known().filter(|known| !known).count();
+            assert_eq!(count(&sheet, GREY), made * thumbnail + 16 * 16, "{length} {range:?}");
+            assert_eq!(count(&sheet, WHITE), unknown * (CELL * MASK) as usize + 16 * 16, "{length} {range:?}");
+            let context: usize = seam.used.context.iter().sum();
+            let shown = seam.slots.len() - made;
+            assert_eq!(count(&sheet, TEAL), (shown + context) * thumbnail, "{length} {range:?}");
+        }
+    }
 }

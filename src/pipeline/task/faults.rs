@@ -148,7 +148,7 @@ pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<Known> {
             met.insert("P-40");
         }
         let picked = plan::latents(slots, MaskRule::Reference);
-        let unknown = |latent: &Latent| slots[latent.frames.clone()].iter().any(|slot| slot.frame().is_none());
+        let unknown = |latent: &Latent| slots[latent.frames.clone()].iter().any(|slot| !slot.is_known());
         if picked.iter().any(|latent| latent.mask == Mask::Keep && unknown(latent)) {
             met.insert("P-34");
         }

@@ -268,10 +268,10 @@ impl Task {
         film
     }
 
-    /// The clips, in order, if the task joins clips and all that it needs is here: files with these roles, and the
+    /// The clips, in order, if the task joins clips or makes ranges of one again, and all that it needs is here: files with these roles, and the
     /// prompts where a model reads them.
     pub fn clips(&self, command: &'static str, roles: &[Role], prompts: Needed) -> Result<Vec<PathBuf>, TaskError> {
-        if let (Some(row), false) = (&self.row, self.work == Work::Join) {
+        if let (Some(row), false) = (&self.row, matches!(self.work, Work::Join | Work::Ranges(_))) {
             return Err(TaskError::NotForCommand { path: self.path.clone(), kind: row.kind, command });
         }
         let missing = self.missing(roles);

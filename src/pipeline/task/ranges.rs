@@ -8,7 +8,7 @@ use super::{
     join::{self, audio, settings},
     spot::Spot,
 };
-use crate::pipeline::settings::Length;
+use crate::pipeline::settings::{FrameRange, Length};
 
 /// Frames of the clip to make again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,8 +20,10 @@ pub struct Portion {
 /// `inpaint_frames`: one range, its end excluded.
 pub(super) fn inpaint(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
     settings(&[params], draft);
-    // The rate is the clip's own, whatever a join's would be.
-    draft.values.fps = params.read("fps", Spot::rate);
+    draft.values.fps = None;
+    if let Some(spot) = params.at("fps") {
+        draft.differs(spot.place().into(), "frames are counted at the clip's own rate, which the film keeps");
+    }
     draft.prompts(vec![params.read("prompt", Spot::text)]);
     if let Some(address) = params.need("video_path", "the clip", Spot::text) {
         draft.input(Role::Clip, params.place("video_path"), address);
@@ -38,8 +40,7 @@ pub(super) fn inpaint(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>
     if (end - start + 2 * context) % 4 != 1 {
         draft.meets("P-32");
     }
-    draft.values.gap = Some(Length::Frames(end - start));
-    Some(vec![Portion { frames: start..end, prompt: None }])
+    Some(asked(vec![Portion { frames: start..end, prompt: None }], draft))
 }
 
 /// `edit_video_orchestrator`: portions of one clip, their ends included; with replace_mode their edge frames stay.
@@ -78,6 +79,7 @@ pub(super) fn edit(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
         }
         portions.push(Portion { frames, prompt });
     }
+    let common = details.read("prompt", Spot::text);
     details.read("source_video_total_frames", Spot::whole);
     details.finish(join::IGNORED);
     params.finish(join::IGNORED);
@@ -92,9 +94,15 @@ pub(super) fn edit(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
     if portions.iter().any(|portion| (portion.frames.len() + 2 * context) % 4 != 1) {
         draft.meets("P-36");
     }
-    let common = details.read("prompt", Spot::text);
     draft.prompts(portions.iter().map(|portion| portion.prompt.clone().or_else(|| common.clone())).collect());
-    Some(portions)
+    Some(asked(portions, draft))
+}
+
+/// The same as settings. What the worker made of them, joins with gaps, they are not here.
+fn asked(portions: Vec<Portion>, draft: &mut Draft) -> Vec<Portion> {
+    draft.values.ranges = Some(portions.iter().map(|portion| FrameRange(portion.frames.clone())).collect());
+    (draft.values.gap, draft.values.mode) = (None, None);
+    portions
 }
 
 fn context(draft: &Draft) -> usize {

@@ -10,7 +10,7 @@ use crate::pipeline::{
     media::Codec,
     plan::Mode,
     schedule::{Expert, Solver},
-    settings::{Audio, EngineSettings, FilmSettings, Length, Prompts, Seed},
+    settings::{Audio, EngineSettings, FilmSettings, FrameRange, Length, Prompts, Seed},
     video::{Fps, Size},
 };
 
@@ -291,6 +291,8 @@ fn portions_are_frames_to_make_again() {
     let Work::Ranges(portions) = inpaint(20, 37).unwrap().work else { panic!() };
     assert_eq!(portions, [Portion { frames: 20..37, prompt: None }]);
     assert!(!ids(&inpaint(20, 37).unwrap()).contains(&"P-32") && ids(&inpaint(20, 38).unwrap()).contains(&"P-32"));
+    let values = inpaint(20, 37).unwrap().values;
+    assert_eq!((values.ranges.unwrap(), values.gap, values.mode), (vec![FrameRange(20..37)], None, None));
     assert!(inpaint(37, 37).unwrap_err().to_string().contains("wanted a frame after the first, 37, found 37"));
 
     let edit = |keeps: bool, portions: Value| {
@@ -304,6 +306,7 @@ fn portions_are_frames_to_make_again() {
         other => panic!("{other:?}"),
     };
     assert_eq!(frames(edit(false, two.clone()).unwrap()), [10..31, 60..81]);
+    assert_eq!(edit(false, two.clone()).unwrap().values.ranges.unwrap(), [FrameRange(10..31), FrameRange(60..81)]);
     assert_eq!(frames(edit(true, two).unwrap()), [11..30, 61..80]);
     let touching = json!([{"start_frame": 10, "end_frame": 30}, {"start_frame": 30, "end_frame": 40}]);
     assert!(edit(false, touching).unwrap_err().to_string().contains("portions apart"));

@@ -188,7 +188,12 @@ fn wrong_options_are_usage_errors_that_say_what_to_do() {
             "anchors need a gap of 12 frames or more with latent alignment, and 8 are used",
             "use --gap 12 or more, or leave out --anchors",
         ),
-        (&[100], EXACT, "a join needs two clips or more, got 1", "give another clip, or loop one with --loop"),
+        (
+            &[100],
+            EXACT,
+            "a join needs two clips or more, got 1",
+            "give another clip, or one alone with --loop or --range",
+        ),
         (&[], JoinAsk { looped: true, ..EXACT }, "a loop needs a clip", "give a clip"),
     ] {
         let found = plan(lengths, ask).unwrap_err();

@@ -5,6 +5,7 @@ use super::*;
 mod contract;
 mod every;
 mod feasible;
+mod ranges;
 
 const DEFAULTS: JoinAsk = JoinAsk {
     context: 8,
