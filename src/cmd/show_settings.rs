@@ -91,7 +91,10 @@ pub(crate) fn sourced(settings: &impl serde::Serialize) -> Vec<(String, String, 
         };
         Some((name.replace('_', " "), text, from))
     };
-    fields.into_iter().filter_map(value).collect()
+    // A range says how much is made, and where.
+    let ranged = fields.get("ranges").is_some_and(|ranges| ranges["value"] != serde_json::json!([]));
+    let counts = |(name, _): &(String, Value)| !(ranged && ["gap", "mode"].contains(&name.as_str()));
+    fields.into_iter().filter(counts).filter_map(value).collect()
 }
 
 fn each(list: &Value, between: &str, one: impl Fn(&Value) -> String) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     harness::{Room, Run},
-    wan::{change, difference, engine, expert, fixtures, job, made, parts, room, rows},
+    wan::{as_range, change, difference, engine, expert, fixtures, job, made, parts, room, rows, with_black},
 };
 
 const PATCH: &str = "patch_embedding.weight";
@@ -46,6 +46,10 @@ fn case(name: &str) -> Value {
 }
 
 fn join(room: &Room, case: &Value, more: &[&str]) -> Run {
+    room.wanctl(&words(room, case, more)).good()
+}
+
+fn words(room: &Room, case: &Value, more: &[&str]) -> Vec<String> {
     let guidance: Vec<String> = case["guidance"].as_array().unwrap().iter().map(Value::to_string).collect();
     let mut words: Vec<String> = ["join", "a.mkv", "b.mkv", "--engine", "wan", "--device", "cpu"]
         .into_iter()
@@ -61,7 +65,7 @@ fn join(room: &Room, case: &Value, more: &[&str]) -> Run {
     }
     words.extend(["--guidance".to_owned(), guidance.join(";")]);
     words.extend(models(room));
-    room.wanctl(&words).good()
+    words
 }
 
 /// As close as a join by VACE is (`wan.rs`).
@@ -74,6 +78,21 @@ fn equals_diffusers(name: &str) -> Run {
     let (most, mean) = difference(&made(&room), &wanted);
     assert!(most <= 2 && mean <= 0.05, "{name}: {most} at most, {mean} in the mean");
     run
+}
+
+#[test]
+fn a_range_goes_from_the_frame_before_it_to_the_frame_after_it() {
+    let (room, case) = (room(), case("images9"));
+    let range = with_black(&room, 7);
+    let run = room.wanctl(&as_range(&words(&room, &case, &[]), &range)).good();
+    let file = fs::read(fixtures().join("images.safetensors")).unwrap();
+    let wanted = SafeTensors::deserialize(&file).unwrap().tensor("out.images9").unwrap().data().to_vec();
+    let (most, mean) = difference(&made(&room), &wanted);
+    assert!(most <= 2 && mean <= 0.05, "{most} at most, {mean} in the mean");
+    let plan = &run.event("plan")["plan"];
+    assert_eq!((&plan["mask_rule"], &plan["seams"][0]["used"]["context"]), (&json!("frames"), &json!([1, 1])));
+    // It starts from an image.
+    room.wanctl(&as_range(&words(&room, &case, &[]), "0..7")).fails(3);
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn tasks_that_make_a_part_again_are_done_and_told() {
     // Without the clip the plan is one of a clip that is long enough.
     let seen = room.run("inspect task.json --json").good().event("task");
     assert_eq!((&seen["plan"]["sure"], &seen["plan"]["seams"][1]["range"]), (&json!(false), &json!([40, 50])));
-    assert_eq!(seen["sampler"].is_object(), true);
+    assert!(seen["sampler"].is_object());
     let mut pinned = edit;
     pinned["params"]["orchestrator_details"]["keep_bridging_images"] = json!(true);
     fs::write(room.path("task.json"), pinned.to_string()).unwrap();

@@ -37,6 +37,37 @@ fn mean_psnr(frames: &[Vec<u8>], truth: &[Vec<u8>]) -> f64 {
 }
 
 #[test]
+fn a_range_is_made_as_it_is_between_two_clips() {
+    let room = shot();
+    let between = made(&room, "rife");
+    let concat = "concat=n=3";
+    room.ffmpeg_words(&[
+        "-i",
+        "a.mkv",
+        "-i",
+        "truth.mkv",
+        "-i",
+        "b.mkv",
+        "-filter_complex",
+        concat,
+        "-c:v",
+        "ffv1",
+        "whole.mkv",
+    ]);
+    let words = "join whole.mkv --range 12..20 --engine rife --threads 2 --lossless --overwrite";
+    room.run(words).good();
+    let own = room.frames("whole.mkv", "rgb24", SIZE);
+    let film = room.frames("whole_range.mkv", "rgb24", SIZE);
+    assert!(film[12..20] == between && film[..12] == own[..12] && film[20..] == own[20..]);
+    // Hints are frames of the clip to this engine: contexts of 8 and 8 are the same seven frames that it looks at.
+    room.run(&words.replace("12..20", "12..21")).good();
+    let with_hints = room.frames("whole_range.mkv", "rgb24", SIZE);
+    room.run(&words.replace("12..20", "12..21 --align exact")).good();
+    assert!(room.frames("whole_range.mkv", "rgb24", SIZE) == with_hints);
+    room.run(&words.replace("12..20", "0..8")).fails(3).says("no frame before it");
+}
+
+#[test]
 fn frames_that_were_taken_out_are_made_again_better_than_by_a_dissolve() {
     let room = shot();
     let truth = room.frames("truth.mkv", "rgb24", SIZE);

@@ -116,6 +116,49 @@ fn equals_diffusers(name: &str) -> (Room, Run) {
     (room, run)
 }
 
+/// Makes ab.mkv: the first clip, `gap` black frames, the second clip; where the black ones stand.
+pub(super) fn with_black(room: &Room, gap: usize) -> String {
+    let [a, b] = ["a.rgb", "b.rgb"].map(|name| fs::read(room.path(name)).unwrap());
+    let frame = SIZE.0 * SIZE.1 * 3;
+    let start = a.len() / frame;
+    fs::write(room.path("ab.rgb"), [a, vec![0; gap * frame], b].concat()).unwrap();
+    room.ffmpeg("-f rawvideo -pix_fmt rgb24 -s 48x32 -r 16 -i ab.rgb -c:v ffv1 -pix_fmt bgr0 ab.mkv");
+    format!("{start}..{}", start + gap)
+}
+
+/// The words of a join of a.mkv and b.mkv as a range of ab.mkv.
+pub(super) fn as_range(words: &[String], range: &str) -> Vec<String> {
+    let gap = words.iter().position(|word| word == "--gap").unwrap();
+    let rest =
+        words.iter().enumerate().filter(|(n, _)| ![0, 1, 2, gap, gap + 1].contains(n)).map(|(_, word)| word.clone());
+    let rest = rest.filter(|word| !["--mode", "insert"].contains(&word.as_str()));
+    ["join", "ab.mkv", "--range", range].map(str::to_owned).into_iter().chain(rest).collect()
+}
+
+#[test]
+fn a_range_between_two_stretches_of_a_clip_has_diffusers_frames() {
+    let (room, case) = (room(), case("frames13_two"));
+    let range = with_black(&room, 5);
+    let run = room.wanctl(&as_range(&words(&case, &models(&case)), &range)).good();
+    let (most, mean) = difference(&made(&room), &frames("out.frames13_two"));
+    assert!(most <= 2 && mean <= 0.05, "{most} at most, {mean} in the mean");
+    assert_eq!(run.event("plan")["plan"]["seams"][0]["used"], serde_json::json!({ "context": [4, 4], "gap": 5 }));
+    // What a latent shares with a range is a hint, also at the clip's start; what is not made stays as it was.
+    let own = room.frames("ab.mkv", "rgb24", SIZE);
+    for range in ["0..3", "4..6"] {
+        let words = as_range(&words(&case, &models(&case)), range);
+        let latent = words.iter().map(|word| if word == "exact" { "latent" } else { word });
+        let run = room.wanctl(&latent.chain(["--overwrite"]).collect::<Vec<_>>()).good();
+        let slots = run.event("plan")["plan"]["seams"][0]["slots"].to_string();
+        assert!(slots.contains("hint"), "{slots}");
+        let film = room.frames("film.mkv", "rgb24", SIZE);
+        let made: Vec<_> = (0..own.len()).filter(|&at| film[at] != own[at]).map(|at| at.to_string()).collect();
+        let (start, end) = range.split_once("..").unwrap();
+        let wanted: Vec<_> = (start.parse().unwrap()..end.parse::<usize>().unwrap()).map(|at| at.to_string()).collect();
+        assert_eq!(made, wanted);
+    }
+}
+
 #[test]
 fn one_expert_with_guidance_makes_diffusers_frames() {
     let (_, run) = equals_diffusers("frames9_one");

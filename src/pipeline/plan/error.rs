@@ -1,16 +1,10 @@
-//! What a plan can fail with, and what it has to say about short clips.
+//! What a plan can fail with.
 
-use std::{
-    fmt,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{ops::Range, path::PathBuf};
 
-use super::{Align, Source, name};
+use super::{Align, Side, Source, name};
 use crate::pipeline::fault::{Code, Details, Fault};
 
-/// More frames than the model was trained on.
-pub(super) const MANY_FRAMES: usize = 81;
 /// More frames than one call of the model is given.
 pub(super) const MOST_FRAMES: usize = 129;
 
@@ -159,121 +153,6 @@ impl PlanError {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlanWarning {
-    /// A clip gives less context than asked; the end is the one at which the seam lies.
-    ShortContext {
-        path: PathBuf,
-        end: End,
-        asked: usize,
-        used: usize,
-    },
-    /// A blend is shorter than asked, or than the default.
-    ShortBlend {
-        path: PathBuf,
-        end: End,
-        asked: usize,
-        used: usize,
-    },
-    ManyFrames {
-        seam: usize,
-        frames: usize,
-    },
-    /// Beside a range is less context than asked.
-    RangeContext {
-        path: PathBuf,
-        range: Range<usize>,
-        side: Side,
-        asked: usize,
-        used: usize,
-    },
-    /// A range blends over fewer frames than asked.
-    RangeBlend {
-        path: PathBuf,
-        range: Range<usize>,
-        side: Side,
-        asked: usize,
-        used: usize,
-    },
-}
-
-/// Of a range, in the film's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Before,
-    After,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Before => "before",
-            Self::After => "after",
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    Start,
-    End,
-}
-
-impl PlanWarning {
-    /// The word that an event names it by.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::ShortContext { .. } | Self::RangeContext { .. } => "short_context",
-            Self::ShortBlend { .. } | Self::RangeBlend { .. } => "short_blend",
-            Self::ManyFrames { .. } => "many_frames",
-        }
-    }
-
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::ShortContext { path, .. }
-            | Self::ShortBlend { path, .. }
-            | Self::RangeContext { path, .. }
-            | Self::RangeBlend { path, .. } => Some(path),
-            Self::ManyFrames { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for PlanWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShortContext { path, end, asked, used } => {
-                write!(f, "{} is short: {} of context at its {end} instead of {asked}", name(path), frames(*used))
-            }
-            Self::ShortBlend { path, end, asked, used } => {
-                write!(f, "{} blends {} at its {end} instead of {asked}", name(path), frames(*used))
-            }
-            Self::RangeContext { path, range, side, asked, used } => {
-                let (range, path, used) = (shown(range), name(path), frames(*used));
-                write!(f, "{range} of {path} has {used} of context {side} it instead of {asked}")
-            }
-            Self::RangeBlend { path, range, side, asked, used } => {
-                let (range, path, used) = (shown(range), name(path), frames(*used));
-                write!(f, "{range} of {path} blends {used} {side} it instead of {asked}")
-            }
-            Self::ManyFrames { seam, frames } => {
-                let seam = seam + 1;
-                write!(f, "seam {seam} shows the model {frames} frames, more than the {MANY_FRAMES} it was trained on")
-            }
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "start",
-            Self::End => "end",
-        })
-    }
-}
-
 /// `b.mp4 has 1 frame, c.mp4 2 and a.mp4 4`, the shortest first.
 fn lengths(clips: &[Short]) -> String {
     let mut clips: Vec<_> = clips.iter().collect();
@@ -301,7 +180,7 @@ fn leaving(clips: &[Short], takes: usize) -> &'static str {
 }
 
 /// `12..20`, as it is asked for.
-fn shown(range: &Range<usize>) -> String {
+pub(super) fn shown(range: &Range<usize>) -> String {
     format!("{}..{}", range.start, range.end)
 }
 
@@ -314,7 +193,7 @@ fn meeting(first: &Range<usize>, second: &Range<usize>) -> &'static str {
     }
 }
 
-fn frames(n: usize) -> String {
+pub(super) fn frames(n: usize) -> String {
     format!("{n} {}", if n == 1 { "frame" } else { "frames" })
 }
 

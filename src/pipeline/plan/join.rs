@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{
     Align, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Seam, Shape, Slot,
     Source,
-    error::{End, MANY_FRAMES, MOST_FRAMES},
+    error::MOST_FRAMES,
     fit::{Fit, Misfit, Why, fit},
     goal::Goal,
     stays::{self, Stay},
+    warning::{End, MANY_FRAMES},
 };
 use crate::pipeline::video::{Fps, Size};
 

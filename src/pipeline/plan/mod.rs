@@ -18,11 +18,13 @@ mod range;
 mod stays;
 #[cfg(test)]
 mod tests;
+mod warning;
 mod words;
 
-pub use error::{End, PlanError, PlanWarning, Short, Side};
+pub use error::{PlanError, Short};
 pub use join::{Blend, Film, JoinAsk, join, latents};
 pub use range::{RangeAsk, check_ranges, ranges};
+pub use warning::{End, PlanWarning, Side};
 pub use words::{Align, Mask, MaskRule, Mode};
 
 /// Where frames come from.

@@ -8,9 +8,10 @@ use std::ops::Range;
 use super::{
     Align, Blend, Film, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Seam, Shape,
     Slot, Source,
-    error::{MANY_FRAMES, MOST_FRAMES, Side},
+    error::MOST_FRAMES,
     join::latents,
     stays::{self, Stay},
+    warning::{MANY_FRAMES, Side},
 };
 
 /// What the user asked of one clip.

@@ -140,8 +140,11 @@ pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<Known> {
     if sizes.iter().any(|size| size.width % 16 != 0 || size.height % 16 != 0) {
         met.insert("P-56");
     }
-    for Seam { mode, used, requested, slots, .. } in &plan.seams {
-        if *mode == Mode::Replace && used.context.iter().any(|context| *context < requested.context[0]) {
+    for Seam { range, mode, used, requested, slots, .. } in &plan.seams {
+        if *mode == Mode::Replace
+            && range.is_none()
+            && used.context.iter().any(|context| *context < requested.context[0])
+        {
             met.insert("P-26");
         }
         if slots.len() > 129 {
