@@ -168,7 +168,8 @@ impl Asked {
         self.weights = Some(weights).filter(|_| as_the_preset_says);
     }
 
-    /// The model and its sampling, after which the settings are those for this model; `None` for another engine. `seed` is that of a run that is gone on with.
+    /// The model and its sampling, after which the settings are those for this model; `None` for another engine. `seed` is
+    /// that of a run that is gone on with.
     pub(crate) fn wan(&mut self, seams: usize, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
         if *self.settings.engine != EngineChoice::Wan {
             // That of a task is not asked for beside another engine.

@@ -139,8 +139,11 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         folder.record(
             "settings",
             &json!({
-                "plan": settings, "film": film_settings, "wan": wan, "asked": asked.merged(),
-            "engine_because": asked.because,
+                "plan": settings,
+                "film": film_settings,
+                "wan": wan,
+                "asked": asked.merged(),
+                "engine_because": asked.because,
             }),
         )?;
         folder.record("plan", &plan)?;
