@@ -301,7 +301,8 @@ fn planned(task: &Task, settings: &Settings, files: &Files) -> Result<Option<Pla
     let size = settings.made_size.value.unwrap_or(Size::new(16, 16));
     let JoinAsk { context, gap, .. } = ask;
     let last = settings.ranges.last().map_or(gap, |range| range.0.end);
-    let source = Source { path: "clip".into(), frames: 2 * (context + last), fps, size, resampled_frames: None };
+    let source =
+        Source { path: "clip".into(), frames: 2 * (context + last), fps, size, resampled_frames: None, still: false };
     let plan = settings.plan(vec![source; wanted], plan::Film { fps, size, made_size: size })?;
     Ok(Some(Planned { plan, sure: false }))
 }

@@ -6,7 +6,7 @@ use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
     media::{Clip, Timing},
-    plan::{FramePlan, Mode, Piece, Seam, Slot},
+    plan::{FramePlan, Mode, Origin, Piece, Seam, Slot, Stretch},
 };
 
 /// A plan: what the film will be, each seam, and where every frame comes from.
@@ -84,6 +84,13 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
             Piece::Made { seam, frames } => format!("made at seam {} ({} frames)", seam + 1, frames.len()),
             Piece::Blend { input, frames, seam, .. } => {
                 format!("{} {}..{} fading with seam {}", name(*input), frames.start, frames.end, seam + 1)
+            }
+            Piece::Cross { from, to, .. } => {
+                let place = |stretch: &Stretch| match stretch.origin {
+                    Origin::Input(input) => name(input),
+                    Origin::Gap(seam) => format!("segment {}", seam + 1),
+                };
+                format!("{} fading into {} ({} frames)", place(from), place(to), frames.len())
             }
         };
         lines.push(format!("{:<8} {span:<13} {what}", if at == 0 { "timeline" } else { "" }));

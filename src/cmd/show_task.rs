@@ -103,7 +103,7 @@ fn clip(clip: Option<&Clip>) -> String {
 
 /// The seams that would be made; `sure`: with the clips' own lengths.
 pub(crate) fn seams(seams: &[Seam], rows: &mut Rows) {
-    for (number, Seam { range, mode, requested, used, removed, slots, latents, blend: _, between: _ }) in
+    for (number, Seam { range, mode, requested, used, removed, slots, latents, blend: _, between: _, references: _ }) in
         seams.iter().enumerate()
     {
         let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);

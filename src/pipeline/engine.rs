@@ -269,9 +269,9 @@ pub fn write_job(
 fn head(plan: &FramePlan, seam: usize) -> GuideHead {
     let seam = &plan.seams[seam];
     let kind = |slot: &Slot| match slot {
-        Slot::Keep(_) | Slot::Repeat(_) => SlotKind::Keep,
+        Slot::Keep(_) | Slot::Repeat(_) | Slot::Carry(_) => SlotKind::Keep,
         Slot::Anchor(_) => SlotKind::Anchor,
-        Slot::Hint(_) => SlotKind::Hint,
+        Slot::Hint(_) | Slot::Structure(_) => SlotKind::Hint,
         Slot::Fill => SlotKind::Fill,
     };
     let unit = |generate: bool| if generate { 1.0 } else { 0.0 };

@@ -72,6 +72,7 @@ impl Cast {
             fps: clip.fps,
             size: clip.picture.size,
             resampled_frames: matches!(sampling, Sampling::Resampled(_)).then(|| sampling.frames()),
+            still: false,
         };
         self.clips.iter().zip(&self.samplings).map(source).collect()
     }

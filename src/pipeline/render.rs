@@ -170,6 +170,7 @@ impl Render<'_> {
                     done(film);
                 }
             }
+            Piece::Cross { .. } => unreachable!("no join has one"),
             Piece::Blend { seam, made, fade, .. } => {
                 let mut between =
                     self.between.seam(&self.footage, seams, *seam).wrap_err_with(|| of_seams(*seam, seams.len()))?;

@@ -93,7 +93,8 @@ mod tests {
     fn plans() -> impl Iterator<Item = FramePlan> {
         let fps: Fps = "30000/1001".parse().unwrap();
         let size = Size::new(64, 36);
-        let source = move |frames| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None };
+        let source =
+            move |frames| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None, still: false };
         let lengths = [vec![40], vec![40, 30], vec![25, 60, 33]];
         let shapes = [(Mode::Insert, false), (Mode::Replace, false), (Mode::Insert, true), (Mode::Replace, true)];
         lengths.into_iter().flat_map(move |lengths| {

@@ -57,6 +57,22 @@ pub enum PlanError {
     RangeOpen { path: PathBuf, range: Range<usize>, side: Side },
     #[error("{} with its contexts is {frames} frames, more than the {MOST_FRAMES} that the model can be shown", shown(.range))]
     RangeTooLong { range: Range<usize>, frames: usize },
+    #[error("a journey needs an image")]
+    NoImages,
+    #[error("an overlap of {overlap} frames is no multiple of 4, and four frames share a latent")]
+    OverlapNotFours { overlap: usize },
+    #[error("segment {} cannot show {overlap} frames of what went before: {most} are the most", .segment + 1)]
+    OverlapTooLong { segment: usize, overlap: usize, most: usize },
+    #[error("segment {} is too short: of {} nothing would be left to make", .segment + 1, frames_of(*.frames))]
+    SegmentTooShort { segment: usize, frames: usize, least: usize },
+    #[error("segment {} with its overlap is {frames} frames, more than the {MOST_FRAMES} that the model can be shown", .segment + 1)]
+    SegmentTooLong { segment: usize, frames: usize },
+    #[error("segment {} has no image to start from, and nothing is carried over to it", .segment + 1)]
+    SegmentFromNowhere { segment: usize, images: usize },
+    #[error("{pieces} pieces meet at {} places, and {found} overlaps were given", .pieces.saturating_sub(1))]
+    Overlaps { pieces: usize, found: usize },
+    #[error("{} has {} to give, and its overlaps take {wants}", name(.path), frames(*.has))]
+    PieceTooShort { path: PathBuf, has: usize, wants: usize },
 }
 
 impl Fault for PlanError {
@@ -68,7 +84,9 @@ impl Fault for PlanError {
             | Self::TooShortToAlign { .. }
             | Self::RangeBeyond { .. }
             | Self::RangeIsAll { .. }
-            | Self::RangeOpen { .. } => Code::Input,
+            | Self::RangeOpen { .. }
+            | Self::Overlaps { .. }
+            | Self::PieceTooShort { .. } => Code::Input,
             _ => Code::Usage,
         }
     }
@@ -131,6 +149,36 @@ impl Fault for PlanError {
             Self::RangeTooLong { frames: found, .. } => {
                 (format!("{MOST_FRAMES} frames or less"), frames(*found), "use a shorter range or lower --context")
             }
+            Self::NoImages => ("1 image or more".into(), "none".into(), "give an image"),
+            Self::OverlapNotFours { overlap } => {
+                ("a multiple of 4".into(), frames(*overlap), "use --overlap 4, 8, 12 and so on, or 0")
+            }
+            Self::OverlapTooLong { overlap, most, .. } => (
+                format!("an overlap of {most} or less"),
+                frames(*overlap),
+                "lower --overlap, or raise --frames of the segments beside it",
+            ),
+            Self::SegmentTooShort { frames: found, least, .. } => {
+                (format!("{least} frames or more"), frames(*found), "raise --frames")
+            }
+            Self::SegmentTooLong { frames: found, .. } => {
+                (format!("{MOST_FRAMES} frames or less"), frames(*found), "lower --frames or --overlap")
+            }
+            Self::SegmentFromNowhere { images, .. } => (
+                "an image, or an overlap with the segment before".into(),
+                format!("{images} images in all"),
+                "give more images, or an --overlap",
+            ),
+            Self::Overlaps { pieces, found } => (
+                format!("{} overlaps", pieces.saturating_sub(1)),
+                format!("{found} overlaps"),
+                "give one for every two neighbours",
+            ),
+            Self::PieceTooShort { has, wants, .. } => (
+                format!("{} or more", frames(*wants)),
+                frames(*has),
+                "the piece is not the one that was meant, or was cut",
+            ),
         };
         let (wanted, found, help) = (Some(wanted), Some(found), Some(help.into()));
         Details { file: self.file(), wanted, found, help, ..Details::default() }
@@ -144,7 +192,8 @@ impl PlanError {
             Self::EmptyClip { path }
             | Self::RangeBeyond { path, .. }
             | Self::RangeIsAll { path, .. }
-            | Self::RangeOpen { path, .. } => Some(path.clone()),
+            | Self::RangeOpen { path, .. }
+            | Self::PieceTooShort { path, .. } => Some(path.clone()),
             Self::TooShortToReplace { clips, .. } | Self::TooShortToAlign { clips, .. } => {
                 clips.iter().min_by_key(|clip| clip.frames).map(|clip| clip.path.clone())
             }
@@ -191,6 +240,11 @@ fn meeting(first: &Range<usize>, second: &Range<usize>) -> &'static str {
         () if second.start == first.end => "touch",
         () => "overlap",
     }
+}
+
+/// The same, where a field has that name.
+fn frames_of(n: usize) -> String {
+    frames(n)
 }
 
 pub(super) fn frames(n: usize) -> String {

@@ -83,6 +83,7 @@ pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan
         inputs: sources,
         seams,
         timeline,
+        journey: None,
         warnings,
     })
 }
@@ -170,7 +171,7 @@ impl Cut {
         let requested = Shape { context: [ask.context; 2], gap: ask.gap };
         let used = Shape { context, gap: made };
         let latents = latents(&slots, mask_rule);
-        Ok(Seam { between, range: None, mode, requested, used, removed, blend, slots, latents })
+        Ok(Seam { between, range: None, mode, requested, used, removed, blend, references: vec![], slots, latents })
     }
 }
 

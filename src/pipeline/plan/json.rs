@@ -4,7 +4,7 @@ use std::{ops::Range, path::Path};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{FramePlan, FrameRef, Origin, Seam, Slot};
+use super::{FramePlan, FrameRef, Journey, Origin, Seam, Slot};
 
 const VERSION: u32 = 1;
 
@@ -19,9 +19,10 @@ pub(super) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S
 
 impl Serialize for FramePlan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { command, fps, size, made_size, align, mask_rule, inputs, seams, timeline, warnings: _ } = self;
+        let Self { command, fps, size, made_size, align, mask_rule, inputs, seams, timeline, journey, warnings: _ } =
+            self;
         let duration = self.duration();
-        let mut json = serializer.serialize_struct("FramePlan", 12)?;
+        let mut json = serializer.serialize_struct("FramePlan", 16)?;
         json.serialize_field("version", &VERSION)?;
         json.serialize_field("command", command)?;
         json.serialize_field("fps", fps)?;
@@ -32,6 +33,12 @@ impl Serialize for FramePlan {
         json.serialize_field("inputs", inputs)?;
         json.serialize_field("seams", seams)?;
         json.serialize_field("timeline", timeline)?;
+        if let Some(Journey { keys, look, later, treatment }) = journey {
+            json.serialize_field("keys", keys)?;
+            json.serialize_field("carried", look)?;
+            json.serialize_field("later", later)?;
+            json.serialize_field("structure", treatment)?;
+        }
         json.serialize_field("frames", &self.frames())?;
         json.serialize_field("duration", &format!("{}/{}", duration.numer(), duration.denom()))?;
         json.end()
@@ -40,8 +47,8 @@ impl Serialize for FramePlan {
 
 impl Serialize for Seam {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { between, range, mode, requested, used, removed, blend, slots, latents } = self;
-        let mut json = serializer.serialize_struct("Seam", 10)?;
+        let Self { between, range, mode, requested, used, removed, blend, references, slots, latents } = self;
+        let mut json = serializer.serialize_struct("Seam", 11)?;
         json.serialize_field("between", between)?;
         match range {
             Some(range) => json.serialize_field("range", &[range.start, range.end])?,
@@ -52,6 +59,10 @@ impl Serialize for Seam {
         json.serialize_field("used", used)?;
         json.serialize_field("removed", removed)?;
         json.serialize_field("blend", blend)?;
+        match &references[..] {
+            [] => json.skip_field("references")?,
+            references => json.serialize_field("references", references)?,
+        }
         json.serialize_field("guide_frames", &slots.len())?;
         json.serialize_field("slots", &slots.chunk_by(follows).map(Run::of).collect::<Vec<_>>())?;
         json.serialize_field("latents", latents)?;
@@ -67,6 +78,8 @@ enum Run {
     Hint(Stretch),
     Repeat(Held),
     Anchor(Held),
+    Carry(Stretch),
+    Structure(Stretch),
     Fill(usize),
 }
 
@@ -97,6 +110,8 @@ impl Run {
             Slot::Hint(frame) => Self::Hint(stretch(frame)),
             Slot::Repeat(frame) => Self::Repeat(held(frame)),
             Slot::Anchor(frame) => Self::Anchor(held(frame)),
+            Slot::Carry(frame) => Self::Carry(stretch(frame)),
+            Slot::Structure(frame) => Self::Structure(stretch(frame)),
             Slot::Fill => Self::Fill(count),
         }
     }
@@ -104,9 +119,10 @@ impl Run {
 
 fn follows(one: &Slot, next: &Slot) -> bool {
     match (one, next) {
-        (Slot::Keep(one), Slot::Keep(next)) | (Slot::Hint(one), Slot::Hint(next)) => {
-            *next == FrameRef { index: one.index + 1, ..*one }
-        }
+        (Slot::Keep(one), Slot::Keep(next))
+        | (Slot::Hint(one), Slot::Hint(next))
+        | (Slot::Carry(one), Slot::Carry(next))
+        | (Slot::Structure(one), Slot::Structure(next)) => *next == FrameRef { index: one.index + 1, ..*one },
         _ => one == next,
     }
 }

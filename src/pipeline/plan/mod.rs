@@ -13,17 +13,23 @@ mod error;
 mod fit;
 mod goal;
 mod join;
+mod journey;
 mod json;
 mod range;
 mod stays;
+mod stitch;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod warning;
 mod words;
 
 pub use error::{PlanError, Short};
 pub use join::{Blend, Film, JoinAsk, join, latents};
+pub use journey::{Curve, Journey, Key, Look, Round, Stretch, Tone, Treatment};
 pub use range::{RangeAsk, check_ranges, ranges};
+pub use stitch::{StitchAsk, stitch};
+pub use travel::{Continued, Lengths, Places, SegmentAsk, StructureAsk, TravelAsk, travel};
 pub use warning::{End, PlanWarning, Side};
 pub use words::{Align, Mask, MaskRule, Mode};
 
@@ -54,6 +60,10 @@ pub enum Slot {
     Anchor(FrameRef),
     /// A frame of the film that shares its latent with frames to make: shown, made all the same, and not used.
     Hint(FrameRef),
+    /// A frame of what stands before, shown in the look that was asked for.
+    Carry(FrameRef),
+    /// A frame of another clip that guides what is made here.
+    Structure(FrameRef),
     /// Nothing.
     Fill,
 }
@@ -61,14 +71,19 @@ pub enum Slot {
 impl Slot {
     pub fn frame(self) -> Option<FrameRef> {
         match self {
-            Self::Keep(frame) | Self::Repeat(frame) | Self::Anchor(frame) | Self::Hint(frame) => Some(frame),
+            Self::Keep(frame)
+            | Self::Repeat(frame)
+            | Self::Anchor(frame)
+            | Self::Hint(frame)
+            | Self::Carry(frame)
+            | Self::Structure(frame) => Some(frame),
             Self::Fill => None,
         }
     }
 
     /// Whether the model is to keep what it is shown here.
     pub fn is_known(self) -> bool {
-        !matches!(self, Self::Hint(_) | Self::Fill)
+        !matches!(self, Self::Hint(_) | Self::Structure(_) | Self::Fill)
     }
 }
 
@@ -100,6 +115,8 @@ pub struct Seam {
     /// Frames of the left clip's end and of the right clip's start that are not in the film.
     pub removed: [usize; 2],
     pub blend: [usize; 2],
+    /// Inputs that the model is shown beside the guide: what things look like.
+    pub references: Vec<usize>,
     pub slots: Vec<Slot>,
     pub latents: Vec<Latent>,
 }
@@ -107,7 +124,8 @@ pub struct Seam {
 impl Seam {
     /// Which frames of the guide are made for the film.
     pub fn made(&self) -> Range<usize> {
-        let start = self.slots.iter().position(|slot| matches!(slot, Slot::Fill | Slot::Anchor(_)));
+        let start =
+            self.slots.iter().position(|slot| matches!(slot, Slot::Fill | Slot::Anchor(_) | Slot::Structure(_)));
         let start = start.expect("every seam makes a frame");
         start..start + self.used.gap
     }
@@ -126,7 +144,7 @@ pub enum Fade {
 }
 
 /// A stretch of the film. Frames of a clip are counted at the film's rate, made ones in the seam's guide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Piece {
     Copy {
@@ -149,12 +167,16 @@ pub enum Piece {
         #[serde(serialize_with = "json::range")]
         frames: Range<usize>,
     },
+    /// Two stretches of one length, the first fading into the second.
+    Cross { from: Stretch, to: Stretch, curve: Curve },
 }
 
 impl Piece {
+    /// Those of the first of two.
     pub fn frames(&self) -> Range<usize> {
         match self {
             Self::Copy { frames, .. } | Self::Blend { frames, .. } | Self::Made { frames, .. } => frames.clone(),
+            Self::Cross { from, .. } => from.frames.clone(),
         }
     }
 }
@@ -170,6 +192,9 @@ pub struct Source {
     /// How many frames it has at the film's rate, where that is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resampled_frames: Option<usize>,
+    /// An image: one frame, and no rate of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub still: bool,
 }
 
 impl Source {
@@ -179,7 +204,7 @@ impl Source {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FramePlan {
     pub command: &'static str,
     pub fps: Fps,
@@ -191,6 +216,7 @@ pub struct FramePlan {
     pub inputs: Vec<Source>,
     pub seams: Vec<Seam>,
     pub timeline: Vec<Piece>,
+    pub journey: Option<Journey>,
     /// For the user; no part of plan.json.
     pub warnings: Vec<PlanWarning>,
 }
@@ -203,6 +229,22 @@ impl FramePlan {
 
     pub fn duration(&self) -> Time {
         self.fps.time_of(self.frames())
+    }
+
+    /// Seams that need what another one makes, one after the other; each of the others by itself.
+    pub fn lanes(&self) -> Vec<Vec<usize>> {
+        let mut lanes: Vec<Vec<usize>> = vec![];
+        for (number, seam) in self.seams.iter().enumerate() {
+            let needs = seam.slots.iter().find_map(|slot| match slot.frame()?.origin {
+                Origin::Gap(before) => Some(before),
+                Origin::Input(_) => None,
+            });
+            match lanes.iter_mut().find(|lane| lane.last().copied() == needs) {
+                Some(lane) => lane.push(number),
+                None => lanes.push(vec![number]),
+            }
+        }
+        lanes
     }
 }
 

@@ -52,6 +52,7 @@ pub fn ranges(sources: Vec<Source>, film: Film, ask: &RangeAsk) -> Result<FrameP
         inputs: sources,
         seams,
         timeline,
+        journey: None,
         warnings,
     })
 }
@@ -172,6 +173,7 @@ fn seam(range: &Range<usize>, sight: &Sight, blend: [usize; 2], ask: &RangeAsk) 
         used: Shape { context, gap },
         removed: [gap, 0],
         blend,
+        references: vec![],
         slots,
         latents,
     })

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    Round,
     error::{frames, shown},
     name,
 };
@@ -33,6 +34,13 @@ pub enum PlanWarning {
     ManyFrames {
         seam: usize,
         frames: usize,
+    },
+    /// A segment's length is not 4n+1; said of the first such.
+    Rounded {
+        seam: usize,
+        asked: usize,
+        used: usize,
+        round: Round,
     },
     /// Beside a range is less context than asked.
     RangeContext {
@@ -81,6 +89,7 @@ impl PlanWarning {
             Self::ShortContext { .. } | Self::RangeContext { .. } => "short_context",
             Self::ShortBlend { .. } | Self::RangeBlend { .. } => "short_blend",
             Self::ManyFrames { .. } => "many_frames",
+            Self::Rounded { .. } => "rounded",
         }
     }
 
@@ -90,7 +99,7 @@ impl PlanWarning {
             | Self::ShortBlend { path, .. }
             | Self::RangeContext { path, .. }
             | Self::RangeBlend { path, .. } => Some(path),
-            Self::ManyFrames { .. } => None,
+            Self::ManyFrames { .. } | Self::Rounded { .. } => None,
         }
     }
 }
@@ -115,6 +124,14 @@ impl fmt::Display for PlanWarning {
             Self::ManyFrames { seam, frames } => {
                 let seam = seam + 1;
                 write!(f, "seam {seam} shows the model {frames} frames, more than the {MANY_FRAMES} it was trained on")
+            }
+            Self::Rounded { seam, asked, used, round } => {
+                let segment = seam + 1;
+                write!(
+                    f,
+                    "segment {segment} has {} instead of {asked}: lengths are 4n+1, rounded {round}",
+                    frames(*used)
+                )
             }
         }
     }

@@ -438,8 +438,8 @@ impl Sheet<'_> {
         let Self { seam, .. } = self;
         let made = seam.made();
         match seam.slots[slot] {
-            Slot::Fill => MADE,
-            Slot::Keep(_) | Slot::Repeat(_) | Slot::Hint(_) => SIDES[usize::from(slot >= made.start)],
+            Slot::Fill | Slot::Structure(_) => MADE,
+            Slot::Keep(_) | Slot::Repeat(_) | Slot::Hint(_) | Slot::Carry(_) => SIDES[usize::from(slot >= made.start)],
             // A loop of one clip is on both sides, so its number does not tell.
             anchor @ Slot::Anchor(_) => {
                 let last = seam.slots[..made.start].last().and_then(|slot| slot.frame());
@@ -498,6 +498,8 @@ fn note(slot: &Slot) -> &'static str {
         Slot::Anchor(_) => "anchor",
         Slot::Repeat(_) => "repeat",
         Slot::Hint(_) => "hint",
+        Slot::Carry(_) => "carried",
+        Slot::Structure(_) => "structure",
         Slot::Keep(_) | Slot::Fill => "",
     }
 }

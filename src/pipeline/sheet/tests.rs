@@ -18,7 +18,8 @@ const TEAL: Colour = [0, 90, 100];
 
 fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
     let fps = "24".parse().unwrap();
-    let source = |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None };
+    let source =
+        |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None, still: false };
     join(lengths.iter().map(source).collect(), Film { fps, size, made_size: size }, &ask).ok()
 }
 
@@ -132,7 +133,8 @@ fn the_sheet_of_every_range_shows_hints_and_what_stands_on_no_side() {
     let fps = "24".parse().unwrap();
     for length in [5, 18, 40] {
         for range in [0..2, 0..4, 1..3, 2..4, 3..length, length - 2..length, 1..length - 1] {
-            let source = Source { path: "a.mp4".into(), frames: length, fps, size: SMALL, resampled_frames: None };
+            let source =
+                Source { path: "a.mp4".into(), frames: length, fps, size: SMALL, resampled_frames: None, still: false };
             let ask = RangeAsk {
                 ranges: vec![range.clone()],
                 context: 8,

@@ -218,6 +218,7 @@ fn the_json_is_that_of_the_contract() {
         fps: fps(rate),
         size: film.size,
         resampled_frames: None,
+        still: false,
     };
     let json = |plan| serde_json::to_string(&plan).unwrap();
     let example =

@@ -97,6 +97,7 @@ fn the_film_goes_from_clip_to_seam_to_clip() {
         let place = |piece: &Piece| match piece {
             Piece::Copy { input, .. } | Piece::Blend { input, .. } => 2 * input,
             Piece::Made { seam, .. } => 2 * seam + 1,
+            Piece::Cross { .. } => unreachable!("no join has one"),
         };
         assert!(plan.timeline.is_sorted_by_key(place), "{case}");
     });

@@ -6,6 +6,8 @@ mod contract;
 mod every;
 mod feasible;
 mod ranges;
+mod stitches;
+mod travels;
 
 const DEFAULTS: JoinAsk = JoinAsk {
     context: 8,
@@ -28,7 +30,7 @@ fn fps(text: &str) -> Fps {
 
 fn source(path: &str, frames: usize) -> Source {
     let size = Size::new(832, 480);
-    Source { path: path.into(), frames, fps: fps("16"), size, resampled_frames: None }
+    Source { path: path.into(), frames, fps: fps("16"), size, resampled_frames: None, still: false }
 }
 
 fn plan(lengths: &[usize], ask: JoinAsk) -> Result<FramePlan, PlanError> {

@@ -1,0 +1,108 @@
+//! What a journey has that a join has not: images at their frames, and how what is carried over looks.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Origin, json};
+use crate::pipeline::words::words;
+
+/// Of a plan that passes through images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journey {
+    pub keys: Vec<Key>,
+    /// Of the frames that a segment is shown of the one before it.
+    pub look: Look,
+    /// Of the frames made in every segment after the first.
+    pub later: Tone,
+    /// How structure clips are shown; none where there are none.
+    pub treatment: Option<Treatment>,
+}
+
+/// An image, and the frame of the film that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Key {
+    pub input: usize,
+    pub frame: usize,
+}
+
+/// How carried frames are shown to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// 1 as they are, 0 plain grey, mixed between.
+    pub strength: f64,
+    /// 0 as they are, 1 in greys, mixed between.
+    pub desaturate: f64,
+    /// Every value times 1 + this: + is brighter.
+    pub brightness: f64,
+}
+
+impl Look {
+    pub const PLAIN: Self = Self { strength: 1.0, desaturate: 0.0, brightness: 0.0 };
+}
+
+/// What is done to made frames on their way into the film.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tone {
+    /// 1 as they are, 0 in greys.
+    pub saturation: f64,
+    /// Every value times 1 + this: + is brighter.
+    pub brightness: f64,
+}
+
+impl Tone {
+    pub const PLAIN: Self = Self { saturation: 1.0, brightness: 0.0 };
+}
+
+/// How two stretches of the same length become one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Curve {
+    /// Alike from both ends; neither is pure.
+    Even,
+    /// As the hosted worker had it: half a cosine that ends in the second alone, and so much sharper on the way.
+    Worker(f64),
+}
+
+/// A stretch of a clip, or of what is made at a seam.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stretch {
+    #[serde(flatten)]
+    pub origin: Origin,
+    #[serde(serialize_with = "json::range")]
+    pub frames: Range<usize>,
+}
+
+words! {
+    /// Where a length goes that is not 4n+1.
+    Round {
+        Down = "down",
+        Up = "up",
+        /// Down where both are as near.
+        Nearest = "nearest",
+    }
+}
+
+impl Round {
+    /// To 4n+1 frames, 1 at least.
+    pub fn to_4n1(self, frames: usize) -> usize {
+        let steps = match self {
+            Self::Down => frames.max(1) - 1,
+            Self::Up => frames + 2,
+            Self::Nearest => frames,
+        };
+        steps / 4 * 4 + 1
+    }
+}
+
+words! {
+    /// What of a structure clip the model is shown.
+    Treatment {
+        /// Its pictures.
+        Raw = "raw",
+        /// White edges on black.
+        Edges = "edges",
+    }
+}
