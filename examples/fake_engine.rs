@@ -85,6 +85,7 @@ fn work(folder: &Path, seam: usize, way: &str) {
         made: job::hash(&made).unwrap(),
         notes: vec![],
         peak_memory_bytes: None,
+        peak_device_bytes: None,
         parts: vec![],
     };
     if way == "edited" {

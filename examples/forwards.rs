@@ -7,6 +7,7 @@
 #[path = "../src/engine"]
 mod engine {
     pub(crate) mod layers;
+    pub(crate) mod torch;
     pub(crate) mod weights;
     pub(crate) mod rife {
         mod network;

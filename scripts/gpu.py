@@ -4,7 +4,7 @@
     scripts/gpu.py prepare                writes the jobs into .gpu/ (wants ffmpeg and `cargo build --release`)
     scripts/gpu.py test  [--device cuda]  the tests' tiny joins in f32 and bf16, held to diffusers' frames
     scripts/gpu.py bench [--device cuda] [--model vace-14b|i2v-14b|vace-1.3b|small] [--job 81|53] [--steps 4]
-                         [--dtype bf16] [--offload none] [--place .gpu] [--diffusers]
+                         [--dtype bf16] [--offload none|blocks] [--attention flash|cudnn] [--place .gpu] [--diffusers]
 
 `prepare` runs where the project is built; `.gpu`, `target/release/wanctl-engine` and this script are all that the GPU's
 machine needs, and a Python with torch 2.11.0, safetensors, numpy and, for --diffusers, diffusers 0.42.1. The engine finds that
@@ -79,7 +79,7 @@ def write_job(name, clips, context, gap, *words, models=(TINY,)):
     return PLACE / name
 
 
-def run(name, place, change):
+def run(name, place, change, attention=None):
     """Does a job with some of its request changed; its result, and the frames made."""
     folder = place / f"{name}-run"
     shutil.rmtree(folder, ignore_errors=True)
@@ -93,6 +93,8 @@ def run(name, place, change):
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     if "LIBTORCH" not in os.environ and request["device"] != "cpu":
         environment["LD_LIBRARY_PATH"] = f"{libraries}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+    if attention:
+        environment["WANCTL_ATTENTION"] = attention
     with open(folder / "said", "w") as said:
         ended = subprocess.run([ENGINE, folder], env=environment, stdout=said, stderr=subprocess.STDOUT)
     if ended.returncode:
@@ -123,22 +125,26 @@ def safetensors(path):
 
 
 def test(args):
-    """f32 is held to the bound of the tests on the CPU. bf16 is only told: these nets are random, and no picture."""
+    """f32 is held to the bound of the tests on the CPU, and layers that are brought one by one to the bytes of those that stay:
+    a stream that does not wait would show there. bf16 is only told: these nets are random, and no picture."""
     wrong = 0
     for path in sorted(PLACE.glob("*/wanted.npy")):
         wanted = np.load(path).astype(int)
-        for dtype in ("f32", "bf16"):
+        stays = None
+        for dtype, offload in (("f32", "none"), ("f32", "blocks"), ("bf16", "none")):
 
             def change(request, wan):
                 request["device"] = device_of(args.device)
-                wan["dtype"] = dtype
+                wan |= dict(dtype=dtype, offload=offload)
                 moved(wan["models"])
 
             _, made = run(path.parent.name, PLACE, change)
             off = abs(made.astype(int) - wanted)
             bad = dtype == "f32" and (off.max() > 2 or off.mean() > 0.05)
+            stays = made if stays is None else stays
+            bad |= offload == "blocks" and not np.array_equal(made, stays)
             wrong += bad
-            print(f"{path.parent.name:20} {dtype:5} at most {off.max():3d}, {off.mean():.4f} in the mean{'  WRONG' if bad else ''}", flush=True)
+            print(f"{path.parent.name:20} {dtype:5} {offload:6} at most {off.max():3d}, {off.mean():.4f} in the mean{'  WRONG' if bad else ''}", flush=True)
     sys.exit(f"{wrong} cases are not diffusers' frames" if wrong else None)
 
 
@@ -258,7 +264,7 @@ def bench(args):
         wan["steps"] = [step | {"expert": "high", "guidance": 1.0} for step in wan["steps"][: args.steps]]
         wan |= dict(dtype=args.dtype, offload=args.offload)
 
-    result, made = run(args.job, place, change)
+    result, made = run(args.job, place, change, args.attention)
     parts = dict(result["parts"])
     frames, height, width = made.shape[:3]
     patches = ((frames - 1) // 4 + 1) * (height // 16) * (width // 16)
@@ -266,6 +272,8 @@ def bench(args):
     work = flops(args.model, patches)
     print(f"{args.job}: {frames} frames of {width}x{height}, {patches} patches, {args.dtype}, offload {args.offload}, on {result['device']}")
     print(f"  wanctl: {seconds:.2f} s a forward, {work / seconds / 1e12:.2f} TFLOP/s, the process at its peak {result['peak_memory_bytes'] / 1e9:.1f} GB")
+    if "peak_device_bytes" in result:
+        print(f"  on the GPU at its peak {result['peak_device_bytes'] / 1e9:.1f} GB")
     print("  " + ", ".join(f"{part} {value:.1f} s" for part, value in parts.items()))
     if args.diffusers:
         theirs(args, folder, patches, (frames, height, width), work)
@@ -319,6 +327,7 @@ def main():
     parser.add_argument("--steps", type=int, default=4, choices=range(1, 5))
     parser.add_argument("--dtype", default="bf16")
     parser.add_argument("--offload", default="none")
+    parser.add_argument("--attention", choices=["flash", "cudnn", "efficient", "plain"], help="the kernel that is tried first")
     parser.add_argument("--place", default=PLACE)
     parser.add_argument("--diffusers", action="store_true")
     args = parser.parse_args()

@@ -23,10 +23,11 @@ pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, Chec
         packed: *wan.dtype == Dtype::Fp8,
         beside: 0,
         offload: *wan.offload,
+        ahead: true,
         vae_tile: *wan.vae_tile,
     };
-    let on = |place: &str, dtype: Dtype| {
-        let needs = sizes.needs(&Work { dtype, ..work });
+    let on = |place: &str, dtype: Dtype, ahead: bool| {
+        let needs = sizes.needs(&Work { dtype, ahead, ..work });
         let most = |of: fn(&Need) -> u64| giga(needs.iter().map(of).max().unwrap_or(0));
         let (whole, least) = (most(|need| need.whole), most(|need| need.least));
         match whole == least {
@@ -35,8 +36,8 @@ pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, Chec
         }
     };
     let lines = match *wan.dtype {
-        Dtype::Auto => vec![on(" on a GPU (bf16)", Dtype::Bf16), on(" on the CPU (f32)", Dtype::F32)],
-        dtype => vec![on("", dtype)],
+        Dtype::Auto => vec![on(" on a GPU (bf16)", Dtype::Bf16, true), on(" on the CPU (f32)", Dtype::F32, false)],
+        dtype => vec![on("", dtype, true)],
     };
     Ok(format!("memory   about {}", lines.join("; ")))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wanctl::pipeline::{
     checkpoint::Wanted,
-    job::{Dtype, Offload, VaeTile},
+    job::{Dtype, Noise, Offload, VaeTile},
     schedule::{Grid, Solver},
     settings::{EngineChoice, Guidance, LoraAsk, Overrides, Prompts, Seed, SettingsError},
 };
@@ -66,6 +66,10 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "DTYPE", help_heading = "Wan")]
     dtype: Option<Dtype>,
 
+    /// Where noise is drawn from the seed [default: cpu]
+    #[arg(long, value_name = "cpu|device", help_heading = "Wan")]
+    noise: Option<Noise>,
+
     /// Show the VAE the picture in parts: auto, off, or their size in pixels
     #[arg(long, value_name = "TILE", help_heading = "Wan")]
     vae_tile: Option<VaeTile>,
@@ -96,6 +100,7 @@ impl WanArgs {
             grid,
             seed,
             dtype,
+            noise,
             vae_tile,
             offload,
         } = self;
@@ -114,6 +119,7 @@ impl WanArgs {
             grid: *grid,
             seed: seed.and_then(|seed| Seed::try_from(seed).ok()),
             dtype: *dtype,
+            noise: *noise,
             vae_tile: *vae_tile,
             offload: *offload,
             ..plan
@@ -135,6 +141,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         grid,
         seed,
         dtype,
+        noise,
         vae_tile,
         offload,
         ..
@@ -152,6 +159,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         (grid.is_some(), "--grid"),
         (seed.is_some(), "--seed"),
         (dtype.is_some(), "--dtype"),
+        (noise.is_some(), "--noise"),
         (vae_tile.is_some(), "--vae-tile"),
         (offload.is_some(), "--offload"),
     ];

@@ -9,11 +9,13 @@ use tch::Kind;
 
 use super::{
     rife::{Rife, RifeError},
-    torch::{self, TorchError},
+    torch::{self, TorchError, shim},
     wan::{self, Done, Store, Task},
 };
 use wanctl::pipeline::{
-    job::{self, Device, Event, FrameFile, GuideHead, Maker, Outcome, Part, Request, SlotKind, Trouble, TroubleCode},
+    job::{
+        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Request, SlotKind, Trouble, TroubleCode,
+    },
     video::Size,
 };
 
@@ -54,6 +56,7 @@ pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<()
             tch::set_num_threads(threads.clamp(1, 1024) as i32);
         }
         let device = choose(request.device)?;
+        prepare(device, &request.maker)?;
         match request.maker {
             Maker::Wan(_) => generate(jobs, device, say)?,
             Maker::Rife | Maker::Halving => {
@@ -124,6 +127,25 @@ fn choose(wish: Device) -> Result<tch::Device, Trouble> {
         }),
     }
 }
+
+/// What is set for all of a program: exact numbers where they are asked for, and for measurements a kernel of attention.
+fn prepare(device: tch::Device, maker: &Maker) -> Result<(), Trouble> {
+    shim::exact_convolutions(match maker {
+        Maker::Wan(wan) => wan.dtype == Dtype::F32,
+        Maker::Rife | Maker::Halving => true,
+    })?;
+    if let Ok(word) = std::env::var(ATTENTION) {
+        let kernel = shim::Attention::of(&word).ok_or_else(|| {
+            let message = format!("{ATTENTION} is `{word}`, wanted flash, cudnn, efficient or plain");
+            Trouble::new(TroubleCode::Usage, message)
+        })?;
+        kernel.first()?;
+    }
+    Ok(shim::forget_peak(device)?)
+}
+
+/// Which kernel of attention is tried first; for measurements (see docs/gpu.md).
+const ATTENTION: &str = "WANCTL_ATTENTION";
 
 /// Says that work on a seam begins; the device's name.
 fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
@@ -207,6 +229,7 @@ fn finish(
         made: job::hash(&made)?,
         notes,
         peak_memory_bytes: peak_memory(),
+        peak_device_bytes: shim::peak(device)?,
         parts,
     };
     job::write_json(&job.folder.join(job::RESULT), &outcome)?;

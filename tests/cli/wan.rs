@@ -169,6 +169,16 @@ fn one_expert_with_guidance_makes_diffusers_frames() {
 }
 
 #[test]
+fn noise_of_the_device_is_that_of_the_cpu_where_the_cpu_is_the_device() {
+    let (room, case) = (room(), case("frames17_one_plain"));
+    let mut words = words(&case, &models(&case));
+    words.extend(["--noise", "device"].map(str::to_owned));
+    room.wanctl(&words).good();
+    let (most, mean) = difference(&made(&room), &frames("out.frames17_one_plain"));
+    assert!(most <= 2 && mean <= 0.05, "{most} at most, {mean} in the mean");
+}
+
+#[test]
 fn two_experts_with_guidance_of_their_own_make_diffusers_frames() {
     equals_diffusers("frames13_two");
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
+use super::{Bring, Moved};
 use crate::engine::weights::{
     Weights, WeightsError,
     patches::{Addition, Strengths},
@@ -35,6 +36,20 @@ struct Bias {
     rows: Tensor,
     /// Whose each is, [L].
     of: Tensor,
+}
+
+impl Moved for Beside {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { strengths, low, whole, bias } = self;
+        let low = low.as_ref().map(|Low { down, up, of }| Low {
+            down: down.moved(bring),
+            up: up.moved(bring),
+            of: of.moved(bring),
+        });
+        let bias = bias.as_ref().map(|Bias { rows, of }| Bias { rows: rows.moved(bring), of: of.moved(bring) });
+        // The strengths are set once for all layers, where they work.
+        Self { strengths: Rc::clone(strengths), low, whole: whole.moved(bring), bias }
+    }
 }
 
 impl Beside {

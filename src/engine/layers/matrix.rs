@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::{Bring, Moved};
 use crate::engine::weights::{
     Weights, WeightsError,
     codes::{Codes, Packed, pack},
@@ -12,6 +13,17 @@ pub(super) enum Matrix {
     /// [outputs, inputs]
     Plain(Tensor),
     Codes(Codes, Packed),
+}
+
+impl Moved for Matrix {
+    fn moved(&self, bring: &Bring) -> Self {
+        match self {
+            Self::Plain(weight) => Self::Plain(weight.moved(bring)),
+            Self::Codes(Codes { codes, scale }, how) => {
+                Self::Codes(Codes { codes: codes.moved(bring), scale: scale.moved(bring) }, *how)
+            }
+        }
+    }
 }
 
 impl Matrix {

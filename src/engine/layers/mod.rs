@@ -2,11 +2,13 @@
 
 mod beside;
 mod matrix;
+mod moved;
 #[cfg(test)]
 mod tests;
 
 use tch::{Kind, Tensor};
 
+pub(crate) use self::moved::{Bring, Moved};
 use self::{beside::Beside, matrix::Matrix};
 use crate::engine::weights::{Weights, WeightsError};
 
@@ -93,5 +95,26 @@ impl LayerNorm {
     /// [.., dim] to the same in f32.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         x.to_kind(Kind::Float).layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+}
+
+impl Moved for Linear {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { weight, bias, beside } = self;
+        Self { weight: weight.moved(bring), bias: bias.moved(bring), beside: beside.moved(bring) }
+    }
+}
+
+impl Moved for RmsNorm {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { weight, eps } = self;
+        Self { weight: weight.moved(bring), eps: *eps }
+    }
+}
+
+impl Moved for LayerNorm {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { weight, bias, eps } = self;
+        Self { weight: weight.moved(bring), bias: bias.moved(bring), eps: *eps }
     }
 }

@@ -248,3 +248,20 @@ fn rows_of_zeros_are_packed_as_zeros_and_numbers_that_are_none_are_named() {
     let error = Linear::load(w.packed(Some(Packed::Widened)), INPUTS, OUTPUTS).unwrap_err().to_string();
     assert!(error.contains("`weight`"), "{error}");
 }
+
+#[test]
+fn a_layer_that_was_moved_gives_the_same_numbers() {
+    let x = noise(5, &[9, INPUTS]);
+    for how in [None, Some(Packed::Widened)] {
+        let (weights, _) = patched(&base(Kind::Float).packed(how), &[Strength::Changing, Strength::Constant(0.5)]);
+        let linear = Linear::load(weights.clone(), INPUTS, OUTPUTS).unwrap();
+        weights.strengths().set(&STRENGTHS, Device::Cpu);
+        let mut brought = std::cell::RefCell::new(0);
+        let moved = linear.moved(&|tensor| {
+            *brought.borrow_mut() += 1;
+            tensor.copy()
+        });
+        assert!(*brought.get_mut() > 6, "weight, bias, and what stands beside");
+        assert_eq!(moved.forward(&x), linear.forward(&x));
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Conditioning, What},
-    job::{Dtype, Event, Part, Trouble, TroubleCode},
+    job::{Dtype, Event, Noise, Part, Trouble, TroubleCode, Wan},
     schedule::Expert,
 };
 
@@ -147,7 +147,7 @@ impl Session<'_, '_> {
         let state = torch::stage("denoising", || {
             let State { latents, history, .. } = before.unwrap_or_else(|| State {
                 done: 0,
-                latents: noise(wan.seed, question.shape),
+                latents: noise(wan, question.shape, device),
                 history: History::default(),
             });
             let latents = latents.to_device(device);
@@ -200,8 +200,12 @@ const BETWEEN_SHARES: Duration = Duration::from_secs(1);
 /// Of Wan 2.1's VAE, which all models here share.
 const LATENT_CHANNELS: i64 = 16;
 
-/// The same on every machine and device: drawn on the CPU.
-fn noise(seed: u64, shape: [i64; 5]) -> Tensor {
-    tch::manual_seed(seed as i64);
-    Tensor::randn(shape, (Kind::Float, Device::Cpu))
+/// From the seed alone.
+fn noise(wan: &Wan, shape: [i64; 5], device: Device) -> Tensor {
+    tch::manual_seed(wan.seed as i64);
+    let place = match wan.noise {
+        Noise::Cpu => Device::Cpu,
+        Noise::Device => device,
+    };
+    Tensor::randn(shape, (Kind::Float, place))
 }

@@ -139,7 +139,8 @@ impl<'a, 's> Session<'a, 's> {
         let device = torch::name(self.device);
         let beside = self.numbers_beside()?;
         let works = self.tasks.iter().map(|task| self.work(task, beside));
-        keep(&sizes, works, &device, torch::memory(self.device))
+        let host = self.device.is_cuda().then(memory::host).flatten();
+        keep(&sizes, works, &device, torch::memory(self.device), host)
     }
 
     fn work(&self, Task { wan, head, frames, .. }: &Task<'_>, beside: u64) -> Work {
@@ -155,6 +156,7 @@ impl<'a, 's> Session<'a, 's> {
             packed: wan.dtype == Dtype::Fp8,
             beside,
             offload: wan.offload,
+            ahead: self.device.is_cuda(),
             vae_tile: wan.vae_tile,
         }
     }
@@ -252,15 +254,24 @@ pub(super) fn refused(error: impl Fault + 'static) -> Trouble {
 }
 
 /// What of the transformer can stay on a device that has so many bytes, where that is known; all of it if that is enough
-/// for every seam. Work that cannot be done there is refused.
-fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, device: &str, has: Option<u64>) -> Result<Keep, Trouble> {
+/// for every seam, else what the host has room for (beside a GPU; `None` on the CPU). Work that cannot be done there is
+/// refused.
+fn keep(
+    sizes: &Sizes,
+    works: impl Iterator<Item = Work>,
+    device: &str,
+    has: Option<u64>,
+    host: Option<u64>,
+) -> Result<Keep, Trouble> {
     let mut keep = Keep::All;
     for work in works {
         let has = has.unwrap_or(u64::MAX);
         memory::refuse(sizes, &work, device, has).map_err(refused)?;
         let fits = |need: &Need| need.part != Part::Denoise || need.whole <= has;
         if work.offload == Offload::Blocks || !sizes.needs(&work).iter().all(fits) {
-            keep = Keep::One;
+            // Some of the host's memory is the system's and other programs'.
+            let room = host.is_some_and(|host| sizes.blocks(&work) <= host / 4 * 3);
+            keep = if room { Keep::Host } else { Keep::One };
         }
     }
     Ok(keep)
@@ -284,17 +295,25 @@ mod tests {
             packed: false,
             beside: 0,
             offload: Offload::Auto,
+            ahead: false,
             vae_tile: VaeTile::Auto,
         };
         let need = sizes.needs(&work).into_iter().find(|need| need.part == Part::Denoise).unwrap();
         assert!(need.least < need.whole, "{need:?}");
-        let of = |offload, has| keep(&sizes, [Work { offload, ..work }].into_iter(), "cpu", has);
+        let of = |offload, has| keep(&sizes, [Work { offload, ..work }].into_iter(), "cpu", has, None);
         let keeps = |offload, has| of(offload, has).map_err(|trouble| (trouble.code, trouble.message));
         // The other parts need more than this one.
         let enough = sizes.needs(&work).iter().map(|need| need.whole).max();
         assert_eq!(keeps(Offload::Auto, None), Ok(Keep::All));
         assert_eq!(keeps(Offload::Auto, enough), Ok(Keep::All));
         assert_eq!(keeps(Offload::Blocks, enough), Ok(Keep::One));
+        let beside_gpu = |host| {
+            let work = Work { offload: Offload::Blocks, ahead: true, ..work };
+            keep(&sizes, [work].into_iter(), "cuda:0", enough, Some(host)).ok()
+        };
+        let blocks = sizes.blocks(&work);
+        assert_eq!(beside_gpu(blocks), Some(Keep::One), "the host has none to spare");
+        assert_eq!(beside_gpu(2 * blocks), Some(Keep::Host));
         let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
         assert_eq!(code, TroubleCode::Memory);
         assert!(

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 pub use frames::{FrameFile, GuideHead, write_guide, write_made};
-pub use wan::{CfgZero, Dtype, LoraUse, Offload, Part, Strength, VaeTile, Wan};
+pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
 pub const VERSION: u32 = 4;
@@ -207,6 +207,9 @@ pub struct Outcome {
     pub notes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
+    /// What a GPU gave at its peak, since the jobs of this start began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_device_bytes: Option<u64>,
     /// Seconds that each part took; what several seams share counts for the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<(Part, f64)>,

@@ -21,8 +21,8 @@ pub struct Wan {
     pub negative_prompt: String,
     pub solver: Solver,
     pub steps: Vec<Step>,
-    /// Noise is drawn on the CPU from it, so that every machine draws the same.
     pub seed: u64,
+    pub noise: Noise,
     pub dtype: Dtype,
     pub vae_tile: VaeTile,
     pub offload: Offload,
@@ -100,13 +100,23 @@ words! {
 }
 
 words! {
+    /// Where noise is drawn from the seed.
+    Noise {
+        /// Every machine draws the same.
+        Cpu = "cpu",
+        /// As programs do that draw on the GPU; on another GPU it can be another noise.
+        Device = "device",
+    }
+}
+
+words! {
     /// Where the transformer's layers are while others of them work.
     Offload {
         /// On the device if they fit there.
         Auto = "auto",
         /// On the device.
         None = "none",
-        /// In their file, or in the host's memory beside a GPU: the device holds one or two at a time.
+        /// In their file, or beside a GPU in the host's memory if that has room: the device holds one or two at a time.
         Blocks = "blocks",
     }
 }
@@ -207,6 +217,7 @@ mod tests {
             solver: Solver::Euler,
             steps: [Expert::High, Expert::High, Expert::Low, Expert::Low].map(step).into(),
             seed: 0,
+            noise: Noise::Cpu,
             dtype: Dtype::Auto,
             vae_tile: VaeTile::Auto,
             offload: Offload::Auto,

@@ -28,6 +28,8 @@ pub struct Work {
     /// Numbers of LoRAs that are not merged into the weights.
     pub beside: u64,
     pub offload: Offload,
+    /// Whether the next layer is brought while one works, as beside a GPU.
+    pub ahead: bool,
     pub vae_tile: VaeTile,
 }
 
@@ -115,6 +117,11 @@ impl Sizes {
         vec![need(Part::Text, text, text), need(Part::Encode, vae.0, vae.1), denoise, need(Part::Decode, vae.0, vae.1)]
     }
 
+    /// What all layers of the transformer take.
+    pub fn blocks(&self, work: &Work) -> u64 {
+        self.transformer.blocks * if work.packed { 1 } else { bytes(work.dtype) }
+    }
+
     fn text(&self, dtype: Dtype) -> u64 {
         const ROWS: u64 = 512;
         margin(self.text * bytes(dtype) + ROWS * self.text_row * F32)
@@ -136,7 +143,13 @@ impl Sizes {
     fn denoise(&self, work: &Work, offload: Offload) -> u64 {
         let Transformer { blocks, block, rest, rest_f32, dim, ffn, vace } = self.transformer;
         let number = bytes(work.dtype);
-        let here = if offload == Offload::Blocks { block } else { blocks };
+        // Of the main layers and of VACE's, one each where the next one is brought ahead, and that one.
+        let at_once = match work.ahead {
+            true if vace => 4,
+            true => 2,
+            false => 1,
+        };
+        let here = if offload == Offload::Blocks { (block * at_once).min(blocks) } else { blocks };
         let weights = match work.packed {
             // One product at a time is widened.
             true => here + dim * ffn * number,

@@ -35,6 +35,7 @@ const WORK: Work = Work {
     packed: false,
     beside: 0,
     offload: Offload::Auto,
+    ahead: true,
     vae_tile: VaeTile::Auto,
 };
 

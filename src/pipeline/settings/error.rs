@@ -34,8 +34,6 @@ pub enum SettingsError {
     ExpertOrder { from: Source },
     #[error("no phase is the {expert}-noise expert's, which would never be used ({from})")]
     ExpertUnused { expert: Expert, from: Source },
-    #[error("{option} is {says}, which wanctl does not do ({from})")]
-    NotHere { option: &'static str, says: &'static str, from: Source },
     #[error("with --strict nothing may be ignored: {what}")]
     Ignored { what: String },
     #[error("cannot read the prompts in {}: {source}", path.display())]
@@ -75,7 +73,6 @@ impl Fault for SettingsError {
             | Self::OneExpert { from, .. }
             | Self::ExpertOrder { from }
             | Self::ExpertUnused { from, .. }
-            | Self::NotHere { from, .. }
             | Self::BesideRange { from, .. }
             | Self::MaskRule { from, .. } => code_of(from),
             Self::NotLossless { .. }
@@ -119,7 +116,6 @@ impl Fault for SettingsError {
             Self::ExpertUnused { .. } => {
                 ("phases of both experts".into(), "say which phases are whose: expert: high, expert: low")
             }
-            Self::NotHere { .. } => ("noise drawn on the CPU".into(), "leave it out"),
             Self::Ignored { .. } => ("only what counts".into(), "leave it out, or leave out --strict"),
             Self::PromptFile { .. } => {
                 ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")

@@ -4,10 +4,10 @@ use std::{fmt, ops::Deref, path::PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{EngineChoice, FrameRange, Guidance, Length, LoraAsk, Noise, Prompts, Seed};
+use super::{EngineChoice, FrameRange, Guidance, Length, LoraAsk, Prompts, Seed};
 use crate::pipeline::{
     checkpoint::{Published, Wanted},
-    job::{Dtype, Offload, VaeTile},
+    job::{Dtype, Noise, Offload, VaeTile},
     media::Fit,
     plan::{Align, MaskRule, Mode},
     schedule::{Grid, Phase, Solver},

@@ -20,7 +20,7 @@ pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
-pub use options::{EngineChoice, FrameRange, Guidance, Length, Noise, Prompts, Seed};
+pub use options::{EngineChoice, FrameRange, Guidance, Length, Prompts, Seed};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use preset::{Era, Preset, PresetError};
 pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};

@@ -54,11 +54,6 @@ pub enum Seed {
     Fixed(u64),
 }
 
-words! {
-    /// Where noise is drawn: on the CPU every machine draws the same.
-    Noise { Cpu = "cpu", Device = "device" }
-}
-
 impl Length {
     /// At least one frame, however short the time.
     pub fn frames(self, fps: Fps) -> usize {

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::{EPS, rope::Rope, slices};
 use crate::engine::{
-    layers::{LayerNorm, Linear, RmsNorm},
+    layers::{Bring, LayerNorm, Linear, Moved, RmsNorm},
     weights::{Weights, WeightsError},
 };
 
@@ -26,6 +26,22 @@ pub(super) struct Attention {
 pub(super) struct Seen {
     keys: Tensor,
     values: Tensor,
+}
+
+impl Moved for Attention {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { to_q, to_k, to_v, to_out, norm_q, norm_k, heads, kind } = self;
+        Self {
+            to_q: to_q.moved(bring),
+            to_k: to_k.moved(bring),
+            to_v: to_v.moved(bring),
+            to_out: to_out.moved(bring),
+            norm_q: norm_q.moved(bring),
+            norm_k: norm_k.moved(bring),
+            heads: *heads,
+            kind: *kind,
+        }
+    }
 }
 
 impl Attention {

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::{Config, EPS, attention::Attention, rope::Rope, slices};
 use crate::engine::{
-    layers::{LayerNorm, Linear},
+    layers::{Bring, LayerNorm, Linear, Moved},
     weights::{Weights, WeightsError},
 };
 
@@ -27,6 +27,20 @@ pub(super) struct Given<'a> {
     /// [6, D] in f32.
     pub(super) time: &'a Tensor,
     pub(super) rope: &'a Rope,
+}
+
+impl Moved for Block {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { attn1, attn2, norm2, ffn, scale_shift_table, kind } = self;
+        Self {
+            attn1: attn1.moved(bring),
+            attn2: attn2.moved(bring),
+            norm2: norm2.moved(bring),
+            ffn: ffn.moved(bring),
+            scale_shift_table: scale_shift_table.moved(bring),
+            kind: *kind,
+        }
+    }
 }
 
 impl Block {

@@ -121,7 +121,7 @@ impl Transformer {
                 Linear::load(&text / "linear_1", config.text_dim, dim)?,
                 Linear::load(&text / "linear_2", dim, dim)?,
             ],
-            blocks: Blocks::load(keep, config.layers, {
+            blocks: Blocks::load(keep, w.device(), config.layers, {
                 let (blocks, config) = (w / "blocks", config.clone());
                 move |index| Block::load(&blocks / index, &config)
             })?,

@@ -9,7 +9,7 @@ use super::{
     patches, slices,
 };
 use crate::engine::{
-    layers::Linear,
+    layers::{Bring, Linear, Moved},
     weights::{Weights, WeightsError},
 };
 
@@ -29,6 +29,13 @@ struct Hinting {
     proj_out: Linear,
 }
 
+impl Moved for Hinting {
+    fn moved(&self, bring: &Bring) -> Self {
+        let Self { block, proj_out } = self;
+        Self { block: block.moved(bring), proj_out: proj_out.moved(bring) }
+    }
+}
+
 impl Vace {
     pub(super) fn load(w: &Weights, config: &Config, vace: &VaceConfig, keep: Keep) -> Result<Self, WeightsError> {
         let (dim, blocks) = (config.dim(), w / "vace_blocks");
@@ -36,7 +43,7 @@ impl Vace {
         Ok(Self {
             patch_embedding: Linear::of_patches(&f32s / "vace_patch_embedding", vace.channels, PATCH, dim)?,
             proj_in: Linear::load(&blocks / 0 / "proj_in", dim, dim)?,
-            blocks: Blocks::load(keep, vace.layers.len(), {
+            blocks: Blocks::load(keep, w.device(), vace.layers.len(), {
                 let config = config.clone();
                 move |index| {
                     let proj_out = Linear::load(&blocks / index / "proj_out", dim, dim)?;

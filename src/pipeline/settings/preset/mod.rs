@@ -7,11 +7,11 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Noise, Overrides, Prompts, Seed, Source};
+use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Overrides, Prompts, Seed, Source};
 use crate::pipeline::{
     checkpoint::{Files, Published},
     fault::{Code, Details, Fault},
-    job::{Dtype, Offload, VaeTile},
+    job::{Dtype, Noise, Offload, VaeTile},
     plan::{Align, MaskRule, Mode},
     schedule::{Grid, Phase, Solver},
     words::words,

@@ -10,13 +10,13 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, Multiplier, Noise, Overrides, Prompts, Seed, SettingsError, Source, Sourced, Weights, check,
+    Guidance, Layer, Multiplier, Overrides, Prompts, Seed, SettingsError, Source, Sourced, Weights, check,
     phases::{Phased, high_phases, phased},
     pick,
 };
 use crate::pipeline::{
     checkpoint::{ModelFiles, Published},
-    job::{CfgZero, Dtype, LoraUse, Offload, VaeTile, Wan},
+    job::{CfgZero, Dtype, LoraUse, Noise, Offload, VaeTile, Wan},
     schedule::{self, Expert, Grid, Phase, Solver, Step},
 };
 
@@ -29,6 +29,7 @@ pub struct WanSettings {
     #[serde(flatten)]
     pub sampling: Sampling,
     pub seed: Sourced<u64>,
+    pub noise: Sourced<Noise>,
     pub control_scale: Sourced<f64>,
     pub cfg_zero: Sourced<Option<CfgZero>>,
     pub dtype: Sourced<Dtype>,
@@ -145,9 +146,6 @@ impl WanSettings {
             Seed::Fixed(chosen) => chosen,
             Seed::Random => seed.unwrap_or_else(random_seed),
         });
-        if let Some(Sourced { from, .. }) = pick(asked, |asked| asked.noise).filter(|noise| noise.value != Noise::Cpu) {
-            return Err(SettingsError::NotHere { option: "noise", says: "device", from });
-        }
         let zero = pick(asked, |asked| asked.cfg_zero_steps).unwrap_or(Sourced::built_in(0));
         if zero.value >= *sampling.steps {
             let (option, wanted) = ("cfg_zero_steps", "fewer than the steps that there are");
@@ -161,6 +159,7 @@ impl WanSettings {
         }
         Ok(Self {
             cfg_zero,
+            noise: pick(asked, |asked| asked.noise).unwrap_or(Sourced::built_in(Noise::Cpu)),
             control_scale: pick(asked, |asked| asked.control_scale).unwrap_or(Sourced::built_in(1.0)),
             dtype: pick(asked, |asked| asked.dtype).unwrap_or(Sourced::built_in(Dtype::Auto)),
             vae_tile: pick(asked, |asked| asked.vae_tile).unwrap_or(Sourced::built_in(VaeTile::Auto)),
@@ -185,6 +184,7 @@ impl WanSettings {
             solver: *self.sampling.solver,
             steps: self.sampling.schedule.clone(),
             seed: *self.seed,
+            noise: *self.noise,
             dtype: *self.dtype,
             vae_tile: *self.vae_tile,
             offload: *self.offload,

@@ -1,6 +1,8 @@
 //! The one door between wanctl and libtorch: its way of failing, its devices, its version.
 #![allow(unsafe_code, reason = "CUDA is loaded by name, and libtorch is asked things that tch does not offer")]
 
+pub(crate) mod shim;
+
 use std::{
     any::Any,
     cell::Cell,
