@@ -218,7 +218,6 @@ fn numbers_that_do_not_match_the_experts_or_the_seams_are_refused() {
             Code::Input,
             "there is one phase (preset mine)",
         ),
-        (vec![flags(r#"{"noise": "device"}"#)], 1, Code::Usage, "noise is device, which wanctl does not do"),
         (vec![mine(r#"{"steps": 6, "cfg_zero_steps": 6}"#)], 1, Code::Input, "cfg_zero_steps is 6 (preset mine)"),
         (
             vec![task(r#"{"prompts": {"each": ["a"]}}"#)],
