@@ -41,16 +41,15 @@ struct Job {
     folder: PathBuf,
     request: Request,
     head: GuideHead,
-    guide: FrameFile,
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
 pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
-    let mut jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
+    let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
     let kind = |job: &Job| (job.request.device, job.request.threads, matches!(job.request.maker, Maker::Wan(_)));
-    for jobs in jobs.chunk_by_mut(|a, b| kind(a) == kind(b)) {
+    for jobs in jobs.chunk_by(|a, b| kind(a) == kind(b)) {
         let request = &jobs[0].request;
         if let Some(threads) = request.threads {
             tch::set_num_threads(threads.clamp(1, 1024) as i32);
@@ -61,7 +60,7 @@ pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<()
             Maker::Wan(_) => generate(jobs, device, say)?,
             Maker::Rife | Maker::Halving => {
                 let rife = Rife::load(device, Kind::Float).map_err(weights)?;
-                jobs.iter_mut().try_for_each(|job| interpolate(job, device, &rife, say))?;
+                jobs.iter().try_for_each(|job| interpolate(job, device, &rife, say))?;
             }
         }
     }
@@ -102,7 +101,7 @@ fn read(folder: &Path) -> Result<Job, Trouble> {
         );
         return Err(Trouble::new(TroubleCode::Engine, message));
     }
-    Ok(Job { folder: folder.to_owned(), request, head, guide })
+    Ok(Job { folder: folder.to_owned(), request, head })
 }
 
 fn choose(wish: Device) -> Result<tch::Device, Trouble> {
@@ -153,15 +152,11 @@ fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
     say(&Event::Job { seam: job.request.seam, device: torch::name(device), threads });
 }
 
-fn frames(job: &mut Job) -> Result<Vec<Vec<u8>>, Trouble> {
-    (0..job.request.frames).map(|index| Ok(job.guide.frame(index)?.rgb)).collect()
-}
-
 /// What the embedded network makes of every gap.
-fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     let (seam, started) = (job.request.seam, Instant::now());
     announce(job, device, say);
-    let mut frames = frames(job)?;
+    let mut frames = FrameFile::open(&job.folder.join(job::GUIDE))?.all()?;
     let gaps = gaps(&job.head.slots);
     let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
     let (mut before_this, mut notes) = (0, vec![]);
@@ -189,17 +184,14 @@ fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn Fn
 }
 
 /// What a Wan model makes of the whole guides.
-fn generate(jobs: &mut [Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn generate(jobs: &[Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     let started = Instant::now();
-    let guides = jobs.iter_mut().map(frames).collect::<Result<Vec<_>, _>>()?;
-    let jobs = &*jobs;
     jobs.iter().for_each(|job| announce(job, device, say));
     let mut tasks = vec![];
-    for (job, frames) in jobs.iter().zip(guides) {
+    for job in jobs {
         let Maker::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
-        let path = job.folder.join(job::LATENTS);
-        let store = Store { path, request: job::hash(&job.folder.join(job::REQUEST))? };
-        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, frames, store });
+        let store = Store { folder: job.folder.clone(), request: job::hash(&job.folder.join(job::REQUEST))? };
+        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, store });
     }
     wan::run(&tasks, device, say, &mut |index, Done { frames, parts }, say| {
         finish(&jobs[index], device, &frames, vec![], parts, started, say)

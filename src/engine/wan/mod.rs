@@ -1,7 +1,8 @@
 //! A Wan model's work: the order of its stages, for all seams at once, so that each network is loaded as seldom as can be.
 //!
 //! Prompts are read, guides become latents, noise becomes latents step by step, latents become frames. Every network is
-//! gone before the next one comes. What is done of a seam is on disk after every step (`state`).
+//! gone before the next one comes. What is done of a seam is on disk after every step (`store`), and of several seams only
+//! the one that is worked on is in memory.
 
 mod control;
 mod denoise;
@@ -12,7 +13,7 @@ mod network;
 mod pixels;
 mod session;
 mod solver;
-mod state;
+mod store;
 mod t5;
 #[cfg(test)]
 mod tests;
@@ -25,16 +26,14 @@ use wanctl::pipeline::job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCod
 use self::{session::Session, vae::VaeError, words::WordsError};
 use crate::engine::weights::WeightsError;
 
-pub(crate) use self::state::Store;
+pub(crate) use self::store::Store;
 
-/// One seam: what is asked, what is shown, and where its state is kept.
+/// One seam: what is asked, what is shown, and its folder.
 #[derive(Debug)]
 pub(crate) struct Task<'a> {
     pub(crate) seam: usize,
     pub(crate) wan: &'a Wan,
     pub(crate) head: &'a GuideHead,
-    /// The guide's frames, 8-bit RGB.
-    pub(crate) frames: Vec<Vec<u8>>,
     pub(crate) store: Store,
 }
 
@@ -112,7 +111,7 @@ fn check(task: &Task<'_>) -> Result<(), Trouble> {
         let message = format!("{zero_steps} steps of zero leave none of {} to make a picture in", task.wan.steps.len());
         return Err(Trouble::new(TroubleCode::Usage, message).help("take fewer steps of zero: one in 25 is usual"));
     }
-    let (size, frames) = (task.head.size, task.frames.len());
+    let (size, frames) = (task.head.size, task.head.slots.len());
     let even = size.width.is_multiple_of(GRID) && size.height.is_multiple_of(GRID);
     let wrong = match (even, frames % 4) {
         (true, 1) => return Ok(()),

@@ -137,6 +137,11 @@ impl FrameFile {
         Ok(Frame { size: self.size, rgb })
     }
 
+    /// All of them, 8-bit RGB.
+    pub fn all(mut self) -> Result<Vec<Vec<u8>>, JobError> {
+        (0..self.frames).map(|index| Ok(self.frame(index)?.rgb)).collect()
+    }
+
     /// The rest of a guide file.
     pub fn guide_head(&mut self) -> Result<GuideHead, JobError> {
         let slots = self.tensor("slot", "U8")?;

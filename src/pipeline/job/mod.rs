@@ -4,6 +4,7 @@
 //! request.json       what to do; written by wanctl
 //! guide.safetensors  frames u8 [T,H,W,3] RGB, slot u8 [T], mask f32 [T], latent_mask f32 [L]; written by wanctl
 //! latents.safetensors  wan: latents and the solver's history after every step, so that a killed job goes on; by the engine
+//! control.safetensors  wan, of several jobs at once: what the guide became, until the job is done; by the engine
 //! made.safetensors   frames u8 [T,H,W,3]; written by the engine
 //! result.json        how it went, with hashes; written last
 //! engine.log         what the engine said
@@ -34,6 +35,7 @@ pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 pub const REQUEST: &str = "request.json";
 pub const GUIDE: &str = "guide.safetensors";
 pub const LATENTS: &str = "latents.safetensors";
+pub const CONTROL: &str = "control.safetensors";
 pub const MADE: &str = "made.safetensors";
 pub const RESULT: &str = "result.json";
 pub const LOG: &str = "engine.log";
