@@ -57,10 +57,11 @@ fn work(folder: &Path, seam: usize, way: &str) {
     let request: Request = job::read_json(&folder.join(job::REQUEST)).unwrap();
     let mut guide = FrameFile::open(&folder.join(job::GUIDE)).unwrap();
     let head = guide.guide_head().unwrap();
-    let total = head.slots.iter().filter(|slot| **slot == SlotKind::Fill).count();
+    let makes = |slot: &SlotKind| matches!(slot, SlotKind::Fill | SlotKind::Structure);
+    let total = head.slots.iter().filter(|slot| makes(slot)).count();
     let mut frames: Vec<Vec<u8>> = (0..guide.frames).map(|index| guide.frame(index).unwrap().rgb).collect();
     let blue = [20, 40, 200].repeat(head.size.pixels());
-    let fills = head.slots.iter().enumerate().filter(|(_, slot)| **slot == SlotKind::Fill);
+    let fills = head.slots.iter().enumerate().filter(|(_, slot)| makes(slot));
     for (done, (index, _)) in fills.enumerate() {
         frames[index] = blue.clone();
         say(&Event::Progress { seam, done: done + 1, total, share: 0.0 });
@@ -73,7 +74,7 @@ fn work(folder: &Path, seam: usize, way: &str) {
         frames.pop();
     }
     let made = folder.join(job::MADE);
-    job::write_made(&made, head.size, &frames).unwrap();
+    job::write_frames(&made, head.size, &frames).unwrap();
     let outcome = Outcome {
         version: job::VERSION,
         program: job::PROGRAM.into(),

@@ -41,6 +41,8 @@ struct Job {
     folder: PathBuf,
     request: Request,
     head: GuideHead,
+    /// How many reference images there are.
+    references: usize,
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
@@ -78,30 +80,29 @@ fn read(folder: &Path) -> Result<Job, Trouble> {
         )
         .help("build both programs together: cargo build --release"));
     }
-    let guide_path = folder.join(job::GUIDE);
-    if job::hash(&guide_path)? != request.guide {
-        return Err(Trouble::new(
-            TroubleCode::Engine,
-            format!(
-                "{} is not the guide that its request names: it was edited, or is another run's",
-                guide_path.display()
-            ),
-        ));
+    let (size, frames) = (Size::new(request.width, request.height), request.frames);
+    let head = named(&folder.join(job::GUIDE), &request.guide, size, Some(frames))?.guide_head()?;
+    let references = match &request.references {
+        Some(hash) => named(&folder.join(job::REFERENCES), hash, size, None)?.frames,
+        None => 0,
+    };
+    Ok(Job { folder: folder.to_owned(), request, head, references })
+}
+
+/// The file that a request names by its hash; so many frames of this size.
+fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<FrameFile, Trouble> {
+    let wrong = |message| Err(Trouble::new(TroubleCode::Engine, message));
+    if job::hash(path)? != hash {
+        let path = path.display();
+        return wrong(format!("{path} is not the file that its request names: it was edited, or is another run's"));
     }
-    let mut guide = FrameFile::open(&guide_path)?;
-    let head = guide.guide_head()?;
-    let size = Size::new(request.width, request.height);
-    if (guide.frames, guide.size) != (request.frames, size) {
-        let message = format!(
-            "{} has {} frames of {}, and its request says {} of {size}",
-            guide_path.display(),
-            guide.frames,
-            guide.size,
-            request.frames
-        );
-        return Err(Trouble::new(TroubleCode::Engine, message));
+    let file = FrameFile::open(path)?;
+    let wanted = frames.unwrap_or(file.frames);
+    if (file.frames, file.size) != (wanted, size) {
+        let (path, found) = (path.display(), file.frames);
+        return wrong(format!("{path} has {found} frames of {}, and its request says {wanted} of {size}", file.size));
     }
-    Ok(Job { folder: folder.to_owned(), request, head })
+    Ok(file)
 }
 
 fn choose(wish: Device) -> Result<tch::Device, Trouble> {
@@ -191,7 +192,7 @@ fn generate(jobs: &[Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> R
     for job in jobs {
         let Maker::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
         let store = Store { folder: job.folder.clone(), request: job::hash(&job.folder.join(job::REQUEST))? };
-        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, store });
+        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, references: job.references, store });
     }
     wan::run(&tasks, device, say, &mut |index, Done { frames, parts }, say| {
         finish(&jobs[index], device, &frames, vec![], parts, started, say)
@@ -209,7 +210,7 @@ fn finish(
     say: &mut dyn FnMut(&Event),
 ) -> Result<(), Trouble> {
     let made = job.folder.join(job::MADE);
-    job::write_made(&made, job.head.size, frames)?;
+    job::write_frames(&made, job.head.size, frames)?;
     let outcome = Outcome {
         version: job::VERSION,
         program: job::PROGRAM.into(),
@@ -239,7 +240,8 @@ struct Gap {
 
 /// Every run of frames to make. An anchor that fills its latent is one frame, however often it stands there.
 fn gaps(slots: &[SlotKind]) -> Vec<Gap> {
-    let fills = |index: usize| slots[index] == SlotKind::Fill;
+    // Another clip's frames are nothing to go on from.
+    let fills = |index: usize| matches!(slots[index], SlotKind::Fill | SlotKind::Structure);
     // A hint is a frame of the clip as it is; that a Wan model makes it anew is no matter here.
     let shown = |index: usize| matches!(slots[index], SlotKind::Keep | SlotKind::Hint);
     let mut gaps = vec![];
@@ -276,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_frame_to_make_lies_in_one_gap_between_its_known_neighbours() {
-        use SlotKind::{Anchor, Fill, Hint, Keep};
+        use SlotKind::{Anchor, Fill, Hint, Keep, Structure};
         let slots = [Keep, Keep, Fill, Fill, Anchor, Anchor, Fill, Keep, Keep];
         assert_eq!(
             gaps(&slots),
@@ -284,5 +286,7 @@ mod tests {
         );
         let slots = [Keep, Hint, Hint, Fill, Fill, Hint, Keep, Keep, Keep];
         assert_eq!(gaps(&slots), [Gap { left: 0..3, fill: 3..5, right: 5..9 }]);
+        let slots = [Keep, Structure, Fill, Structure, Keep];
+        assert_eq!(gaps(&slots), [Gap { left: 0..1, fill: 1..4, right: 4..5 }]);
     }
 }

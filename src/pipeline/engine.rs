@@ -271,7 +271,8 @@ fn head(plan: &FramePlan, seam: usize) -> GuideHead {
     let kind = |slot: &Slot| match slot {
         Slot::Keep(_) | Slot::Repeat(_) | Slot::Carry(_) => SlotKind::Keep,
         Slot::Anchor(_) => SlotKind::Anchor,
-        Slot::Hint(_) | Slot::Structure(_) => SlotKind::Hint,
+        Slot::Hint(_) => SlotKind::Hint,
+        Slot::Structure(_) => SlotKind::Structure,
         Slot::Fill => SlotKind::Fill,
     };
     let unit = |generate: bool| if generate { 1.0 } else { 0.0 };

@@ -72,6 +72,7 @@ impl Render<'_> {
                 device: settings.device,
                 threads: settings.threads,
                 guide: String::new(),
+                references: None,
             };
             let folder = self.run_folder.join(format!("seam_{number:02}"));
             engine::write_job(&folder, request, self.plan, number, &known)?;

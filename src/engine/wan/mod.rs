@@ -21,7 +21,10 @@ mod vae;
 mod words;
 
 use tch::Device;
-use wanctl::pipeline::job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan};
+use wanctl::pipeline::{
+    checkpoint::Conditioning,
+    job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan},
+};
 
 use self::{session::Session, vae::VaeError, words::WordsError};
 use crate::engine::weights::WeightsError;
@@ -34,6 +37,8 @@ pub(crate) struct Task<'a> {
     pub(crate) seam: usize,
     pub(crate) wan: &'a Wan,
     pub(crate) head: &'a GuideHead,
+    /// How many reference images there are.
+    pub(crate) references: usize,
     pub(crate) store: Store,
 }
 
@@ -110,6 +115,10 @@ fn check(task: &Task<'_>) -> Result<(), Trouble> {
     {
         let message = format!("{zero_steps} steps of zero leave none of {} to make a picture in", task.wan.steps.len());
         return Err(Trouble::new(TroubleCode::Usage, message).help("take fewer steps of zero: one in 25 is usual"));
+    }
+    if task.references > 0 && task.wan.models.conditioning().is_ok_and(|kind| kind == Conditioning::Images) {
+        let message = format!("{} reference images, and an image-to-video model looks at none", task.references);
+        return Err(Trouble::new(TroubleCode::Usage, message).help("leave them out, or use a model with VACE"));
     }
     let (size, frames) = (task.head.size, task.head.slots.len());
     let even = size.width.is_multiple_of(GRID) && size.height.is_multiple_of(GRID);

@@ -176,7 +176,7 @@ impl<'a, 's> Session<'a, 's> {
         keep(&sizes, works, &device, torch::memory(self.device), host)
     }
 
-    fn work(&self, Task { wan, head, .. }: &Task<'_>, beside: u64) -> Work {
+    fn work(&self, Task { wan, head, references, .. }: &Task<'_>, beside: u64) -> Work {
         let dtype = match self.kind {
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::Bf16,
@@ -185,6 +185,7 @@ impl<'a, 's> Session<'a, 's> {
         Work {
             size: head.size,
             frames: head.slots.len(),
+            references: *references,
             dtype,
             packed: wan.dtype == Dtype::Fp8,
             beside,
@@ -213,7 +214,8 @@ impl<'a, 's> Session<'a, 's> {
             if wanted.len() > 1 && task.store.control().is_some() {
                 continue;
             }
-            let guide = Guide { head: task.head, frames: &task.store.guide()? };
+            let references = if task.references > 0 { task.store.references()? } else { vec![] };
+            let guide = Guide { head: task.head, frames: &task.store.guide()?, references: &references };
             let encode = Encode { encoder: &encoder, way: &self.way(index, &config), device: self.device };
             let (say, seam) = (&mut *self.say, task.seam);
             let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
@@ -261,12 +263,15 @@ impl<'a, 's> Session<'a, 's> {
         for index in 0..self.tasks.len() {
             let begun = self.begin(index, Part::Decode);
             let state = self.state(index)?.expect("its steps are done");
+            let references = self.tasks[index].references as i64;
             let way = &self.way(index, &config);
             let (say, seam) = (&mut *self.say, self.tasks[index].seam);
             let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
             let mut frames = vec![];
             torch::stage("decoding the latents", || {
                 let latents = state.latents.to_device(self.device);
+                // The first are the reference images again.
+                let latents = latents.slice(2, references, None, 1);
                 decoder.decode(&latents, way, &mut progress, &mut |chunk: Tensor| frames.extend(pixels::frames(&chunk)))
             })??;
             self.end(index, Part::Decode, begun);
@@ -329,6 +334,7 @@ mod tests {
         let work = Work {
             size: Size::new(48, 32),
             frames: 13,
+            references: 0,
             dtype: Dtype::F32,
             packed: false,
             beside: 0,

@@ -53,6 +53,11 @@ impl Store {
         FrameFile::open(&self.folder.join(job::GUIDE))?.all()
     }
 
+    /// The reference images, 8-bit RGB.
+    pub(crate) fn references(&self) -> Result<Vec<Vec<u8>>, JobError> {
+        FrameFile::open(&self.folder.join(job::REFERENCES))?.all()
+    }
+
     pub(crate) fn keep_control(&self, control: &Tensor) -> Result<(), JobError> {
         self.write(job::CONTROL, 0, [(CONTROL.to_owned(), control)].into_iter())
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! request.json       what to do; written by wanctl
 //! guide.safetensors  frames u8 [T,H,W,3] RGB, slot u8 [T], mask f32 [T], latent_mask f32 [L]; written by wanctl
+//! references.safetensors  wan, where there are any: frames u8 [R,H,W,3], what things look like; written by wanctl
 //! latents.safetensors  wan: latents and the solver's history after every step, so that a killed job goes on; by the engine
 //! control.safetensors  wan, of several jobs at once: what the guide became, until the job is done; by the engine
 //! made.safetensors   frames u8 [T,H,W,3]; written by the engine
@@ -24,16 +25,17 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-pub use frames::{FrameFile, GuideHead, write_guide, write_made};
+pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
 pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Both programs come from one build; another build's numbers may mean other things.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 pub const REQUEST: &str = "request.json";
 pub const GUIDE: &str = "guide.safetensors";
+pub const REFERENCES: &str = "references.safetensors";
 pub const LATENTS: &str = "latents.safetensors";
 pub const CONTROL: &str = "control.safetensors";
 pub const MADE: &str = "made.safetensors";
@@ -93,6 +95,9 @@ pub struct Request {
     pub threads: Option<usize>,
     /// SHA-256 of the guide file.
     pub guide: String,
+    /// The same of the reference images' file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
 }
 
 /// What a frame of the guide is, as its `slot` says.
@@ -103,11 +108,13 @@ pub enum SlotKind {
     Hint = 1,
     Anchor = 2,
     Keep = 3,
+    /// Of another clip, as guidance: shown, and made.
+    Structure = 4,
 }
 
 impl SlotKind {
     pub fn of(byte: u8) -> Option<Self> {
-        [Self::Fill, Self::Hint, Self::Anchor, Self::Keep].into_iter().find(|kind| *kind as u8 == byte)
+        [Self::Fill, Self::Hint, Self::Anchor, Self::Keep, Self::Structure].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

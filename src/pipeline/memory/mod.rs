@@ -21,6 +21,8 @@ pub struct Work {
     /// Of the frames that the model makes.
     pub size: Size,
     pub frames: usize,
+    /// Images that are shown beside them, each a latent of its own.
+    pub references: usize,
     /// What the networks compute in; `auto` is a number of four bytes, as on the CPU.
     pub dtype: Dtype,
     /// The layers' weights in 8 bits.
@@ -157,7 +159,7 @@ impl Sizes {
         };
         let weights = weights + (rest + work.beside) * number + rest_f32 * F32;
 
-        let latents = work.frames.div_ceil(4) as u64;
+        let latents = (work.frames.div_ceil(4) + work.references) as u64;
         let patches = latents * u64::from(work.size.width / 16) * u64::from(work.size.height / 16);
         let rows = patches.min(SLICE);
         let streams = if vace { 2 } else { 1 };
