@@ -11,11 +11,12 @@
 
 use std::{env, fs, path::Path, process, thread, time::Duration};
 
-use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Request, SlotKind, Trouble, TroubleCode};
+use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Place, Request, SlotKind, Trouble, TroubleCode};
 
 fn main() {
     let way = env::var("FAKE_ENGINE").unwrap_or_default();
-    let folders: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<_> = env::args_os().skip(1).collect();
+    let (_, folders) = Place::parse(&words).unwrap();
     let program = if way == "version" { "0.0.1" } else { job::PROGRAM };
     match way.as_str() {
         "nonsense" => println!("Segmentation faulty"),

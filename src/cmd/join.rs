@@ -68,12 +68,12 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let task = task.open(&preset, &media, ui)?;
     let of_task = task.as_ref().map(Task::film).unwrap_or_default();
     let film_settings = FilmSettings::new(film.typed().over(of_task))?;
-    let with = engine.settings(task.as_ref().and_then(|task| task.engine));
+    let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
     for name in film.output.iter().chain(&film.transition) {
         film_settings.check_name(name)?;
     }
     let program = Engine::new(Leash::new(cancel));
-    let with_program = Some((&program, with.device));
+    let with_program = Some((&program, with.device.first()));
     let mut asked = Asked::new(&preset, typed.clone(), task.as_ref(), wan.models(), with_program, ui)?;
     wan_args::refuse(&typed, *asked.settings.engine)?;
     let settings = asked.settings.clone();
@@ -112,7 +112,6 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let resumable = json!({
         "inputs": clips.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
         "asked": asked.task(),
-        "engine": with,
     });
     let resumed = if resume { RunDir::resume(run.work_dir.as_deref(), &resumable)? } else { None };
     if resume {
@@ -126,7 +125,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     // Before anything is decoded: what is missing of gigabytes of weights is soon said.
     let wan = asked.wan(seams, seed, ui)?;
     let settings = asked.settings.clone();
-    let recorded = Recorded::new(clips, settings::again(&settings, wan.as_ref()), &film_settings, with)?;
+    let recorded = Recorded::new(clips, settings::again(&settings, wan.as_ref()), &film_settings, with.clone())?;
     let home = std::path::absolute(&output)?;
     let note = recorded.note(home.parent().unwrap_or(&home));
 
@@ -153,7 +152,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         let mut render =
             Render { footage, plan: &plan, settings: &film_settings, note: &note, run_folder: &place, between };
         if let Some(makers) = &makers {
-            let outcomes = render.run_engine(&program, makers, with, folder.id(), ui)?;
+            let outcomes = render.run_engine(&program, makers, &with, folder.id(), ui)?;
             folder.record("engine", &outcomes)?;
         }
         for (seam, destination) in transitions.iter().enumerate() {

@@ -14,7 +14,8 @@ use super::{
 };
 use wanctl::pipeline::{
     job::{
-        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Request, SlotKind, Trouble, TroubleCode,
+        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
+        TroubleCode,
     },
     video::Size,
 };
@@ -46,20 +47,20 @@ struct Job {
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
-pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    let Place { device, threads, share } = place;
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
     let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
-    let kind = |job: &Job| (job.request.device, job.request.threads, matches!(job.request.maker, Maker::Wan(_)));
-    for jobs in jobs.chunk_by(|a, b| kind(a) == kind(b)) {
-        let request = &jobs[0].request;
-        if let Some(threads) = request.threads {
-            tch::set_num_threads(threads.clamp(1, 1024) as i32);
-        }
-        let device = choose(request.device)?;
-        prepare(device, &request.maker)?;
-        match request.maker {
-            Maker::Wan(_) => generate(jobs, device, say)?,
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.clamp(1, 1024) as i32);
+    }
+    let device = choose(device)?;
+    let is_wan = |job: &Job| matches!(job.request.maker, Maker::Wan(_));
+    for jobs in jobs.chunk_by(|a, b| is_wan(a) == is_wan(b)) {
+        prepare(device, &jobs[0].request.maker)?;
+        match jobs[0].request.maker {
+            Maker::Wan(_) => generate(jobs, device, share, say)?,
             Maker::Rife | Maker::Halving => {
                 let rife = Rife::load(device, Kind::Float).map_err(weights)?;
                 jobs.iter().try_for_each(|job| interpolate(job, device, &rife, say))?;
@@ -185,7 +186,7 @@ fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(
 }
 
 /// What a Wan model makes of the whole guides.
-fn generate(jobs: &[Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn generate(jobs: &[Job], device: tch::Device, share: usize, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     let started = Instant::now();
     jobs.iter().for_each(|job| announce(job, device, say));
     let mut tasks = vec![];
@@ -194,7 +195,7 @@ fn generate(jobs: &[Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> R
         let store = Store { folder: job.folder.clone(), request: job::hash(&job.folder.join(job::REQUEST))? };
         tasks.push(Task { seam: job.request.seam, wan, head: &job.head, references: job.references, store });
     }
-    wan::run(&tasks, device, say, &mut |index, Done { frames, parts }, say| {
+    wan::run(&tasks, device, share, say, &mut |index, Done { frames, parts }, say| {
         finish(&jobs[index], device, &frames, vec![], parts, started, say)
     })
 }

@@ -79,10 +79,11 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Does the seams in order; `emit` takes each when it is done.
+/// Does the seams in order; `emit` takes each when it is done. So many engines share the device, this one among them.
 pub(crate) fn run(
     tasks: &[Task<'_>],
     device: Device,
+    share: usize,
     say: &mut dyn FnMut(&Event),
     emit: &mut Emit<'_>,
 ) -> Result<(), Trouble> {
@@ -101,7 +102,7 @@ pub(crate) fn run(
         let count = tasks[first..].iter().take_while(|task| alike(task)).count();
         let begin = first;
         let mut shifted = |index: usize, done: Done, say: &mut dyn FnMut(&Event)| emit(begin + index, done, say);
-        Session::new(&tasks[first..first + count], device, say).run(&mut shifted)?;
+        Session::new(&tasks[first..first + count], device, share, say).run(&mut shifted)?;
         first += count;
     }
     Ok(())

@@ -35,6 +35,8 @@ pub(super) struct Session<'a, 's> {
     pub(super) models: &'a ModelFiles,
     pub(super) device: Device,
     pub(super) kind: Kind,
+    /// Engines that share the device.
+    share: usize,
     /// What of the transformer stays on the device while others of its layers work.
     pub(super) keep: Keep,
     pub(super) say: &'s mut dyn FnMut(&Event),
@@ -49,7 +51,7 @@ pub(super) struct Session<'a, 's> {
 }
 
 impl<'a, 's> Session<'a, 's> {
-    pub(super) fn new(tasks: &'a [Task<'a>], device: Device, say: &'s mut dyn FnMut(&Event)) -> Self {
+    pub(super) fn new(tasks: &'a [Task<'a>], device: Device, share: usize, say: &'s mut dyn FnMut(&Event)) -> Self {
         let Wan { models, dtype, .. } = tasks[0].wan;
         let kind = match (dtype, device) {
             (Dtype::Auto | Dtype::Fp8, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
@@ -58,7 +60,7 @@ impl<'a, 's> Session<'a, 's> {
         };
         let done = tasks.iter().map(|task| task.store.load().map_or(0, |state| state.done)).collect();
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
-        Self { tasks, models, device, kind, keep: Keep::All, say, done, at_hand: None, control: None, parts }
+        Self { tasks, models, device, kind, share, keep: Keep::All, say, done, at_hand: None, control: None, parts }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
@@ -173,7 +175,8 @@ impl<'a, 's> Session<'a, 's> {
         let beside = self.numbers_beside()?;
         let works = self.tasks.iter().map(|task| self.work(task, beside));
         let host = self.device.is_cuda().then(memory::host).flatten();
-        keep(&sizes, works, &device, torch::memory(self.device), host)
+        let has = torch::memory(self.device).map(|bytes| bytes / self.share as u64);
+        keep(&sizes, works, &device, has, host)
     }
 
     fn work(&self, Task { wan, head, references, .. }: &Task<'_>, beside: u64) -> Work {

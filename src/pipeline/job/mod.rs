@@ -14,6 +14,7 @@
 //! Every file is written under another name and renamed, so that what has its name is whole.
 
 mod frames;
+mod place;
 mod wan;
 
 use std::{
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
+pub use place::{Device, Place};
 pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
@@ -54,29 +56,6 @@ pub enum Maker {
     Wan(Box<Wan>),
 }
 
-/// Where the work is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
-
-impl std::str::FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':').unwrap_or((text, "0")) {
-            ("auto", "0") if text == "auto" => Ok(Self::Auto),
-            ("cpu", "0") if text == "cpu" => Ok(Self::Cpu),
-            ("cuda", index) => index.parse().ok().filter(|index| *index < 64).map(Self::Cuda).ok_or(()),
-            _ => Err(()),
-        }
-        .map_err(|()| format!("`{text}` is no device, wanted auto, cpu, cuda or cuda:N"))
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -90,9 +69,6 @@ pub struct Request {
     pub height: u32,
     /// Frames of the guide.
     pub frames: usize,
-    pub device: Device,
-    /// None: one for every core.
-    pub threads: Option<usize>,
     /// SHA-256 of the guide file.
     pub guide: String,
     /// The same of the reference images' file, where there is one.

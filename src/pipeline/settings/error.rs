@@ -46,6 +46,8 @@ pub enum SettingsError {
     MaskRule { rule: MaskRule, from: Source },
     #[error("{option} does not go with a range")]
     BesideRange { option: &'static str, from: Source },
+    #[error("--jobs {jobs} is of the CPU, and the device is {device}")]
+    Jobs { jobs: usize, device: String },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: EngineChoice, option: &'static str },
 }
@@ -80,6 +82,7 @@ impl Fault for SettingsError {
             | Self::CrfTooHigh { .. }
             | Self::Extension { .. }
             | Self::Ignored { .. }
+            | Self::Jobs { .. }
             | Self::NotForEngine { .. } => Code::Usage,
         }
     }
@@ -131,6 +134,9 @@ impl Fault for SettingsError {
                 format!("no {option} ({from}): a range says how much is made, and where"),
                 "leave it out, or leave out --range",
             ),
+            Self::Jobs { .. } => {
+                ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")
+            }
             Self::NotForEngine { .. } => {
                 ("--engine wan".into(), "leave the option out, or name the weights with --model or --preset")
             }

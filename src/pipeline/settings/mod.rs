@@ -1,9 +1,10 @@
 //! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 mod again;
 mod check;
+mod engine;
 mod error;
 mod film;
 mod layer;
@@ -16,6 +17,7 @@ mod wan;
 mod weights;
 
 pub use again::again;
+pub use engine::{Devices, EngineAsk, EngineSettings};
 pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
@@ -28,20 +30,10 @@ pub use weights::Weights;
 
 use super::{
     checkpoint::Conditioning,
-    job::Device,
     media::Fit,
     plan::{self, Align, Blend, FramePlan, JoinAsk, MaskRule, Mode, PlanError, RangeAsk},
     video::{Fps, Size},
 };
-
-/// How the engine does its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSettings {
-    pub device: Device,
-    /// None: one for every core.
-    pub threads: Option<usize>,
-}
 
 /// What a plan needs.
 #[derive(Debug, Clone, Serialize)]

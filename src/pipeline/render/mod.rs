@@ -1,6 +1,8 @@
 //! The story: a plan becomes a film.
 #![allow(clippy::disallowed_types, reason = "here errors of the rooms below get the context of the whole run")]
 
+mod crew;
+
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -8,16 +10,17 @@ use std::{
 
 use color_eyre::eyre::{Result, WrapErr};
 
+use self::crew::Crew;
 use super::{
     between::{Between, SeamFrames},
-    engine::{self, Engine, EngineError},
+    engine::{Engine, EngineError},
     footage::Footage,
-    job::{self, Event, Maker, Outcome, Request},
+    job::{Maker, Outcome},
     media::{self, Beside, Clip, Encoder, FilmFormat, MediaError, SoundCodec},
     output::Destination,
     pixels,
     plan::{Fade, FramePlan, Piece},
-    progress::{Progress, Stage, Warning},
+    progress::{Progress, Stage},
     settings::{Audio, EngineSettings, FilmSettings},
     soundtrack::{soundtrack, total_samples},
 };
@@ -45,65 +48,17 @@ pub struct Finished {
 }
 
 impl Render<'_> {
-    /// Has the engine program make the frames of all seams, in one start; `makers` has one for each.
+    /// Has engines make the frames of all seams; `makers` has one for each.
     pub fn run_engine(
         &mut self,
         engine: &Engine,
         makers: &[Maker],
-        settings: EngineSettings,
+        settings: &EngineSettings,
         run: &str,
         progress: &dyn Progress,
     ) -> Result<Vec<Outcome>> {
-        let seams = self.plan.seams.len();
-        progress.begin(Stage::Guide, seams);
-        let mut folders = vec![];
-        for (number, seam) in self.plan.seams.iter().enumerate() {
-            let known = self.footage.shown(seam).wrap_err_with(|| of_seams(number, seams))?;
-            let size = self.plan.made_size;
-            let request = Request {
-                version: job::VERSION,
-                program: job::PROGRAM.into(),
-                run: run.to_owned(),
-                seam: number,
-                maker: makers[number].clone(),
-                width: size.width,
-                height: size.height,
-                frames: seam.slots.len(),
-                device: settings.device,
-                threads: settings.threads,
-                guide: String::new(),
-                references: None,
-            };
-            let folder = self.run_folder.join(format!("seam_{number:02}"));
-            engine::write_job(&folder, request, self.plan, number, &known)?;
-            folders.push(folder);
-            progress.reached(number + 1);
-        }
-        progress.begin(Stage::Engine, 0);
-        let (mut begun, mut within) = (None, None);
-        let made = engine.run(&folders, |event| match event {
-            Event::Part { seam, part } => {
-                within = Some(*part);
-                begun = None;
-                progress.begin_part(Stage::Engine, *seam, part.name(), 0);
-            }
-            Event::Progress { seam, done, total, share } => {
-                if begun != Some(*seam) {
-                    match within {
-                        Some(part) => progress.begin_part(Stage::Engine, *seam, part.name(), *total),
-                        None => progress.begin_seam(Stage::Engine, *seam, *total),
-                    }
-                    begun = Some(*seam);
-                }
-                progress.within(*done, *share);
-            }
-            Event::Note { seam, message } => {
-                let message =
-                    if seams > 1 { format!("{}: {message}", of_seams(*seam, seams)) } else { message.clone() };
-                progress.warn(Warning { code: "engine", file: None, message });
-            }
-            _ => {}
-        })?;
+        let &mut Self { ref footage, plan, run_folder, .. } = self;
+        let made = Crew { engine, settings, makers, footage, plan, run, run_folder, progress }.work()?;
         let outcomes = made.iter().map(|made| made.outcome.clone()).collect();
         self.between = Between::Engine(made);
         Ok(outcomes)
