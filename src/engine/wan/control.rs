@@ -193,7 +193,7 @@ mod tests {
         let (size, light) = (Size::new(16, 16), vec![250; 768]);
         let shown = |slot, mask| {
             let head = GuideHead { size, slots: vec![slot], mask: vec![mask], latent_mask: vec![mask] };
-            let guide = Guide { head: &head, frames: &[light.clone()], references: &[] };
+            let guide = Guide { head: &head, frames: std::slice::from_ref(&light), references: &[] };
             [false, true].map(|reactive| {
                 Half { guide: &guide, reactive, device: Device::Cpu }.read(0..1).max().double_value(&[]) > 0.9
             })

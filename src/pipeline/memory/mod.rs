@@ -228,7 +228,7 @@ fn bytes(dtype: Dtype) -> u64 {
 pub struct TooLittle {
     pub need: Need,
     pub work: Work,
-    pub device: String,
+    pub device: Box<str>,
     pub has: u64,
     /// Options with which it would fit, and what they take.
     pub instead: Vec<(String, u64)>,
@@ -258,7 +258,7 @@ pub fn refuse(sizes: &Sizes, work: &Work, device: &str, has: u64) -> Result<(), 
     let fits = instead.iter().map(|(options, work)| ((*options).to_owned(), most(work).least));
     // The first are the ones that change least.
     let instead: Vec<_> = fits.filter(|(_, least)| *least <= has).take(2).collect();
-    Err(TooLittle { need, work: *work, device: device.to_owned(), has, instead })
+    Err(TooLittle { need, work: *work, device: device.into(), has, instead })
 }
 
 impl Fault for TooLittle {
