@@ -6,6 +6,7 @@ mod bad_clips;
 mod bad_runs;
 mod checkpoints;
 mod colours;
+mod crew;
 mod engine;
 mod film;
 mod guide;
