@@ -6,6 +6,7 @@ use color_eyre::eyre::{Result, WrapErr};
 use serde_json::json;
 
 use wanctl::pipeline::{
+    between::Between,
     cancel::Cancel,
     footage::Footage,
     guide,
@@ -70,6 +71,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = destination.temporary();
         guide::write_plan(&plan, place)?;
+        let mut stand_in = Between::dissolve();
         for (number, seam) in plan.seams.iter().enumerate() {
             let place = match plan.seams.len() {
                 1 => place.to_owned(),
@@ -77,7 +79,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             };
             fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
             ui.begin(Stage::Guide, seam.slots.len());
-            let known = footage.shown(seam)?;
+            let known = stand_in.stand_in(&footage, &plan, number)?;
             guide::write(&media, &cast.film, &plan, number, &known, &place, ui)
                 .wrap_err_with(|| format!("seam {} of {}", number + 1, plan.seams.len()))?;
         }

@@ -148,7 +148,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
         let place = folder.path().to_owned();
-        let between = Between::Dissolve;
+        let between = Between::dissolve();
         let mut render =
             Render { footage, plan: &plan, settings: &film_settings, note: &note, run_folder: &place, between };
         if let Some(makers) = &makers {

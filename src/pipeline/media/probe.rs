@@ -4,11 +4,10 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use num_rational::Ratio;
-use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -27,20 +26,6 @@ use crate::pipeline::{
 };
 
 impl Media {
-    /// The facts of several files, read at once.
-    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Clip, MediaError>> {
-        paths.par_iter().map(|path| self.probe(path)).collect()
-    }
-
-    /// The facts of several clips; a still image is none.
-    pub fn probe_clips(&self, paths: &[PathBuf]) -> Result<Vec<Clip>, MediaError> {
-        let moving = |clip: Clip| match clip.still {
-            true => Err(Unusable::new(&clip.path, "is a still image").wanted("a video").found(clip.container).into()),
-            false => Ok(clip),
-        };
-        self.probe_files(paths).into_iter().map(|clip| clip.and_then(moving)).collect()
-    }
-
     /// Reads the facts of a clip; errors where it cannot be joined.
     pub fn probe(&self, path: &Path) -> Result<Clip, MediaError> {
         let bytes = regular_file(path)?;
@@ -116,7 +101,11 @@ impl Media {
             true => entries(shown(), &ticks, start),
             false => vec![],
         };
-        let picture = picture(path, stream)?;
+        // What has no format of pixels was recognised by its name alone.
+        if dialect::is_image(&format.format_name) && stream.pix_fmt.is_none() {
+            return Err(unreadable(path, transcript));
+        }
+        let picture = picture(path, stream, dialect::is_image(&format.format_name))?;
         let Some(&first) = ticks.times.first() else {
             return Err(Unusable::new(path, "has no frames")
                 .wanted("at least one frame")
@@ -142,7 +131,6 @@ impl Media {
             path: path.to_owned(),
             bytes,
             note: note_among(&format.tags),
-            still: dialect::is_image(&format.format_name),
             container: format.format_name,
             picture,
             fps,
@@ -228,8 +216,8 @@ impl Media {
 }
 
 /// Its size in bytes, or why it is no file with anything in it.
-fn regular_file(path: &Path) -> Result<u64, MediaError> {
-    let wanted = |problem: &str| Unusable::new(path, problem).wanted("a video file");
+pub(super) fn regular_file(path: &Path) -> Result<u64, MediaError> {
+    let wanted = |problem: &str| Unusable::new(path, problem).wanted("a video or an image");
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -259,15 +247,15 @@ fn unreadable(path: &Path, transcript: Transcript) -> MediaError {
     let problem = if missing_index {
         "is cut short: its index, which stands at the end, is missing"
     } else {
-        "is no video that ffmpeg can read"
+        "is no video and no image that ffmpeg can read"
     };
     let help = if missing_index {
         "copy or download it again; what is there cannot be read without the index"
     } else {
-        "check with a player that it is a video"
+        "check with a player or a viewer that it is what it should be"
     };
     let found = transcript.stderr.lines().last().unwrap_or("nothing readable").to_owned();
-    Unusable::new(path, problem).wanted("a video file").found(found).help(help).said(transcript).into()
+    Unusable::new(path, problem).wanted("a video or an image").found(found).help(help).said(transcript).into()
 }
 
 /// Whether the first box of the file has a type with which MP4 and QuickTime files begin.
@@ -291,7 +279,7 @@ fn sound(stream: &Stream) -> Option<Sound> {
     })
 }
 
-fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
+fn picture(path: &Path, stream: &Stream, still: bool) -> Result<Picture, MediaError> {
     let refuse = |problem: &str| Unusable::new(path, problem);
     let (Some(codec), Some(pixel_format)) = (stream.codec_name.clone(), stream.pix_fmt.clone()) else {
         return Err(refuse("has a picture that this ffmpeg cannot decode")
@@ -331,10 +319,13 @@ fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
         return Err(refuse("has transparency, which a film cannot hold")
             .wanted("an opaque picture")
             .found(if tagged { "alpha_mode 1".into() } else { format!("pixel format {pixel_format}") })
-            .help(format!(
-                "put it on black first: ffmpeg -i {quoted} -vf format=gbrap,premultiply=inplace=1,format=yuv420p -c:v \
-                 libx264 -crf 14 opaque.mp4"
-            ))
+            .help(match still {
+                true => "save it as PNG or WebP, or without transparency".into(),
+                false => format!(
+                    "put it on black first: ffmpeg -i {quoted} -vf format=gbrap,premultiply=inplace=1,format=yuv420p \
+                     -c:v libx264 -crf 14 opaque.mp4"
+                ),
+            })
             .into());
     }
     Ok(Picture {

@@ -141,13 +141,17 @@ impl Crew<'_> {
         })
     }
 
-    /// Writes what the engine is shown at a seam, and of what was made `before` it.
+    /// Writes what the engine is shown at a seam, also of what was made `before` it.
     fn draw(&self, seam: usize, before: Option<&mut Made>) -> Result<()> {
-        let _ = before;
-        let context = || of_seams(seam, self.plan.seams.len());
-        let known = self.footage.shown(&self.plan.seams[seam]).wrap_err_with(context)?;
-        let ask = Ask { run: self.run, maker: &self.makers[seam], plan: self.plan, seam };
-        Ok(engine::write_job(&self.folder(seam), ask, &known, &[])?)
+        let Self { footage, plan, run, makers, .. } = self;
+        let context = || of_seams(seam, plan.seams.len());
+        let known = match before {
+            None => footage.shown(plan, seam, None),
+            Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
+        };
+        let references = footage.references(&plan.seams[seam]).wrap_err_with(context)?;
+        let ask = Ask { run, maker: &makers[seam], plan, seam };
+        Ok(engine::write_job(&self.folder(seam), ask, &known.wrap_err_with(context)?, &references)?)
     }
 
     fn folder(&self, seam: usize) -> PathBuf {
