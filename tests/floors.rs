@@ -23,6 +23,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::film", 3),
     ("pipeline::engine", 3),
     ("pipeline::dissolve", 3),
+    ("pipeline::retouch", 3),
     ("pipeline::run", 3),
     ("pipeline::output", 3),
     ("pipeline::settings", 2),

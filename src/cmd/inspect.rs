@@ -10,7 +10,7 @@ use wanctl::pipeline::{
     cancel::Cancel,
     checkpoint::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
     film::Cast,
-    media::Media,
+    media::{Material, Media},
     plan::FramePlan,
     progress::{Progress, Stage},
     settings::{EngineChoice, Era, Settings},
@@ -110,12 +110,23 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
             }
         } else {
             match probed.next().expect("one answer for each file") {
-                Ok(clip) => {
-                    ui.event(if clip.still { "image" } else { "clip" }, &clip);
+                Ok(material) => {
+                    let text = match &material {
+                        Material::Clip(clip) => {
+                            ui.event("clip", clip);
+                            show::clip(clip)
+                        }
+                        Material::Still(still) => {
+                            ui.event("image", still);
+                            show::still(still)
+                        }
+                    };
                     if !ui.json() {
-                        ui.print(&format!("{}\n{}", show::name(file), show::clip(&clip)));
+                        ui.print(&format!("{}\n{text}", show::name(file)));
                     }
-                    clips.push(clip);
+                    if let Material::Clip(clip) = material {
+                        clips.push(*clip);
+                    }
                     continue;
                 }
                 Err(error) if error.is_about_the_file() => Report::new(error),
@@ -130,7 +141,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
         }
     }
     // What cannot be read was said; what is left says nothing about a join of all.
-    if clips.len() > 1 && clips.len() == args.files.len() && clips.iter().all(|clip| !clip.still) {
+    if clips.len() > 1 && clips.len() == args.files.len() {
         ui.begin(Stage::Plan, 0);
         let planned = as_joined(clips);
         ui.end_progress();

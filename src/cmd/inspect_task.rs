@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     checkpoint::{Places, Surroundings},
     film::Cast,
-    media::{Clip, Media},
+    media::{Clip, Material, Media},
     plan::{self, FramePlan, JoinAsk, Source},
     schedule::{Expert, Phase},
     settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Settings},
@@ -117,8 +117,8 @@ impl Seen<'_> {
             .iter()
             .map(|input| {
                 let mut value = json!(input);
-                if let Some(clip) = files.clip(input) {
-                    value["facts"] = json!(clip);
+                if let Some(material) = files.of(input) {
+                    value["facts"] = json!(material);
                 }
                 value
             })
@@ -155,7 +155,7 @@ impl Seen<'_> {
         let Self { path, task, files, resolved, plan, faults, problems, placed: _ } = self;
         let mut rows = Rows::default();
         show_task::head(task, &mut rows);
-        show_task::inputs(&task.inputs, |input| files.clip(input), &mut rows);
+        show_task::inputs(&task.inputs, |input| files.of(input), &mut rows);
         if let Some(preset) = &task.preset {
             let here = resolved.as_ref().and_then(|resolved| resolved.preset.as_ref());
             let here =
@@ -245,7 +245,7 @@ impl Resolved {
 
 /// What is known of the task's own files; by their places among its inputs.
 struct Files {
-    facts: Vec<(Input, Clip)>,
+    facts: Vec<(Input, Material)>,
     problems: Vec<Report>,
 }
 
@@ -257,7 +257,7 @@ impl Files {
         let (mut facts, mut problems) = (vec![], vec![]);
         for (input, probed) in here.into_iter().zip(media.probe_files(&paths)) {
             match probed {
-                Ok(clip) => facts.push((input.clone(), clip)),
+                Ok(material) => facts.push((input.clone(), material)),
                 Err(error) => problems.push(Report::new(error)),
             }
         }
@@ -268,12 +268,16 @@ impl Files {
         Self { facts, problems }
     }
 
-    fn clip(&self, input: &Input) -> Option<&Clip> {
-        self.facts.iter().find(|(other, _)| other == input).map(|(_, clip)| clip)
+    fn of(&self, input: &Input) -> Option<&Material> {
+        self.facts.iter().find(|(other, _)| other == input).map(|(_, material)| material)
     }
 
     fn clips(&self) -> Vec<Clip> {
-        self.facts.iter().filter(|(input, _)| input.role == Role::Clip).map(|(_, clip)| clip.clone()).collect()
+        let clip = |(input, material): &(Input, Material)| match material {
+            Material::Clip(clip) if input.role == Role::Clip => Some((**clip).clone()),
+            Material::Clip(_) | Material::Still(_) => None,
+        };
+        self.facts.iter().filter_map(clip).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
-    media::{Clip, Timing},
+    media::{Clip, Still, Timing, UNDER},
 };
 
 /// A clip's facts, a line each.
@@ -18,11 +18,7 @@ pub(crate) fn clip(clip: &Clip) -> String {
         Timing::Constant => format!("{} fps ({})", plain(clip.fps), clip.fps),
         Timing::Variable => format!("variable, mostly {} fps", plain(clip.fps)),
     };
-    if clip.still {
-        row("picture", "a still image".into());
-    } else {
-        row("frames", format!("{}, {seconds:.3} s, {rate}", clip.frames));
-    }
+    row("frames", format!("{}, {seconds:.3} s, {rate}", clip.frames));
     let profile = picture.profile.as_deref().map_or(String::new(), |profile| format!(" {profile}"));
     row("video", format!("{}{profile}, {}, {} bit", picture.codec, picture.pixel_format, picture.bits));
     let mut size = picture.size.to_string();
@@ -38,7 +34,6 @@ pub(crate) fn clip(clip: &Clip) -> String {
     row("colour", format!("{:?}, {:?} range ({tagged})", color.matrix, color.range).to_lowercase());
     match &clip.sound {
         Some(sound) => row("sound", format!("{}, {} Hz, {}", sound.codec, sound.rate, sound.layout)),
-        None if clip.still => {}
         None => row("sound", "none".into()),
     }
     row("file", format!("{}, {} bytes", clip.container, clip.bytes));
@@ -59,6 +54,21 @@ pub(crate) fn clip(clip: &Clip) -> String {
             ),
         );
     }
+    lines.join("\n")
+}
+
+/// An image's facts, a line each.
+pub(crate) fn still(still: &Still) -> String {
+    let mut lines = vec!["  picture   a still image".to_owned()];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<9} {value}"));
+    row("format", format!("{}, {} bit", still.format, still.bits));
+    let turned = still.orientation.map_or(String::new(), |turn| format!(" as shown; stored otherwise and {turn}"));
+    row("size", format!("{}{turned}", still.size));
+    if still.transparent {
+        let [red, green, blue] = UNDER;
+        row("alpha", format!("transparent in places; laid over white (#{red:02x}{green:02x}{blue:02x})"));
+    }
+    row("file", format!("{} bytes", still.bytes));
     lines.join("\n")
 }
 

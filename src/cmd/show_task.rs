@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use wanctl::pipeline::{
     film::plain,
-    media::Clip,
+    media::Material,
     plan::{Latent, Mask, Seam},
     schedule::Grid,
     settings::{self, Sampling, Settings},
     task::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Segment, Stitch, Task, Travel, Way, Work},
+    video::Size,
 };
 
 use super::{show::counted, show_settings};
@@ -62,7 +63,7 @@ pub(crate) fn head(task: &Task, rows: &mut Rows) {
 }
 
 /// The files that the task names. Many in a row that are missing alike are one line.
-pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a Clip>, rows: &mut Rows) {
+pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a Material>, rows: &mut Rows) {
     for run in inputs.chunk_by(|a, b| {
         a.role == b.role && a.role == Role::Image && a.file.is_none() && b.file.is_none() && a.why == b.why
     }) {
@@ -78,7 +79,7 @@ pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a 
                     let weights = weights.as_ref().map_or(String::new(), |weights| format!(", {weights}"));
                     match file {
                         Some(file) => {
-                            rows.row(role.name(), format!("{}{weights}{}", file.display(), clip(facts(input))));
+                            rows.row(role.name(), format!("{}{weights}{}", file.display(), material(facts(input))));
                         }
                         None => rows.row(role.name(), format!("{address}{weights}\n{}", why(input))),
                     }
@@ -88,15 +89,15 @@ pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a 
     }
 }
 
-fn clip(clip: Option<&Clip>) -> String {
-    let Some(clip) = clip else { return String::new() };
-    let size = clip.picture.size;
-    let odd = if size == size.even() { "" } else { " (odd)" };
-    let sound = clip.sound.as_ref().map_or("no sound", |sound| sound.codec.as_str());
-    match clip.still {
-        true => format!(": {size}{odd}"),
-        false => {
-            format!(": {} frames, {} fps, {size}{odd}, {}, {sound}", clip.frames, plain(clip.fps), clip.picture.codec)
+fn material(material: Option<&Material>) -> String {
+    let of = |size: Size| format!("{size}{}", if size == size.even() { "" } else { " (odd)" });
+    match material {
+        None => String::new(),
+        Some(Material::Still(still)) => format!(": {}", of(still.size)),
+        Some(Material::Clip(clip)) => {
+            let sound = clip.sound.as_ref().map_or("no sound", |sound| sound.codec.as_str());
+            let (size, codec) = (of(clip.picture.size), &clip.picture.codec);
+            format!(": {} frames, {} fps, {size}, {codec}, {sound}", clip.frames, plain(clip.fps))
         }
     }
 }

@@ -21,6 +21,7 @@ use wanctl::pipeline::{
     checkpoint::CheckpointError,
     engine::EngineError,
     fault::{Code, Details, Fault},
+    footage::FootageError,
     media::MediaError,
     output::OutputError,
     plan::PlanError,
@@ -237,6 +238,7 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
     let media = error.downcast_ref::<MediaError>().map(|error| error as &dyn Fault);
     media
         .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<FootageError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Fault))

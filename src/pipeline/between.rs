@@ -1,79 +1,101 @@
-//! The frames of a seam, whoever makes them: mixed here, or read from what the engine left in its job folder.
+//! The frames of seams, whoever makes them: mixed here, or read from what the engine left in its job folders.
 
 use super::{
     dissolve,
     engine::Made,
-    footage::{Footage, Known},
-    job::JobError,
-    media::MediaError,
-    plan::{Seam, Slot},
+    footage::{Footage, FootageError, Known},
+    plan::FramePlan,
     video::Frame,
-    window::Window,
 };
 
-/// Who made the frames of all seams.
-#[derive(Debug)]
-pub enum Between {
-    Dissolve,
-    /// One for each seam.
-    Engine(Vec<Made>),
-}
+/// Neighbours can cross.
+const HELD: usize = 2;
 
-/// The frames of one seam, by their place in its guide.
-#[derive(Debug)]
-pub enum SeamFrames<'a> {
-    Dissolve { seam: &'a Seam, known: Known },
-    Engine { made: &'a mut Made, window: Window, known: Option<Known>, slots: &'a [Slot] },
+/// The frames of all seams; of the last two, what was decoded for them is held.
+#[derive(Debug, Default)]
+pub struct Between {
+    /// One for each seam; none where frames are mixed here.
+    engine: Option<Vec<Made>>,
+    held: Vec<(usize, Known)>,
 }
 
 impl Between {
-    /// For one seam; its frames are held or open only as long as the value lives.
-    pub fn seam<'a>(
-        &'a mut self,
+    pub fn dissolve() -> Self {
+        Self::default()
+    }
+
+    pub fn engine(made: Vec<Made>) -> Self {
+        Self { engine: Some(made), held: vec![] }
+    }
+
+    /// Frame `index` of what is made at a seam, in the film's size.
+    pub fn made(
+        &mut self,
         footage: &Footage<'_>,
-        seams: &'a [Seam],
-        number: usize,
-    ) -> Result<SeamFrames<'a>, MediaError> {
-        Ok(match self {
-            Self::Dissolve => SeamFrames::Dissolve { seam: &seams[number], known: footage.known(&seams[number])? },
-            Self::Engine(made) => {
-                let (made, window) = (&mut made[number], footage.cast.film.window());
-                // Where the engine saw another picture than the film's, its guide is not the film's either.
-                let known = match seams[number].blend {
-                    [0, 0] => None,
-                    _ if window.is_clear() => None,
-                    _ => Some(footage.known(&seams[number])?),
-                };
-                let slots = &seams[number].slots;
-                SeamFrames::Engine { made, window, known, slots }
-            }
-        })
-    }
-}
-
-impl SeamFrames<'_> {
-    /// What the guide shows; only where it shows something.
-    pub fn shown(&mut self, index: usize) -> Result<Frame, JobError> {
-        match self {
-            Self::Dissolve { seam, known } => {
-                let at = seam.slots[index].frame().expect("a frame that blends is shown");
-                Ok(known.frame(at).clone())
-            }
-            Self::Engine { known: Some(known), slots, .. } => {
-                let at = slots[index].frame().expect("a frame that blends is shown");
-                Ok(known.frame(at).clone())
-            }
-            Self::Engine { made, .. } => made.guide.frame(index),
-        }
-    }
-
-    pub fn made(&mut self, index: usize) -> Result<Frame, JobError> {
-        match self {
-            Self::Dissolve { seam, known } => Ok(dissolve::made(seam, known, index)),
-            Self::Engine { made, window, .. } => {
-                let frame = made.frames.frame(index)?;
+        plan: &FramePlan,
+        seam: usize,
+        index: usize,
+    ) -> Result<Frame, FootageError> {
+        match &mut self.engine {
+            None => Ok(dissolve::made(&plan.seams[seam], self.known(footage, plan, seam)?, index)),
+            Some(made) => {
+                let (frame, window) = (made[seam].frames.frame(index)?, footage.cast.film.window());
                 Ok(if window.is_clear() { frame } else { window.to_film(frame) })
             }
         }
+    }
+
+    /// Frame `index` of the seam's guide, which shows one there, in the film's size.
+    pub fn shown(
+        &mut self,
+        footage: &Footage<'_>,
+        plan: &FramePlan,
+        seam: usize,
+        index: usize,
+    ) -> Result<Frame, FootageError> {
+        match &mut self.engine {
+            // Where the engine saw another picture than the film's, its guide is not the film's either.
+            Some(made) if footage.cast.film.window().is_clear() => Ok(made[seam].guide.frame(index)?),
+            _ => {
+                let at = plan.seams[seam].slots[index].frame().expect("a frame that blends is shown");
+                Ok(self.known(footage, plan, seam)?.frame(at).clone())
+            }
+        }
+    }
+
+    /// What the engine will be shown at a seam before anything is made: frames that are mixed here stand for those that
+    /// will be carried over.
+    pub fn stand_in(&mut self, footage: &Footage<'_>, plan: &FramePlan, seam: usize) -> Result<Known, FootageError> {
+        let window = footage.cast.film.window();
+        match plan.seams[seam].carried_from() {
+            None => footage.shown(plan, seam, None),
+            Some(before) => footage.shown(
+                plan,
+                seam,
+                Some(&mut |index| {
+                    let frame = self.made(footage, plan, before, index)?;
+                    Ok(if window.is_clear() { frame } else { window.to_made(&frame) })
+                }),
+            ),
+        }
+    }
+
+    /// What a seam's guide shows in the film's size, and for that what is made at the seams before it.
+    fn known(&mut self, footage: &Footage<'_>, plan: &FramePlan, seam: usize) -> Result<&Known, FootageError> {
+        let place = |held: &[(usize, Known)]| held.iter().position(|(number, _)| *number == seam);
+        if place(&self.held).is_none() {
+            let known = match plan.seams[seam].carried_from() {
+                None => footage.known(plan, seam, None)?,
+                Some(before) => {
+                    footage.known(plan, seam, Some(&mut |index| self.made(footage, plan, before, index)))?
+                }
+            };
+            if self.held.len() == HELD {
+                self.held.remove(0);
+            }
+            self.held.push((seam, known));
+        }
+        let at = place(&self.held).expect("it is there or was put there");
+        Ok(&self.held[at].1)
     }
 }

@@ -3,13 +3,15 @@
 use super::{
     footage::Known,
     pixels,
-    plan::{FrameRef, Seam},
+    plan::{FrameRef, Seam, Slot},
     video::Frame,
 };
 
-/// Frame `index` of the seam's guide. A known frame is itself, also where an anchor pins the gap.
+/// Frame `index` of the seam's guide. A known frame is itself, also where an anchor pins the gap; what only guides an
+/// engine is not seen.
 pub fn made(seam: &Seam, known: &Known, index: usize) -> Frame {
-    let shown = |index: &usize| seam.slots[*index].frame();
+    let shown =
+        |index: &usize| seam.slots[*index].frame().filter(|_| !matches!(seam.slots[*index], Slot::Structure(_)));
     let before = (0..=index).rev().find_map(|index| Some((index, shown(&index)?)));
     let after = (index..seam.slots.len()).find_map(|index| Some((index, shown(&index)?)));
     let frame = |at: FrameRef| known.frame(at);

@@ -87,8 +87,7 @@ impl Fault for EngineError {
             Self::NotStarted { .. } | Self::Version { .. } | Self::Died { .. } | Self::Wrong { .. } => Code::Engine,
             Self::Silent { .. } | Self::TimedOut(_) => Code::Timeout,
             Self::Interrupted => Code::Interrupted,
-            Self::Job(JobError::Write { .. }) => Code::Disk,
-            Self::Job(_) => Code::Engine,
+            Self::Job(error) => error.code(),
             Self::Trouble { trouble, .. } => match trouble.code {
                 TroubleCode::Usage => Code::Usage,
                 TroubleCode::Weights => Code::Weights,
@@ -139,11 +138,7 @@ impl Fault for EngineError {
             },
             Self::TimedOut(_) => Details { help: Some("allow more with --timeout".into()), ..Details::default() },
             Self::Interrupted => Details::default(),
-            Self::Job(error) => {
-                let (JobError::Read { path, .. } | JobError::Write { path, .. } | JobError::Malformed { path, .. }) =
-                    error;
-                Details { file: Some(path.clone()), ..Details::default() }
-            }
+            Self::Job(error) => error.details(),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What the film is: rate, size, colours. Everything that the first clip or the user decides for all clips.
+//! What the film is: rate, size, colours. Everything that the first input or the user decides for all of them.
 
 use std::path::PathBuf;
 
 use super::{
-    media::{Clip, Codec, Effort, FilmFormat, Sampling, Timing},
-    plan::{self, Source},
+    media::{Clip, Codec, Effort, FilmFormat, Sampling, Still, Timing, UNDER},
+    plan::{self, Continued, Places, Source},
     progress::Warning,
     settings::{EngineChoice, FilmSettings, Settings},
-    video::{Fps, Layout, Range, Size},
+    video::{Fps, Layout, Matrix, Range, Size},
     window::{self, Window},
 };
 
@@ -22,63 +22,180 @@ pub struct Film {
     transfer: Option<String>,
 }
 
-/// Clips as the film uses them.
+/// What is asked of a film's shape; what is not comes from its inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub fps: Option<Fps>,
+    pub size: Option<Size>,
+    pub made: MadeSize,
+    /// Keeps odd sizes and RGB; everything else ends as 4:2:0.
+    pub lossless: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum MadeSize {
+    /// The engine takes every size.
+    OfFilm,
+    /// The nearest one that a model takes.
+    OnGrid,
+    Asked(Size),
+}
+
+impl MadeSize {
+    pub fn new(engine: EngineChoice, asked: Option<Size>) -> Self {
+        match engine {
+            EngineChoice::Wan => asked.map_or(Self::OnGrid, Self::Asked),
+            EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Dissolve => Self::OfFilm,
+        }
+    }
+}
+
+/// An input as the film uses it.
+#[derive(Debug, Clone)]
+pub enum Take {
+    Clip { clip: Box<Clip>, sampling: Sampling },
+    Still(Still),
+}
+
+impl Take {
+    pub fn clip(&self) -> Option<&Clip> {
+        match self {
+            Self::Clip { clip, .. } => Some(clip),
+            Self::Still(_) => None,
+        }
+    }
+}
+
+/// All inputs, in the order of the plan's.
 #[derive(Debug)]
 pub struct Cast {
     pub film: Film,
-    pub clips: Vec<Clip>,
-    pub samplings: Vec<Sampling>,
+    pub takes: Vec<Take>,
     pub warnings: Vec<Warning>,
 }
 
+/// What a journey is made of.
+#[derive(Debug, Default)]
+pub struct JourneyFiles {
+    pub continued: Option<Clip>,
+    /// Whether the film begins with the clip that is gone on from.
+    pub in_film: bool,
+    pub images: Vec<Still>,
+    pub structure: Vec<Clip>,
+    pub references: Vec<Still>,
+}
+
+/// Of a journey that nobody says the rate of: what Wan was trained on.
+const JOURNEY_FPS: i64 = 16;
+
 impl Cast {
-    /// `lossless` keeps odd sizes and RGB; everything else ends as 4:2:0.
+    /// Of clips, of which there is at least one.
     pub fn new(clips: Vec<Clip>, settings: &Settings, lossless: bool) -> Self {
+        let made = MadeSize::new(*settings.engine, *settings.made_size);
+        let shape = Shape { fps: *settings.fps, size: *settings.size, made, lossless };
         let first = &clips[0];
-        let fps = settings.fps.unwrap_or(first.fps);
-        let asked = settings.size.unwrap_or(first.picture.size);
-        let size = if lossless { asked } else { asked.even() };
-        let color = &first.picture.color;
-        let layout = match lossless {
-            true => Layout::Rgb,
-            false => Layout::Yuv420 { matrix: color.matrix, range: color.range },
-        };
-        let (primaries, transfer) = (color.primaries.clone(), color.transfer.clone());
-        let made_size = match *settings.engine {
-            EngineChoice::Wan => settings.made_size.unwrap_or_else(|| window::on_grid(size)),
-            EngineChoice::Auto | EngineChoice::Rife | EngineChoice::Dissolve => size,
-        };
-        let film = Film { fps, size, made_size, layout, primaries, transfer };
-        let samplings: Vec<Sampling> = clips.iter().map(|clip| clip.at_rate(fps)).collect();
-        let mut warnings = vec![];
-        if size != asked {
-            warnings.push(warning(
-                "odd_size",
-                None,
-                format!("4:2:0 video cannot hold {asked}, so the film is {size}; --lossless keeps all of it"),
-            ));
-        }
-        for (clip, sampling) in clips.iter().zip(&samplings) {
-            warnings.extend(remarks(clip, sampling, &film, asked));
-        }
-        Self { film, clips, samplings, warnings }
+        let size = first.picture.size;
+        let film = Film::new(&shape, first.fps, size, Some(first));
+        let takes: Vec<Take> = clips.into_iter().map(|clip| film.take(clip)).collect();
+        let warnings = film.warnings(&takes, shape.size.unwrap_or(size));
+        Self { film, takes, warnings }
     }
 
-    /// The clips as the planner needs them.
+    /// Of a journey with at least one image or a clip to go on from, and what it needs to be planned.
+    pub fn journey(files: JourneyFiles, shape: &Shape) -> (Self, Places) {
+        let JourneyFiles { continued, in_film, images, structure, references } = files;
+        let rate = continued.as_ref().map(|clip| clip.fps).or(Fps::new(JOURNEY_FPS, 1)).expect("16 is above 0");
+        // The planner refuses a journey without images.
+        let of_image = images.first().map_or(Size::new(2, 2), |still| still.size);
+        let size = continued.as_ref().map_or(of_image, |clip| clip.picture.size);
+        let film = Film::new(shape, rate, size, continued.as_ref());
+        let clips = |clips: Vec<Clip>| clips.into_iter().map(|clip| film.take(clip)).collect::<Vec<_>>();
+        let stills = |stills: Vec<Still>| stills.into_iter().map(Take::Still).collect::<Vec<_>>();
+        let continued = clips(continued.into_iter().collect());
+        let (images, structure, references) = (stills(images), clips(structure), stills(references));
+        let sources = |takes: &[Take]| takes.iter().map(|take| source(take, &film)).collect::<Vec<_>>();
+        let places = Places {
+            images: sources(&images),
+            continued: sources(&continued).pop().map(|clip| Continued { clip, in_film }),
+            structure: sources(&structure),
+            references: sources(&references),
+        };
+        let mut takes = [continued, images, structure].concat();
+        let warnings = film.warnings(&takes, shape.size.unwrap_or(size));
+        takes.extend(references);
+        (Self { film, takes, warnings }, places)
+    }
+
+    /// The inputs as the planner needs them.
     pub fn sources(&self) -> Vec<Source> {
-        let source = |(clip, sampling): (&Clip, &Sampling)| Source {
+        self.takes.iter().map(|take| source(take, &self.film)).collect()
+    }
+}
+
+fn source(take: &Take, film: &Film) -> Source {
+    match take {
+        Take::Clip { clip, sampling } => Source {
             path: clip.path.clone(),
             frames: clip.frames,
             fps: clip.fps,
             size: clip.picture.size,
             resampled_frames: matches!(sampling, Sampling::Resampled(_)).then(|| sampling.frames()),
             still: false,
-        };
-        self.clips.iter().zip(&self.samplings).map(source).collect()
+        },
+        Take::Still(still) => Source {
+            path: still.path.clone(),
+            frames: 1,
+            fps: film.fps,
+            size: still.size,
+            resampled_frames: None,
+            still: true,
+        },
     }
 }
 
 impl Film {
+    /// `fps` and `size` where none are asked; with the colours of the first clip, where there is one.
+    fn new(shape: &Shape, fps: Fps, size: Size, first: Option<&Clip>) -> Self {
+        let asked = shape.size.unwrap_or(size);
+        let size = if shape.lossless { asked } else { asked.even() };
+        // Images are sRGB, whose primaries are those of BT.709.
+        let bt709 = || Some("bt709".to_owned());
+        let (matrix, range, primaries, transfer) = match first.map(|clip| &clip.picture.color) {
+            Some(color) => (color.matrix, color.range, color.primaries.clone(), color.transfer.clone()),
+            None => (Matrix::Bt709, Range::Limited, bt709(), bt709()),
+        };
+        let layout = if shape.lossless { Layout::Rgb } else { Layout::Yuv420 { matrix, range } };
+        let made_size = match shape.made {
+            MadeSize::OfFilm => size,
+            MadeSize::OnGrid => window::on_grid(size),
+            MadeSize::Asked(made) => made,
+        };
+        Self { fps: shape.fps.unwrap_or(fps), size, made_size, layout, primaries, transfer }
+    }
+
+    fn take(&self, clip: Clip) -> Take {
+        Take::Clip { sampling: clip.at_rate(self.fps), clip: Box::new(clip) }
+    }
+
+    /// What of the inputs does not reach the film as it is; `asked` is its size before 4:2:0 was thought of.
+    fn warnings(&self, takes: &[Take], asked: Size) -> Vec<Warning> {
+        let size = self.size;
+        let odd = format!("4:2:0 video cannot hold {asked}, so the film is {size}; --lossless keeps all of it");
+        let odd = (size != asked).then(|| warning("odd_size", None, odd));
+        let stills: Vec<&Still> = takes
+            .iter()
+            .filter_map(|take| match take {
+                Take::Still(still) => Some(still),
+                Take::Clip { .. } => None,
+            })
+            .collect();
+        let of_clips = takes.iter().flat_map(|take| match take {
+            Take::Clip { clip, sampling } => remarks(clip, sampling, self, asked),
+            Take::Still(_) => vec![],
+        });
+        odd.into_iter().chain(of_clips).chain(remarks_on_stills(&stills, self, asked)).collect()
+    }
+
     pub fn for_plan(&self) -> plan::Film {
         plan::Film { fps: self.fps, size: self.size, made_size: self.made_size }
     }
@@ -106,7 +223,7 @@ impl Film {
     pub fn draft(&self, key_frames: Vec<usize>) -> FilmFormat {
         let matrix = match self.layout {
             Layout::Yuv420 { matrix, .. } => matrix,
-            Layout::Rgb => super::video::Matrix::Bt709,
+            Layout::Rgb => Matrix::Bt709,
         };
         FilmFormat {
             size: self.made_size.even(),
@@ -154,6 +271,31 @@ fn remarks(clip: &Clip, sampling: &Sampling, film: &Film, asked: Size) -> Vec<Wa
         remark("count", format!("{name} says it has {promised} frames, {decoded} were counted by decoding"));
     }
     remarks
+}
+
+/// One for all images: what is to say of one is often to say of most.
+fn remarks_on_stills(stills: &[&Still], film: &Film, asked: Size) -> Vec<Warning> {
+    let remark = |code, of: Vec<&&Still>, says: String| {
+        let first = of.first()?;
+        let names = match of[1..] {
+            [] => first.name(),
+            [second] => format!("{} and {}", first.name(), second.name()),
+            _ => format!("{} and {} other images", first.name(), of.len() - 1),
+        };
+        Some(warning(code, Some(first.path.clone()), format!("{names}: {says}")))
+    };
+    let of = |applies: &dyn Fn(&Still) -> bool| stills.iter().filter(|still| applies(still)).collect::<Vec<_>>();
+    let [red, green, blue] = UNDER;
+    let remarks = [
+        remark("resized", of(&|still| still.size != asked), format!("not {asked}, fitted to {}", film.size)),
+        remark("depth", of(&|still| still.bits > 8), "more than 8 bits a sample, the film has 8".into()),
+        remark(
+            "transparent",
+            of(&|still| still.transparent),
+            format!("transparent in places, laid over white (#{red:02x}{green:02x}{blue:02x})"),
+        ),
+    ];
+    remarks.into_iter().flatten().collect()
 }
 
 fn warning(code: &'static str, file: Option<PathBuf>, message: String) -> Warning {

@@ -18,6 +18,7 @@ pub mod pixels;
 pub mod plan;
 pub mod progress;
 pub mod render;
+mod retouch;
 pub mod run;
 pub mod schedule;
 pub mod settings;

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "here errors of the rooms below get the context of the whole run")]
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -9,17 +10,19 @@ use std::{
 use color_eyre::eyre::{Result, WrapErr};
 
 use super::{
-    between::{Between, SeamFrames},
-    engine::{self, Engine, EngineError},
+    between::Between,
+    engine::{self, Engine},
     footage::Footage,
     job::{self, Event, Maker, Outcome, Request},
-    media::{self, Beside, Clip, Encoder, FilmFormat, MediaError, SoundCodec},
+    media::{self, Beside, Clip, Encoder, Frames, MediaError, SoundCodec},
     output::Destination,
     pixels,
-    plan::{Fade, FramePlan, Piece},
+    plan::{Fade, FramePlan, Origin, Piece, Stretch},
     progress::{Progress, Stage, Warning},
+    retouch,
     settings::{Audio, EngineSettings, FilmSettings},
     soundtrack::{soundtrack, total_samples},
+    video::{Frame, Layout},
 };
 
 /// Everything that a film is made from.
@@ -44,7 +47,7 @@ pub struct Finished {
     pub verifying: Duration,
 }
 
-impl Render<'_> {
+impl<'a> Render<'a> {
     /// Has the engine program make the frames of all seams, in one start; `makers` has one for each.
     pub fn run_engine(
         &mut self,
@@ -58,7 +61,7 @@ impl Render<'_> {
         progress.begin(Stage::Guide, seams);
         let mut folders = vec![];
         for (number, seam) in self.plan.seams.iter().enumerate() {
-            let known = self.footage.shown(seam).wrap_err_with(|| of_seams(number, seams))?;
+            let known = self.footage.shown(self.plan, number, None).wrap_err_with(|| of_seams(number, seams))?;
             let size = self.plan.made_size;
             let request = Request {
                 version: job::VERSION,
@@ -104,7 +107,7 @@ impl Render<'_> {
             _ => {}
         })?;
         let outcomes = made.iter().map(|made| made.outcome.clone()).collect();
-        self.between = Between::Engine(made);
+        self.between = Between::engine(made);
         Ok(outcomes)
     }
 
@@ -139,10 +142,10 @@ impl Render<'_> {
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
         let media = self.footage.media;
-        let mut frames = self.between.seam(&self.footage, &self.plan.seams, seam)?;
         let mut film = media.encode(&format, Beside::default(), destination.temporary(), "encoding the transition")?;
         for index in 0..slots {
-            film.write(&made(&mut frames, index, &format)?)?;
+            let frame = self.made(seam, index)?;
+            film.write(&pixels::from_rgb(&frame.rgb, format.size, format.layout))?;
             progress.reached(index + 1);
         }
         film.finish()?;
@@ -152,42 +155,83 @@ impl Render<'_> {
 
     fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
         let format = self.footage.cast.film.format(self.settings);
-        let seams = &self.plan.seams;
-        let done = |film: &Encoder| progress.reached(film.written());
+        let write = |film: &mut Encoder, rgb: &[u8]| -> Result<()> {
+            film.write(&pixels::from_rgb(rgb, format.size, format.layout))?;
+            progress.reached(film.written());
+            Ok(())
+        };
         match piece {
             Piece::Copy { input, frames } => {
-                let mut stretch = self.footage.stretch(*input, frames.clone())?;
+                let mut stretch = self.footage.stretch(*input, frames.clone(), format.layout)?;
                 while let Some(frame) = stretch.read()? {
                     film.write(frame)?;
-                    done(film);
+                    progress.reached(film.written());
                 }
             }
             Piece::Made { seam, frames } => {
-                let mut between =
-                    self.between.seam(&self.footage, seams, *seam).wrap_err_with(|| of_seams(*seam, seams.len()))?;
                 for index in frames.clone() {
-                    film.write(&made(&mut between, index, &format)?)?;
-                    done(film);
+                    write(film, &self.made(*seam, index)?.rgb)?;
                 }
             }
-            Piece::Cross { .. } => unreachable!("no join has one"),
             Piece::Blend { seam, made, fade, .. } => {
-                let mut between =
-                    self.between.seam(&self.footage, seams, *seam).wrap_err_with(|| of_seams(*seam, seams.len()))?;
                 for (step, index) in made.clone().enumerate() {
-                    let own = between.shown(index).map_err(EngineError::from)?.rgb;
-                    let new = between.made(index).map_err(EngineError::from)?.rgb;
+                    let own = self.between.shown(&self.footage, self.plan, *seam, index);
+                    let own = own.wrap_err_with(|| self.of_seams(*seam))?.rgb;
+                    let new = self.made(*seam, index)?.rgb;
                     let weight = pixels::fade_weight(step, made.len());
                     let mixed = match fade {
                         Fade::ClipToMade => pixels::mix(&own, &new, weight),
                         Fade::MadeToClip => pixels::mix(&new, &own, weight),
                     };
-                    film.write(&pixels::from_rgb(&mixed, format.size, format.layout))?;
-                    done(film);
+                    write(film, &mixed)?;
                 }
+            }
+            Piece::Cross { from, to, curve } => {
+                let (mut first, mut second) = (self.reel(from)?, self.reel(to)?);
+                let frames = from.frames.len();
+                for index in 0..frames {
+                    let (one, other) = (self.next(&mut first)?, self.next(&mut second)?);
+                    write(film, &retouch::crossed(&one, &other, *curve, index, frames))?;
+                }
+                // Only now it is known that their decoders ended well.
+                first.end()?;
+                second.end()?;
             }
         }
         Ok(())
+    }
+
+    /// Frame `index` of a seam as the film has it.
+    fn made(&mut self, seam: usize, index: usize) -> Result<Frame> {
+        let frame = self.between.made(&self.footage, self.plan, seam, index);
+        let mut frame = frame.wrap_err_with(|| self.of_seams(seam))?;
+        retouch::tone(&mut frame, self.plan.tone(seam));
+        Ok(frame)
+    }
+
+    fn reel(&self, stretch: &Stretch) -> Result<Reel<'a>, MediaError> {
+        let Stretch { origin, frames } = stretch;
+        Ok(match origin {
+            Origin::Input(input) => Reel::Clip(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?),
+            Origin::Gap(seam) => Reel::Made(*seam, frames.clone()),
+        })
+    }
+
+    fn next(&mut self, reel: &mut Reel<'_>) -> Result<Frame> {
+        match reel {
+            Reel::Clip(frames) => {
+                let rgb = frames.read()?.expect("as many as were asked for").to_vec();
+                Ok(Frame { size: self.plan.size, rgb })
+            }
+            Reel::Made(seam, frames) => {
+                let index = frames.next().expect("as many as were asked for");
+                self.made(*seam, index)
+            }
+        }
+    }
+
+    fn of_seams(&self, seam: usize) -> String {
+        of_seams(seam, self.plan.seams.len())
     }
 
     /// The coded soundtrack; None for a silent film.
@@ -216,8 +260,19 @@ impl Render<'_> {
     }
 }
 
-fn made(frames: &mut SeamFrames<'_>, index: usize, format: &FilmFormat) -> Result<Vec<u8>, EngineError> {
-    Ok(pixels::from_rgb(&frames.made(index)?.rgb, format.size, format.layout))
+/// Frames that are crossed with others.
+enum Reel<'a> {
+    Clip(Frames<'a>),
+    Made(usize, Range<usize>),
+}
+
+impl Reel<'_> {
+    fn end(&mut self) -> Result<(), MediaError> {
+        match self {
+            Self::Clip(frames) => frames.read().map(|_| ()),
+            Self::Made(..) => Ok(()),
+        }
+    }
 }
 
 fn of_seams(seam: usize, seams: usize) -> String {

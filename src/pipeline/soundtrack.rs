@@ -1,42 +1,58 @@
 //! Which clip is heard when: the plan's timeline, told in samples.
 
 use super::{
-    film::Cast,
-    media::{SoundPart, Soundtrack},
-    plan::{FramePlan, Mode},
+    film::{Cast, Take},
+    media::{SoundPart, Soundtrack, Voice},
+    plan::{FramePlan, Mode, Origin, Piece},
     video::{Fps, Time},
 };
 
 /// A fade shorter than this can click.
 const LEAST_FADE_FRAMES: usize = 2;
 
-/// A stretch of the soundtrack in frames of the film.
+/// A stretch of the soundtrack in frames of the film. None is heard in silence, two where they cross.
 #[derive(Debug, PartialEq, Eq)]
 struct Stretch {
-    /// The clip and its first frame that is heard; None is silence.
-    heard: Option<(usize, usize)>,
+    heard: Vec<Heard>,
     frames: usize,
-    /// Whether a seam lies at its start and its end, and the frames of the fade there.
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Heard {
+    input: usize,
+    /// The first frame that is heard.
+    frame: usize,
+    /// Whether it begins and ends here, and the frames of the fade there.
     fades: [Option<usize>; 2],
 }
 
-/// None where no clip has sound.
+/// None where no clip that is heard has sound.
 pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>> {
-    let model = cast.clips.iter().find_map(|clip| clip.sound.as_ref())?;
+    let stretches = stretches(plan);
+    let mut clips =
+        stretches.iter().flat_map(|stretch| &stretch.heard).filter_map(|heard| cast.takes[heard.input].clip());
+    let model = clips.find_map(|clip| clip.sound.as_ref())?;
     // Players and encoders stop at 96 kHz.
     let rate = if model.rate > 96_000 { 48_000 } else { model.rate };
     let mut position = 0;
-    let parts = stretches(plan).into_iter().map(|stretch| {
-        let Stretch { heard, frames, fades } = stretch;
+    let parts = stretches.iter().map(|Stretch { heard, frames }| {
         let samples = samples_at(position + frames, plan.fps, rate) - samples_at(position, plan.fps, rate);
         position += frames;
-        let [fade_in, fade_out] = fades.map(|fade| {
-            let frames = fade.map_or(0, |fade| fade.max(LEAST_FADE_FRAMES));
-            samples_at(frames, plan.fps, rate).min(samples / 2)
+        let voices = heard.iter().filter_map(|Heard { input, frame, fades }| {
+            let room = if fades.iter().all(Option::is_some) { samples / 2 } else { samples };
+            let fade = |fade: Option<usize>| {
+                let frames = fade.map_or(0, |fade| fade.max(LEAST_FADE_FRAMES));
+                samples_at(frames, plan.fps, rate).min(room)
+            };
+            let [fade_in, fade_out] = fades.map(fade);
+            match &cast.takes[*input] {
+                Take::Clip { clip, .. } if clip.sound.is_some() => {
+                    Some(Voice { clip, from: plan.fps.time_of(*frame), fade_in, fade_out })
+                }
+                Take::Clip { .. } | Take::Still(_) => None,
+            }
         });
-        let heard = heard.map(|(input, frame)| (&cast.clips[input], plan.fps.time_of(frame)));
-        let from = heard.filter(|(clip, _)| clip.sound.is_some());
-        SoundPart { from, samples, fade_in, fade_out }
+        SoundPart { voices: voices.collect(), samples }
     });
     Some(Soundtrack { rate, layout: model.layout.clone(), channels: model.channels, parts: parts.collect() })
 }
@@ -52,12 +68,55 @@ fn samples_at(frame: usize, fps: Fps, rate: u32) -> u64 {
     (time * i64::from(rate)).round().to_integer() as u64
 }
 
-/// Insert: every clip whole, silence between. Replace: made frames stand where the clips' own stood, so every clip is
-/// heard to its end, also under what was made. A range: nothing of the sound is touched.
+/// A range: nothing of the sound is touched. A journey or a stitch: clips are heard where they are seen.
 fn stretches(plan: &FramePlan) -> Vec<Stretch> {
-    if plan.seams.iter().any(|seam| seam.range.is_some()) {
-        return vec![Stretch { heard: Some((0, 0)), frames: plan.frames(), fades: [None, None] }];
+    let ranges = plan.seams.iter().any(|seam| seam.range.is_some());
+    match ranges {
+        true => vec![stretch(0, 0, plan.frames(), [None, None])],
+        false if plan.journey.is_some() || plan.seams.is_empty() => as_seen(plan),
+        false => as_joined(plan),
     }
+}
+
+fn stretch(input: usize, frame: usize, frames: usize, fades: [Option<usize>; 2]) -> Stretch {
+    Stretch { heard: vec![Heard { input, frame, fades }], frames }
+}
+
+fn as_seen(plan: &FramePlan) -> Vec<Stretch> {
+    let heard = |origin: Origin, frame: usize, fades| match origin {
+        Origin::Input(input) => Some(Heard { input, frame, fades }),
+        Origin::Gap(_) => None,
+    };
+    let mut stretches: Vec<Stretch> = vec![];
+    for (at, piece) in plan.timeline.iter().enumerate() {
+        let frames = piece.frames().len();
+        let heard = match piece {
+            Piece::Copy { input, frames } => {
+                // Where it crosses with a neighbour, it fades there.
+                let cut = |neighbour: Option<&Piece>| {
+                    neighbour.filter(|piece| !matches!(piece, Piece::Cross { .. })).map(|_| LEAST_FADE_FRAMES)
+                };
+                let before = at.checked_sub(1).and_then(|before| plan.timeline.get(before));
+                let fades = [cut(before), cut(plan.timeline.get(at + 1))];
+                vec![Heard { input: *input, frame: frames.start, fades }]
+            }
+            Piece::Cross { from, to, .. } => {
+                let over = [
+                    heard(from.origin, from.frames.start, [None, Some(frames)]),
+                    heard(to.origin, to.frames.start, [Some(frames), None]),
+                ];
+                over.into_iter().flatten().collect()
+            }
+            Piece::Made { .. } | Piece::Blend { .. } => vec![],
+        };
+        stretches.push(Stretch { heard, frames });
+    }
+    stretches
+}
+
+/// Insert: every clip whole, silence between. Replace: made frames stand where the clips' own stood, so every clip is
+/// heard to its end, also under what was made.
+fn as_joined(plan: &FramePlan) -> Vec<Stretch> {
     let lengths: Vec<usize> = plan.inputs.iter().map(|source| source.length()).collect();
     let after = |clip: usize| plan.seams.iter().find(|seam| seam.between[0] == clip);
     let before = |clip: usize| plan.seams.iter().find(|seam| seam.between[1] == clip);
@@ -71,13 +130,13 @@ fn stretches(plan: &FramePlan) -> Vec<Stretch> {
         let start = if clip == 0 { wrapped } else { 0 };
         let fade_in = before(clip).filter(|_| start == 0).map(|seam| seam.blend[1]);
         let fade_out = after(clip).map(|seam| seam.blend[0]);
-        stretches.push(Stretch { heard: Some((clip, start)), frames: length - start, fades: [fade_in, fade_out] });
+        stretches.push(stretch(clip, start, length - start, [fade_in, fade_out]));
         if let Some(seam) = after(clip).filter(|_| !replaces) {
-            stretches.push(Stretch { heard: None, frames: seam.used.gap, fades: [None, None] });
+            stretches.push(Stretch { heard: vec![], frames: seam.used.gap });
         }
     }
     if let Some(seam) = closing.filter(|_| wrapped > 0) {
-        stretches.push(Stretch { heard: Some((0, 0)), frames: wrapped, fades: [Some(seam.blend[1]), None] });
+        stretches.push(stretch(0, 0, wrapped, [Some(seam.blend[1]), None]));
     }
     stretches
 }
@@ -123,7 +182,7 @@ mod tests {
         for plan in plans() {
             let heard: Vec<Option<(usize, usize)>> = stretches(&plan)
                 .iter()
-                .flat_map(|s| (0..s.frames).map(|i| s.heard.map(|(clip, start)| (clip, start + i))))
+                .flat_map(|s| (0..s.frames).map(|i| s.heard.first().map(|heard| (heard.input, heard.frame + i))))
                 .collect();
             let mut at = 0;
             for piece in &plan.timeline {

@@ -23,6 +23,8 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
+use crate::pipeline::fault::{Code, Details, Fault};
+
 pub use frames::{FrameFile, GuideHead, write_guide, write_made};
 pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
@@ -236,6 +238,20 @@ impl JobError {
 
     fn malformed(path: &Path, problem: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), problem: problem.into() }
+    }
+}
+
+impl Fault for JobError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Write { .. } => Code::Disk,
+            Self::Read { .. } | Self::Malformed { .. } => Code::Engine,
+        }
+    }
+
+    fn details(&self) -> Details {
+        let (Self::Read { path, .. } | Self::Write { path, .. } | Self::Malformed { path, .. }) = self;
+        Details { file: Some(path.clone()), ..Details::default() }
     }
 }
 

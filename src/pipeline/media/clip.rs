@@ -20,8 +20,6 @@ pub struct Clip {
     /// What wanctl left in a film that it wrote.
     #[serde(skip)]
     pub note: Option<String>,
-    /// A picture file, which has one frame and no time.
-    pub still: bool,
     pub picture: Picture,
     pub fps: Fps,
     pub timing: Timing,

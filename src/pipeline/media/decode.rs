@@ -2,24 +2,15 @@
 
 use std::{ffi::OsString, ops::Range};
 
-use num_rational::Ratio;
-
 use super::{
     Media,
     clip::{Clip, Entry, Picture, Sampling},
     dialect,
     error::{MediaError, Tool, Unusable},
+    fit::{Fit, crop, inside},
     process::{Child, Pipes},
 };
-use crate::pipeline::{
-    video::{self, Layout, Matrix, Size, Time},
-    words::words,
-};
-
-words! {
-    /// How a clip of another shape comes to the film's size.
-    Fit { Crop = "crop", Pad = "pad", Stretch = "stretch" }
-}
+use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
 
 /// Frames `frames` of a clip after sampling, as the film wants them.
 #[derive(Debug, Clone)]
@@ -325,32 +316,4 @@ fn scale(picture: &Picture, from: Size, to: Size, resized: bool, layout: Layout)
         range(out_range),
         pixel_format(layout),
     )
-}
-
-/// The largest part of the picture that has the film's shape, from its middle.
-fn crop(shown: Size, stored: Size, film: Size) -> Option<String> {
-    let (width, height) = (i64::from(shown.width), i64::from(shown.height));
-    let aspect = Ratio::new(i64::from(film.width), i64::from(film.height));
-    let even = |side: Ratio<i64>| ((side / 2).round().to_integer() * 2).max(2) as u32;
-    let part = match Ratio::new(width, height) {
-        wide if wide > aspect => {
-            let keep = even(aspect * height * i64::from(stored.width) / width).min(stored.width);
-            Size::new(keep, stored.height)
-        }
-        _ => {
-            let keep = even(aspect.recip() * width * i64::from(stored.height) / height).min(stored.height);
-            Size::new(stored.width, keep)
-        }
-    };
-    let (x, y) = ((stored.width - part.width) / 4 * 2, (stored.height - part.height) / 4 * 2);
-    (part != stored).then(|| format!("crop={}:{}:{x}:{y}:exact=1", part.width, part.height))
-}
-
-/// The largest size of the picture's shape that fits into the film's.
-fn inside(shown: Size, film: Size) -> Size {
-    let (width, height) = (Ratio::from_integer(i64::from(shown.width)), Ratio::from_integer(i64::from(shown.height)));
-    let by =
-        (Ratio::from_integer(i64::from(film.width)) / width).min(Ratio::from_integer(i64::from(film.height)) / height);
-    let even = |side: Ratio<i64>, most: u32| (((side / 2).round().to_integer() * 2).max(2) as u32).min(most);
-    Size::new(even(width * by, film.width), even(height * by, film.height))
 }

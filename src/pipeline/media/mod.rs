@@ -6,12 +6,15 @@ mod decode;
 mod dialect;
 mod encode;
 mod error;
+mod fit;
+mod material;
 mod note;
 mod probe;
 mod process;
 mod report;
 mod rhythm;
 mod sound;
+mod still;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -19,11 +22,14 @@ mod verify;
 use std::{env, ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, Sampling, Sound, Timing};
-pub use decode::{Fit, Frames, Wanted};
+pub use decode::{Frames, Wanted};
 pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat};
 pub use error::{MediaError, Tool, Unusable};
+pub use fit::Fit;
+pub use material::Material;
 pub use note::write_note;
-pub use sound::{SoundCodec, SoundPart, Soundtrack};
+pub use sound::{SoundCodec, SoundPart, Soundtrack, Voice};
+pub use still::{Still, UNDER};
 pub use verify::Verified;
 
 use super::{cancel::Cancel, child::Leash};

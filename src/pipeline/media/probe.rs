@@ -4,11 +4,10 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use num_rational::Ratio;
-use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -27,20 +26,6 @@ use crate::pipeline::{
 };
 
 impl Media {
-    /// The facts of several files, read at once.
-    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Clip, MediaError>> {
-        paths.par_iter().map(|path| self.probe(path)).collect()
-    }
-
-    /// The facts of several clips; a still image is none.
-    pub fn probe_clips(&self, paths: &[PathBuf]) -> Result<Vec<Clip>, MediaError> {
-        let moving = |clip: Clip| match clip.still {
-            true => Err(Unusable::new(&clip.path, "is a still image").wanted("a video").found(clip.container).into()),
-            false => Ok(clip),
-        };
-        self.probe_files(paths).into_iter().map(|clip| clip.and_then(moving)).collect()
-    }
-
     /// Reads the facts of a clip; errors where it cannot be joined.
     pub fn probe(&self, path: &Path) -> Result<Clip, MediaError> {
         let bytes = regular_file(path)?;
@@ -142,7 +127,6 @@ impl Media {
             path: path.to_owned(),
             bytes,
             note: note_among(&format.tags),
-            still: dialect::is_image(&format.format_name),
             container: format.format_name,
             picture,
             fps,
@@ -228,8 +212,8 @@ impl Media {
 }
 
 /// Its size in bytes, or why it is no file with anything in it.
-fn regular_file(path: &Path) -> Result<u64, MediaError> {
-    let wanted = |problem: &str| Unusable::new(path, problem).wanted("a video file");
+pub(super) fn regular_file(path: &Path) -> Result<u64, MediaError> {
+    let wanted = |problem: &str| Unusable::new(path, problem).wanted("a video or an image");
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -259,15 +243,15 @@ fn unreadable(path: &Path, transcript: Transcript) -> MediaError {
     let problem = if missing_index {
         "is cut short: its index, which stands at the end, is missing"
     } else {
-        "is no video that ffmpeg can read"
+        "is no video and no image that ffmpeg can read"
     };
     let help = if missing_index {
         "copy or download it again; what is there cannot be read without the index"
     } else {
-        "check with a player that it is a video"
+        "check with a player or a viewer that it is what it should be"
     };
     let found = transcript.stderr.lines().last().unwrap_or("nothing readable").to_owned();
-    Unusable::new(path, problem).wanted("a video file").found(found).help(help).said(transcript).into()
+    Unusable::new(path, problem).wanted("a video or an image").found(found).help(help).said(transcript).into()
 }
 
 /// Whether the first box of the file has a type with which MP4 and QuickTime files begin.

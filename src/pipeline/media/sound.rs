@@ -14,9 +14,17 @@ use crate::pipeline::video::Time;
 /// One stretch of the soundtrack. All lengths are in samples of the track's rate.
 #[derive(Debug, Clone)]
 pub struct SoundPart<'a> {
-    /// The clip that is heard and the time in it, after its first picture; None is silence.
-    pub from: Option<(&'a Clip, Time)>,
+    /// None is silence; two are heard together.
+    pub voices: Vec<Voice<'a>>,
     pub samples: u64,
+}
+
+/// A clip that is heard.
+#[derive(Debug, Clone)]
+pub struct Voice<'a> {
+    pub clip: &'a Clip,
+    /// After the clip's first picture.
+    pub from: Time,
     pub fade_in: u64,
     pub fade_out: u64,
 }
@@ -48,7 +56,7 @@ impl Media {
         let arguments = arguments(track, codec, output);
         let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, arguments)?;
         child.wait_with(|_| {}).map_err(|error| {
-            let heard = track.parts.iter().filter_map(|part| part.from.map(|(clip, _)| clip));
+            let heard = track.parts.iter().flat_map(|part| &part.voices).map(|voice| voice.clip);
             let sounds = heard.filter_map(|clip| Some((clip.path.as_path(), clip.sound.as_ref()?)));
             self.blame_sound(sounds, error).writing(output)
         })
@@ -118,33 +126,36 @@ fn arguments(track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Vec<Os
     let (rate, layout) = (track.rate, &track.layout);
     let mut graph = vec![];
     let mut input = 0;
-    for (number, part) in track.parts.iter().enumerate() {
-        let SoundPart { from, samples, fade_in, fade_out } = part;
-        let heard = from.and_then(|(clip, time)| Some((clip, clip.sound.as_ref()?, time)));
-        let mut chain = match heard {
-            Some((clip, sound, time)) => {
-                words.extend(["-vn".into(), "-i".into(), dialect::url(&clip.path)]);
-                input += 1;
-                let start = ((clip.picture_start + time) * i64::from(rate)).round().to_integer().max(0) as u64;
-                format!(
-                    "[{}:{}]aresample={rate}:{ON_ITS_CLOCK},aformat=sample_fmts=fltp:channel_layouts={layout},\
-                     atrim=start_sample={start}:end_sample={},asetpts=N/SR/TB,apad=whole_len={samples}",
-                    input - 1,
-                    sound.stream,
-                    start + samples,
-                )
+    let form = format!("aformat=sample_fmts=fltp:channel_layouts={layout}");
+    for (number, SoundPart { voices, samples }) in track.parts.iter().enumerate() {
+        let heard: Vec<_> = voices.iter().filter_map(|voice| Some((voice, voice.clip.sound.as_ref()?))).collect();
+        for (place, (Voice { clip, from, fade_in, fade_out }, sound)) in heard.iter().enumerate() {
+            words.extend(["-vn".into(), "-i".into(), dialect::url(&clip.path)]);
+            let start = ((clip.picture_start + from) * i64::from(rate)).round().to_integer().max(0) as u64;
+            let mut chain = format!(
+                "[{input}:{}]aresample={rate}:{ON_ITS_CLOCK},{form},atrim=start_sample={start}:end_sample={},\
+                 asetpts=N/SR/TB,apad=whole_len={samples}",
+                sound.stream,
+                start + samples,
+            );
+            if *fade_in > 0 {
+                chain += &format!(",afade=t=in:start_sample=0:nb_samples={fade_in}:curve=hsin");
             }
-            None => format!(
-                "anullsrc=r={rate}:cl={layout},aformat=sample_fmts=fltp:channel_layouts={layout},atrim=end_sample={samples}"
-            ),
-        };
-        if *fade_in > 0 {
-            chain += &format!(",afade=t=in:start_sample=0:nb_samples={fade_in}:curve=hsin");
+            if *fade_out > 0 {
+                let start = samples - fade_out;
+                chain += &format!(",afade=t=out:start_sample={start}:nb_samples={fade_out}:curve=hsin");
+            }
+            graph.push(format!("{chain}[v{number}x{place}]"));
+            input += 1;
         }
-        if *fade_out > 0 {
-            chain += &format!(",afade=t=out:start_sample={}:nb_samples={fade_out}:curve=hsin", samples - fade_out);
-        }
-        graph.push(format!("{chain}[p{number}]"));
+        graph.push(match heard.len() {
+            0 => format!("anullsrc=r={rate}:cl={layout},{form},atrim=end_sample={samples}[p{number}]"),
+            1 => format!("[v{number}x0]anull[p{number}]"),
+            count => {
+                let voices: String = (0..count).map(|place| format!("[v{number}x{place}]")).collect();
+                format!("{voices}amix=inputs={count}:normalize=0[p{number}]")
+            }
+        });
     }
     let pads: String = (0..track.parts.len()).map(|number| format!("[p{number}]")).collect();
     graph.push(format!("{pads}concat=n={}:v=0:a=1[all]", track.parts.len()));

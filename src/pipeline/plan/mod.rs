@@ -130,6 +130,14 @@ impl Seam {
         start..start + self.used.gap
     }
 
+    /// The seam that must be made before, since this one shows frames of it.
+    pub fn carried_from(&self) -> Option<usize> {
+        self.slots.iter().find_map(|slot| match slot.frame()?.origin {
+            Origin::Gap(before) => Some(before),
+            Origin::Input(_) => None,
+        })
+    }
+
     /// Whether the model is to keep a frame. There is no other mask.
     pub fn known(&self) -> impl Iterator<Item = bool> {
         self.slots.iter().map(|slot| slot.is_known())
@@ -231,14 +239,18 @@ impl FramePlan {
         self.fps.time_of(self.frames())
     }
 
+    /// What is done to frames of the seam on their way into the film: to those of every segment that goes on from
+    /// something.
+    pub fn tone(&self, seam: usize) -> Tone {
+        let goes_on = seam > 0 || matches!(self.seams[seam].slots.first(), Some(Slot::Carry(_)));
+        self.journey.as_ref().filter(|_| goes_on).map_or(Tone::PLAIN, |journey| journey.later)
+    }
+
     /// Seams that need what another one makes, one after the other; each of the others by itself.
     pub fn lanes(&self) -> Vec<Vec<usize>> {
         let mut lanes: Vec<Vec<usize>> = vec![];
         for (number, seam) in self.seams.iter().enumerate() {
-            let needs = seam.slots.iter().find_map(|slot| match slot.frame()?.origin {
-                Origin::Gap(before) => Some(before),
-                Origin::Input(_) => None,
-            });
+            let needs = seam.carried_from();
             match lanes.iter_mut().find(|lane| lane.last().copied() == needs) {
                 Some(lane) => lane.push(number),
                 None => lanes.push(vec![number]),

@@ -3,6 +3,7 @@
 mod count;
 mod facts;
 mod seek;
+mod stills;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,0 +1,105 @@
+//! What a file is, a clip or an image, and that it is what was asked for.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{
+    Media,
+    clip::Clip,
+    dialect,
+    error::{MediaError, Unusable},
+    probe::regular_file,
+    still::{self, Found, Looks, Still},
+};
+
+/// Everything that frames come from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Material {
+    Clip(Box<Clip>),
+    Still(Still),
+}
+
+impl Media {
+    /// The facts of several files, read at once.
+    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Material, MediaError>> {
+        paths.par_iter().map(|path| self.material(path)).collect()
+    }
+
+    /// The facts of several clips; a still image is none.
+    pub fn probe_clips(&self, paths: &[PathBuf]) -> Result<Vec<Clip>, MediaError> {
+        let moving = |material| match material {
+            Material::Clip(clip) => Ok(*clip),
+            Material::Still(still) => {
+                Err(Unusable::new(&still.path, "is a still image").wanted("a video").found(still.format).into())
+            }
+        };
+        self.probe_files(paths).into_iter().map(|material| material.and_then(moving)).collect()
+    }
+
+    /// The facts of several images; each has one picture.
+    pub fn probe_stills(&self, paths: &[PathBuf]) -> Result<Vec<Still>, MediaError> {
+        let still = |path: &PathBuf| match self.look(path)? {
+            Look::Material(Material::Still(still)) => Ok(still),
+            Look::Animated => Err(Unusable::new(path, "is animated")
+                .wanted("an image with one picture")
+                .found("more than one")
+                .help("save the picture that is meant as a PNG")
+                .into()),
+            Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
+                .wanted("an image")
+                .found(format!("{} frames of {}", clip.frames, clip.picture.codec))
+                .help(format!(
+                    "take a picture of it: ffmpeg -ss SECONDS -i {} -frames:v 1 picture.png; a journey goes on from a \
+                     video with --continue",
+                    dialect::typed(path)
+                ))
+                .into()),
+        };
+        paths.par_iter().map(still).collect()
+    }
+
+    fn material(&self, path: &Path) -> Result<Material, MediaError> {
+        match self.look(path)? {
+            Look::Material(material) => Ok(material),
+            // It may move as a video does.
+            Look::Animated => Ok(Material::Clip(Box::new(self.probe(path)?))),
+        }
+    }
+
+    fn look(&self, path: &Path) -> Result<Look, MediaError> {
+        let bytes = regular_file(path)?;
+        let avif = match still::looks(path) {
+            Looks::Own(format) => {
+                return Ok(match still::look(path, bytes, format)? {
+                    Found::Still(still) => Look::Material(Material::Still(still)),
+                    Found::Animated => Look::Animated,
+                });
+            }
+            // A large picture is stored in tiles, and ffmpeg before 7 takes the first of them for all.
+            Looks::Heic => {
+                return Err(Unusable::new(path, "is a HEIC image")
+                    .wanted("PNG, JPEG, WebP, AVIF or what else ffmpeg reads")
+                    .found("HEIC")
+                    .help(format!("convert it first: heif-convert {} picture.png", dialect::typed(path)))
+                    .into());
+            }
+            Looks::Avif => true,
+            Looks::Other => false,
+        };
+        let clip = self.probe(path)?;
+        if !avif && !dialect::is_image(&clip.container) {
+            return Ok(Look::Material(Material::Clip(Box::new(clip))));
+        }
+        // Decoded here and now, as every image is.
+        self.only_frame(&clip)?;
+        Ok(Look::Material(Material::Still(Still::of_clip(clip))))
+    }
+}
+
+enum Look {
+    Material(Material),
+    Animated,
+}
