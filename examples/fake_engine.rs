@@ -11,11 +11,12 @@
 
 use std::{env, fs, path::Path, process, thread, time::Duration};
 
-use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Request, SlotKind, Trouble, TroubleCode};
+use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Place, Request, SlotKind, Trouble, TroubleCode};
 
 fn main() {
     let way = env::var("FAKE_ENGINE").unwrap_or_default();
-    let folders: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<_> = env::args_os().skip(1).collect();
+    let (_, folders) = Place::parse(&words).unwrap();
     let program = if way == "version" { "0.0.1" } else { job::PROGRAM };
     match way.as_str() {
         "nonsense" => println!("Segmentation faulty"),
@@ -57,10 +58,11 @@ fn work(folder: &Path, seam: usize, way: &str) {
     let request: Request = job::read_json(&folder.join(job::REQUEST)).unwrap();
     let mut guide = FrameFile::open(&folder.join(job::GUIDE)).unwrap();
     let head = guide.guide_head().unwrap();
-    let total = head.slots.iter().filter(|slot| **slot == SlotKind::Fill).count();
+    let makes = |slot: &SlotKind| matches!(slot, SlotKind::Fill | SlotKind::Structure);
+    let total = head.slots.iter().filter(|slot| makes(slot)).count();
     let mut frames: Vec<Vec<u8>> = (0..guide.frames).map(|index| guide.frame(index).unwrap().rgb).collect();
     let blue = [20, 40, 200].repeat(head.size.pixels());
-    let fills = head.slots.iter().enumerate().filter(|(_, slot)| **slot == SlotKind::Fill);
+    let fills = head.slots.iter().enumerate().filter(|(_, slot)| makes(slot));
     for (done, (index, _)) in fills.enumerate() {
         frames[index] = blue.clone();
         say(&Event::Progress { seam, done: done + 1, total, share: 0.0 });
@@ -73,7 +75,7 @@ fn work(folder: &Path, seam: usize, way: &str) {
         frames.pop();
     }
     let made = folder.join(job::MADE);
-    job::write_made(&made, head.size, &frames).unwrap();
+    job::write_frames(&made, head.size, &frames).unwrap();
     let outcome = Outcome {
         version: job::VERSION,
         program: job::PROGRAM.into(),

@@ -224,15 +224,13 @@ def ask(folder, case, maker):
         "width": shown.shape[2],
         "height": shown.shape[1],
         "frames": len(shown),
-        "device": "cpu",
-        "threads": 1,
         "guide": hashlib.sha256(guide).hexdigest(),
     }
     (folder / "request.json").write_text(json.dumps(request))
 
 
 def run_engine(engine, folders):
-    done = subprocess.run([engine, *folders], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([engine, "--device", "cpu", "--threads", "1", *folders], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{engine} failed: {done.stderr[-2000:]}")
     for folder in folders:

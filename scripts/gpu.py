@@ -79,36 +79,30 @@ def write_job(name, clips, context, gap, *words, models=(TINY,)):
     return PLACE / name
 
 
-def run(name, place, change, attention=None):
+def run(name, place, device, change, attention=None):
     """Does a job with some of its request changed; its result, and the frames made."""
     folder = place / f"{name}-run"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(PLACE / name, folder)
     request = json.loads((folder / "request.json").read_text())
-    change(request, request["maker"]["wan"])
+    change(request["maker"]["wan"])
     (folder / "request.json").write_text(json.dumps(request))
     import torch
 
     libraries = pathlib.Path(torch.__file__).parent / "lib"
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
-    if "LIBTORCH" not in os.environ and request["device"] != "cpu":
+    if "LIBTORCH" not in os.environ and device != "cpu":
         environment["LD_LIBRARY_PATH"] = f"{libraries}:{os.environ.get('LD_LIBRARY_PATH', '')}"
     if attention:
         environment["WANCTL_ATTENTION"] = attention
     with open(folder / "said", "w") as said:
-        ended = subprocess.run([ENGINE, folder], env=environment, stdout=said, stderr=subprocess.STDOUT)
+        ended = subprocess.run([ENGINE, "--device", device, folder], env=environment, stdout=said, stderr=subprocess.STDOUT)
     if ended.returncode:
         sys.exit(f"the engine ended with {ended.returncode}:\n{(folder / 'said').read_text()[-2000:]}")
     result = json.loads((folder / "result.json").read_text())
     made = safetensors(folder / "made.safetensors")["frames"]
     shutil.rmtree(folder)
     return result, made
-
-
-def device_of(text):
-    """As serde writes the engine's `Device`."""
-    name, _, index = text.partition(":")
-    return {"cuda": int(index or 0)} if name == "cuda" else name
 
 
 def safetensors(path):
@@ -133,12 +127,11 @@ def test(args):
         stays = None
         for dtype, offload in (("f32", "none"), ("f32", "blocks"), ("bf16", "none")):
 
-            def change(request, wan):
-                request["device"] = device_of(args.device)
+            def change(wan):
                 wan |= dict(dtype=dtype, offload=offload)
                 moved(wan["models"])
 
-            _, made = run(path.parent.name, PLACE, change)
+            _, made = run(path.parent.name, PLACE, args.device, change)
             off = abs(made.astype(int) - wanted)
             bad = dtype == "f32" and (off.max() > 2 or off.mean() > 0.05)
             stays = made if stays is None else stays
@@ -253,8 +246,7 @@ def bench(args):
     print(f"{args.model}: {(folder / 'diffusion_pytorch_model.safetensors').stat().st_size / 1e9:.1f} GB, made in {time.perf_counter() - start:.0f} s")
     dim, layers, ffn, channels, every = MODELS[args.model]
 
-    def change(request, wan):
-        request["device"] = device_of(args.device)
+    def change(wan):
         rest = place / "models"
         vace = {"layers": list(range(0, layers, every)), "in_channels": 96} if every else None
         facts = dict(dim=dim, heads=dim // 128, head_dim=128, layers=layers, ffn=ffn, in_channels=channels, out_channels=16)
@@ -264,7 +256,7 @@ def bench(args):
         wan["steps"] = [step | {"expert": "high", "guidance": 1.0} for step in wan["steps"][: args.steps]]
         wan |= dict(dtype=args.dtype, offload=args.offload)
 
-    result, made = run(args.job, place, change, args.attention)
+    result, made = run(args.job, place, args.device, change, args.attention)
     parts = dict(result["parts"])
     frames, height, width = made.shape[:3]
     patches = ((frames - 1) // 4 + 1) * (height // 16) * (width // 16)

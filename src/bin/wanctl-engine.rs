@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, Write},
     panic,
     path::PathBuf,
@@ -13,14 +14,16 @@ use std::{
 };
 
 use engine::{jobs, torch};
-use wanctl::pipeline::job::{Event, Trouble, TroubleCode};
+use wanctl::pipeline::job::{Event, Place, Trouble, TroubleCode};
 
 // A module of this program and not of the library: what the library held of tch, the linker would put into `wanctl` too.
 #[path = "../engine/mod.rs"]
 mod engine;
 
 const USAGE: &str = "\
-usage: wanctl-engine FOLDER ...   does the jobs in these folders, in order; says how as one JSON object a line
+usage: wanctl-engine [--device auto|cpu|cuda:N] [--threads N] [--share N] FOLDER ...
+                                  does the jobs in these folders, in order; says how as one JSON object a line;
+                                  --share: so many engines share the device's memory
        wanctl-engine --devices    the devices that libtorch sees, one JSON object a line
        wanctl-engine --version    versions of this program and of libtorch";
 
@@ -38,10 +41,15 @@ fn main() -> ExitCode {
         [Some("--version" | "-V")] => Ok(version()),
         [Some("--help" | "-h")] => Ok(USAGE.to_owned()),
         [] => return complain(USAGE, EXIT_USAGE),
-        [..] if words.iter().any(|word| word.is_some_and(|word| word.starts_with('-'))) => {
-            return complain(USAGE, EXIT_USAGE);
+        _ => {
+            return match Place::parse(&arguments) {
+                Ok((place, folders)) if !folders.is_empty() && !folders.iter().any(is_option) => {
+                    work(place, &folders.iter().map(PathBuf::from).collect::<Vec<_>>())
+                }
+                Ok(_) => complain(USAGE, EXIT_USAGE),
+                Err(problem) => complain(&format!("wanctl-engine: {problem}\n{USAGE}"), EXIT_USAGE),
+            };
         }
-        _ => return work(&arguments.into_iter().map(PathBuf::from).collect::<Vec<_>>()),
     };
     match lines.and_then(|lines| writeln!(io::stdout(), "{lines}")) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,14 +62,18 @@ fn main() -> ExitCode {
 /// How often a step that takes long says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-fn work(folders: &[PathBuf]) -> ExitCode {
+fn is_option(word: &OsString) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}
+
+fn work(place: Place, folders: &[PathBuf]) -> ExitCode {
     thread::spawn(|| {
         loop {
             thread::sleep(HEARTBEAT);
             say(&Event::Alive);
         }
     });
-    let outcome = panic::catch_unwind(|| jobs::run(folders, &mut say));
+    let outcome = panic::catch_unwind(|| jobs::run(place, folders, &mut say));
     let trouble = match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(trouble)) => trouble,

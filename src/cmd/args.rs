@@ -5,12 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
-    job::Device,
     media::{Codec, Fit},
     output::Replace,
     plan::{Align, MaskRule},
     run::Keep,
-    settings::{Audio, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Overrides, SettingsError},
+    settings::{
+        Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Overrides, SettingsError,
+    },
     task::Task,
     video::{Fps, Size},
 };
@@ -78,21 +79,26 @@ pub(crate) struct FilmArgs {
 /// How the engine works.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EngineArgs {
-    /// Where the engine computes: auto, cpu, cuda or cuda:N [default: auto]
+    /// Where the engine computes: auto, cpu, cuda, cuda:N, or several GPUs that make seams at once: cuda:N,N
+    /// [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
-    device: Option<Device>,
+    device: Option<Devices>,
 
-    /// Threads of the engine [default: one for every core]
+    /// Threads of the engine [default: one for every core, shared among --jobs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true, help_heading = "Engine")]
     threads: Option<u16>,
+
+    /// Engines that make seams at once on the CPU, each with the model in memory [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), allow_negative_numbers = true, help_heading = "Engine")]
+    jobs: Option<u16>,
 }
 
 impl EngineArgs {
     /// Over those of a run that is done again.
-    pub(crate) fn settings(&self, again: Option<EngineSettings>) -> EngineSettings {
-        let Self { device, threads } = self;
-        let again = again.unwrap_or(EngineSettings { device: Device::Auto, threads: None });
-        EngineSettings { device: device.unwrap_or(again.device), threads: threads.map(usize::from).or(again.threads) }
+    pub(crate) fn settings(&self, again: Option<EngineSettings>) -> Result<EngineSettings, SettingsError> {
+        let Self { device, threads, jobs } = self;
+        let ask = EngineAsk { device: device.clone(), threads: threads.map(usize::from), jobs: jobs.map(usize::from) };
+        EngineSettings::new(ask, again)
     }
 }
 

@@ -57,8 +57,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), transition.as_ref())?;
-    let with = engine.settings(task.as_ref().and_then(|task| task.engine));
-    let asked = begun.asked(&preset, (&wan, typed), (task.as_ref(), None), (JOINS, with.device), ui)?;
+    let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
+    let asked = begun.asked(&preset, (&wan, typed), (task.as_ref(), None), (JOINS, with.device.first()), ui)?;
     let needs = Needs { sound: true, prompts: asked.reads_prompts_of_a_task() };
     let work = match &task {
         None => Work::join(inputs, &asked)?,

@@ -109,7 +109,6 @@ impl Making<'_> {
         let resumable = json!({
             "inputs": self.work.files().iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
             "asked": self.asked.task(),
-            "engine": self.with,
         });
         let resumed = self.resumed(&resumable, ui)?;
         let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"]["value"].as_u64());
@@ -118,7 +117,7 @@ impl Making<'_> {
         // Before anything is decoded: what is missing of gigabytes of weights is soon said.
         let wan = asked.wan(parts, seed, ui)?;
         let work = work.for_model(&asked)?;
-        let recorded = Recorded::new(&work.inputs(), work.again(wan.as_ref()), &film, with)?;
+        let recorded = Recorded::new(&work.inputs(), work.again(wan.as_ref()), &film, with.clone())?;
         let home = std::path::absolute(&output)?;
         let note = recorded.note(home.parent().unwrap_or(&home));
 
@@ -147,10 +146,10 @@ impl Making<'_> {
             let made = needed(&plan, part);
             if let Some(makers) = &makers {
                 if part == Part::Stitch {
-                    render.gather(makers, with, folder.id(), ui)?;
+                    render.gather(makers, folder.id(), ui)?;
                 } else {
                     let _held = hold(folder, part, &made, parts, cancel, ui)?;
-                    let outcomes = render.run_engine(program, makers, with, folder.id(), &made, ui)?;
+                    let outcomes = render.run_engine(program, makers, &with, (folder.id(), &made), ui)?;
                     folder.record("engine", &outcomes)?;
                 }
             }

@@ -20,6 +20,7 @@ pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, Chec
     let work = Work {
         size: plan.made_size,
         frames: plan.seams.iter().map(|seam| seam.slots.len()).max().unwrap_or(0),
+        references: plan.seams.iter().map(|seam| seam.references.len()).max().unwrap_or(0),
         dtype: *wan.dtype,
         packed: *wan.dtype == Dtype::Fp8,
         beside: 0,

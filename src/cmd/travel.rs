@@ -54,9 +54,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), None)?;
-    let with = engine.settings(task.as_ref().and_then(|task| task.engine));
+    let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
     let said = (task.as_ref(), story.as_ref());
-    let asked = begun.asked(&preset, (&wan, typed), said, (TRAVELS, with.device), ui)?;
+    let asked = begun.asked(&preset, (&wan, typed), said, (TRAVELS, with.device.first()), ui)?;
     let needs = Needs { sound: true, prompts: asked.reads_prompts_of_a_task() };
     let work = match &task {
         None => Work::travel(paths, &asked)?,

@@ -4,15 +4,12 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,
-    sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use color_eyre::eyre::{Report, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
@@ -26,8 +23,10 @@ use wanctl::pipeline::{
     output::OutputError,
     plan::PlanError,
     progress::{Progress, Stage, Warning},
+    render::GatherError,
     run::RunError,
     settings::{PresetError, SettingsError},
+    story::StoryError,
     task::TaskError,
 };
 
@@ -52,10 +51,25 @@ pub(crate) enum Verbosity {
 pub(crate) struct Ui {
     json: bool,
     verbosity: Verbosity,
+    bars: MultiProgress,
+    /// Of the run as a whole.
+    track: Track,
+    run: OnceLock<(String, std::path::PathBuf)>,
+}
+
+/// One count: a bar, and what is known of it.
+#[derive(Debug)]
+struct Track {
     bar: ProgressBar,
     state: Mutex<State>,
-    run: OnceLock<(String, std::path::PathBuf)>,
-    done: AtomicUsize,
+    /// Whether there are others beside it, so that people need to be told which seam it is.
+    beside: bool,
+}
+
+/// One of those that work at once.
+struct Voice<'a> {
+    ui: &'a Ui,
+    track: Track,
 }
 
 #[derive(Debug)]
@@ -80,24 +94,9 @@ impl Ui {
     pub(crate) fn new(json: bool, verbosity: Verbosity) -> Self {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let now = Instant::now();
-        let state = State {
-            stage: Stage::Settings,
-            seam: None,
-            part: None,
-            total: 0,
-            begun: now,
-            due: now,
-            interval: FIRST_LOG_INTERVAL,
-        };
-        Self {
-            json,
-            verbosity,
-            bar: ProgressBar::with_draw_target(None, target),
-            state: Mutex::new(state),
-            run: OnceLock::new(),
-            done: AtomicUsize::new(0),
-        }
+        let bars = MultiProgress::with_draw_target(target);
+        let track = Track::new(&bars, false);
+        Self { json, verbosity, bars, track, run: OnceLock::new() }
     }
 
     pub(crate) fn json(&self) -> bool {
@@ -134,7 +133,7 @@ impl Ui {
 
     /// The result, for people and pipes alike.
     pub(crate) fn print(&self, text: &str) {
-        self.bar.suspend(|| {
+        self.bars.suspend(|| {
             let _ = writeln!(io::stdout(), "{text}");
         });
     }
@@ -149,38 +148,16 @@ impl Ui {
     /// A line for people; not with `-q`.
     pub(crate) fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.bar.suspend(|| say(text));
+            self.bars.suspend(|| say(text));
         }
     }
 
     pub(crate) fn end_progress(&self) {
-        self.bar.finish_and_clear();
+        self.track.bar.finish_and_clear();
     }
 
     pub(crate) fn line_writer(&self) -> LineWriter {
-        LineWriter(self.bar.clone())
-    }
-
-    fn begin_at(&self, stage: Stage, seam: Option<usize>, part: Option<&'static str>, total: usize) {
-        let now = Instant::now();
-        let interval = if self.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
-        *self.state() = State { stage, seam, part, total, begun: now, due: now + interval, interval };
-        self.done.store(0, Ordering::Relaxed);
-        tracing::debug!(stage = stage.name(), total, "begin");
-        self.bar.reset();
-        self.bar.set_message(part.unwrap_or(stage.name()));
-        if total > 0 {
-            self.bar.set_style(bar_style("{msg:<7} {wide_bar:.cyan/blue} {prefix} {eta:>4}"));
-            self.bar.set_prefix(format!("0/{total}"));
-            self.bar.set_length(total as u64 * SHARES);
-        } else {
-            self.bar.set_style(bar_style("{msg:<7} {spinner} {elapsed}"));
-        }
-        self.bar.enable_steady_tick(Duration::from_millis(100));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        LineWriter(self.bars.clone())
     }
 
     /// Reports the error in both forms; its exit code.
@@ -207,7 +184,7 @@ impl Ui {
         Failure {
             code,
             exit: code.exit(),
-            stage: self.state().stage,
+            stage: self.track.state().stage,
             message: chain(report),
             details: fault.map(Fault::details).unwrap_or_default(),
             run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
@@ -246,6 +223,8 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<GatherError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<StoryError>().map(|error| error as &dyn Fault))
 }
 
 /// The error object of the contract.
@@ -329,26 +308,118 @@ pub(crate) fn report_usage(error: &clap::Error, json: bool) {
 
 impl Progress for Ui {
     fn begin(&self, stage: Stage, total: usize) {
-        self.begin_at(stage, None, None, total);
+        self.track.begin(self, stage, None, None, total);
     }
 
     fn begin_seam(&self, stage: Stage, seam: usize, total: usize) {
-        self.begin_at(stage, Some(seam), None, total);
+        self.track.begin(self, stage, Some(seam), None, total);
     }
 
     fn begin_part(&self, stage: Stage, seam: usize, part: &'static str, total: usize) {
-        self.begin_at(stage, Some(seam), Some(part), total);
+        self.track.begin(self, stage, Some(seam), Some(part), total);
     }
 
     fn within(&self, done: usize, share: f64) {
+        self.track.within(self, done, share);
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.note(&format!("warning: {}", warning.message));
+        tracing::debug!(code = warning.code, "warning: {}", warning.message);
+        self.event("warning", &warning);
+    }
+
+    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>> {
+        // What comes now has bars of its own.
+        self.track.bar.finish_and_clear();
+        let voice = |_| Box::new(Voice { ui: self, track: Track::new(&self.bars, count > 1) }) as Box<dyn Progress>;
+        (0..count).map(voice).collect()
+    }
+}
+
+impl Progress for Voice<'_> {
+    fn begin(&self, stage: Stage, total: usize) {
+        self.track.begin(self.ui, stage, None, None, total);
+    }
+
+    fn begin_seam(&self, stage: Stage, seam: usize, total: usize) {
+        self.track.begin(self.ui, stage, Some(seam), None, total);
+    }
+
+    fn begin_part(&self, stage: Stage, seam: usize, part: &'static str, total: usize) {
+        self.track.begin(self.ui, stage, Some(seam), Some(part), total);
+    }
+
+    fn within(&self, done: usize, share: f64) {
+        self.track.within(self.ui, done, share);
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.ui.warn(warning);
+    }
+
+    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>> {
+        self.ui.voices(count)
+    }
+}
+
+impl Drop for Voice<'_> {
+    fn drop(&mut self) {
+        self.track.bar.finish_and_clear();
+    }
+}
+
+impl Track {
+    fn new(bars: &MultiProgress, beside: bool) -> Self {
+        let now = Instant::now();
+        let state = State {
+            stage: Stage::Settings,
+            seam: None,
+            part: None,
+            total: 0,
+            begun: now,
+            due: now,
+            interval: FIRST_LOG_INTERVAL,
+        };
+        Self { bar: bars.add(ProgressBar::no_length()), state: Mutex::new(state), beside }
+    }
+
+    fn begin(&self, ui: &Ui, stage: Stage, seam: Option<usize>, part: Option<&'static str>, total: usize) {
+        let now = Instant::now();
+        let interval = if ui.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
+        *self.state() = State { stage, seam, part, total, begun: now, due: now + interval, interval };
+        tracing::debug!(stage = stage.name(), total, "begin");
+        self.bar.reset();
+        self.bar.set_message(self.name());
+        let width = if self.beside { 16 } else { 7 };
+        if total > 0 {
+            self.bar.set_style(bar_style(&format!("{{msg:<{width}}} {{wide_bar:.cyan/blue}} {{prefix}} {{eta:>4}}")));
+            self.bar.set_prefix(format!("0/{total}"));
+            self.bar.set_length(total as u64 * SHARES);
+        } else {
+            self.bar.set_style(bar_style(&format!("{{msg:<{width}}} {{spinner}} {{elapsed}}")));
+        }
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+
+    /// What is counted, for people.
+    fn name(&self) -> String {
+        let State { stage, seam, part, .. } = *self.state();
+        let name = part.unwrap_or(stage.name());
+        match seam {
+            Some(seam) if self.beside => format!("seam {} {name}", seam + 1),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn within(&self, ui: &Ui, done: usize, share: f64) {
         self.bar.set_position(done as u64 * SHARES + (share * SHARES as f64) as u64);
-        self.done.store(done, Ordering::Relaxed);
         let mut state = self.state();
         if state.total > 0 {
             self.bar.set_prefix(format!("{done}/{}", state.total));
         }
         let now = Instant::now();
-        if now < state.due && !(done == state.total && self.json) {
+        if now < state.due && !(done == state.total && ui.json) {
             return;
         }
         let spent = (now - state.begun).as_secs_f64();
@@ -356,12 +427,12 @@ impl Progress for Ui {
         let left = (state.total as f64 - reached).max(0.0);
         let eta = if reached > 0.0 { spent / reached * left } else { 0.0 };
         let (stage, seam, part, total) = (state.stage, state.seam, state.part, state.total);
-        if !self.json {
+        if !ui.json {
             state.interval *= 2;
         }
         state.due = now + state.interval;
         drop(state);
-        if self.json {
+        if ui.json {
             let eta = (eta * 10.0).round() / 10.0;
             let mut event = json!({"stage": stage, "done": done, "total": total, "eta_s": eta});
             if share > 0.0 {
@@ -373,17 +444,15 @@ impl Progress for Ui {
             if let Some(part) = part {
                 event["part"] = part.into();
             }
-            self.event("progress", &event);
+            ui.event("progress", &event);
         } else if self.bar.is_hidden() && total > 0 {
             let more = if share > 0.0 { format!(" and {:.0} %", share * 100.0) } else { String::new() };
-            self.note(&format!("{} {done}/{total}{more}, about {eta:.0} s left", part.unwrap_or(stage.name())));
+            ui.note(&format!("{} {done}/{total}{more}, about {eta:.0} s left", self.name()));
         }
     }
 
-    fn warn(&self, warning: Warning) {
-        self.note(&format!("warning: {}", warning.message));
-        tracing::debug!(code = warning.code, "warning: {}", warning.message);
-        self.event("warning", &warning);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -393,7 +462,7 @@ fn bar_style(template: &str) -> ProgressStyle {
 
 /// Log lines that do not tear the bar.
 #[derive(Debug, Clone)]
-pub(crate) struct LineWriter(ProgressBar);
+pub(crate) struct LineWriter(MultiProgress);
 
 impl Write for LineWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

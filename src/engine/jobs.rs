@@ -14,7 +14,8 @@ use super::{
 };
 use wanctl::pipeline::{
     job::{
-        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Request, SlotKind, Trouble, TroubleCode,
+        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
+        TroubleCode,
     },
     video::Size,
 };
@@ -41,27 +42,28 @@ struct Job {
     folder: PathBuf,
     request: Request,
     head: GuideHead,
-    guide: FrameFile,
+    /// How many reference images there are.
+    references: usize,
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
-pub(crate) fn run(folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+    let Place { device, threads, share } = place;
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
-    let mut jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
-    let kind = |job: &Job| (job.request.device, job.request.threads, matches!(job.request.maker, Maker::Wan(_)));
-    for jobs in jobs.chunk_by_mut(|a, b| kind(a) == kind(b)) {
-        let request = &jobs[0].request;
-        if let Some(threads) = request.threads {
-            tch::set_num_threads(threads.clamp(1, 1024) as i32);
-        }
-        let device = choose(request.device)?;
-        prepare(device, &request.maker)?;
-        match request.maker {
-            Maker::Wan(_) => generate(jobs, device, say)?,
+    let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.clamp(1, 1024) as i32);
+    }
+    let device = choose(device)?;
+    let is_wan = |job: &Job| matches!(job.request.maker, Maker::Wan(_));
+    for jobs in jobs.chunk_by(|a, b| is_wan(a) == is_wan(b)) {
+        prepare(device, &jobs[0].request.maker)?;
+        match jobs[0].request.maker {
+            Maker::Wan(_) => generate(jobs, device, share, say)?,
             Maker::Rife | Maker::Halving => {
                 let rife = Rife::load(device, Kind::Float).map_err(weights)?;
-                jobs.iter_mut().try_for_each(|job| interpolate(job, device, &rife, say))?;
+                jobs.iter().try_for_each(|job| interpolate(job, device, &rife, say))?;
             }
         }
     }
@@ -79,30 +81,29 @@ fn read(folder: &Path) -> Result<Job, Trouble> {
         )
         .help("build both programs together: cargo build --release"));
     }
-    let guide_path = folder.join(job::GUIDE);
-    if job::hash(&guide_path)? != request.guide {
-        return Err(Trouble::new(
-            TroubleCode::Engine,
-            format!(
-                "{} is not the guide that its request names: it was edited, or is another run's",
-                guide_path.display()
-            ),
-        ));
+    let (size, frames) = (Size::new(request.width, request.height), request.frames);
+    let head = named(&folder.join(job::GUIDE), &request.guide, size, Some(frames))?.guide_head()?;
+    let references = match &request.references {
+        Some(hash) => named(&folder.join(job::REFERENCES), hash, size, None)?.frames,
+        None => 0,
+    };
+    Ok(Job { folder: folder.to_owned(), request, head, references })
+}
+
+/// The file that a request names by its hash; so many frames of this size.
+fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<FrameFile, Trouble> {
+    let wrong = |message| Err(Trouble::new(TroubleCode::Engine, message));
+    if job::hash(path)? != hash {
+        let path = path.display();
+        return wrong(format!("{path} is not the file that its request names: it was edited, or is another run's"));
     }
-    let mut guide = FrameFile::open(&guide_path)?;
-    let head = guide.guide_head()?;
-    let size = Size::new(request.width, request.height);
-    if (guide.frames, guide.size) != (request.frames, size) {
-        let message = format!(
-            "{} has {} frames of {}, and its request says {} of {size}",
-            guide_path.display(),
-            guide.frames,
-            guide.size,
-            request.frames
-        );
-        return Err(Trouble::new(TroubleCode::Engine, message));
+    let file = FrameFile::open(path)?;
+    let wanted = frames.unwrap_or(file.frames);
+    if (file.frames, file.size) != (wanted, size) {
+        let (path, found) = (path.display(), file.frames);
+        return wrong(format!("{path} has {found} frames of {}, and its request says {wanted} of {size}", file.size));
     }
-    Ok(Job { folder: folder.to_owned(), request, head, guide })
+    Ok(file)
 }
 
 fn choose(wish: Device) -> Result<tch::Device, Trouble> {
@@ -153,15 +154,11 @@ fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
     say(&Event::Job { seam: job.request.seam, device: torch::name(device), threads });
 }
 
-fn frames(job: &mut Job) -> Result<Vec<Vec<u8>>, Trouble> {
-    (0..job.request.frames).map(|index| Ok(job.guide.frame(index)?.rgb)).collect()
-}
-
 /// What the embedded network makes of every gap.
-fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     let (seam, started) = (job.request.seam, Instant::now());
     announce(job, device, say);
-    let mut frames = frames(job)?;
+    let mut frames = FrameFile::open(&job.folder.join(job::GUIDE))?.all()?;
     let gaps = gaps(&job.head.slots);
     let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
     let (mut before_this, mut notes) = (0, vec![]);
@@ -189,19 +186,16 @@ fn interpolate(job: &mut Job, device: tch::Device, rife: &Rife, say: &mut dyn Fn
 }
 
 /// What a Wan model makes of the whole guides.
-fn generate(jobs: &mut [Job], device: tch::Device, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn generate(jobs: &[Job], device: tch::Device, share: usize, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
     let started = Instant::now();
-    let guides = jobs.iter_mut().map(frames).collect::<Result<Vec<_>, _>>()?;
-    let jobs = &*jobs;
     jobs.iter().for_each(|job| announce(job, device, say));
     let mut tasks = vec![];
-    for (job, frames) in jobs.iter().zip(guides) {
+    for job in jobs {
         let Maker::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
-        let path = job.folder.join(job::LATENTS);
-        let store = Store { path, request: job::hash(&job.folder.join(job::REQUEST))? };
-        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, frames, store });
+        let store = Store { folder: job.folder.clone(), request: job::hash(&job.folder.join(job::REQUEST))? };
+        tasks.push(Task { seam: job.request.seam, wan, head: &job.head, references: job.references, store });
     }
-    wan::run(&tasks, device, say, &mut |index, Done { frames, parts }, say| {
+    wan::run(&tasks, device, share, say, &mut |index, Done { frames, parts }, say| {
         finish(&jobs[index], device, &frames, vec![], parts, started, say)
     })
 }
@@ -217,7 +211,7 @@ fn finish(
     say: &mut dyn FnMut(&Event),
 ) -> Result<(), Trouble> {
     let made = job.folder.join(job::MADE);
-    job::write_made(&made, job.head.size, frames)?;
+    job::write_frames(&made, job.head.size, frames)?;
     let outcome = Outcome {
         version: job::VERSION,
         program: job::PROGRAM.into(),
@@ -247,7 +241,8 @@ struct Gap {
 
 /// Every run of frames to make. An anchor that fills its latent is one frame, however often it stands there.
 fn gaps(slots: &[SlotKind]) -> Vec<Gap> {
-    let fills = |index: usize| slots[index] == SlotKind::Fill;
+    // Another clip's frames are nothing to go on from.
+    let fills = |index: usize| matches!(slots[index], SlotKind::Fill | SlotKind::Structure);
     // A hint is a frame of the clip as it is; that a Wan model makes it anew is no matter here.
     let shown = |index: usize| matches!(slots[index], SlotKind::Keep | SlotKind::Hint);
     let mut gaps = vec![];
@@ -284,7 +279,7 @@ mod tests {
 
     #[test]
     fn every_frame_to_make_lies_in_one_gap_between_its_known_neighbours() {
-        use SlotKind::{Anchor, Fill, Hint, Keep};
+        use SlotKind::{Anchor, Fill, Hint, Keep, Structure};
         let slots = [Keep, Keep, Fill, Fill, Anchor, Anchor, Fill, Keep, Keep];
         assert_eq!(
             gaps(&slots),
@@ -292,5 +287,7 @@ mod tests {
         );
         let slots = [Keep, Hint, Hint, Fill, Fill, Hint, Keep, Keep, Keep];
         assert_eq!(gaps(&slots), [Gap { left: 0..3, fill: 3..5, right: 5..9 }]);
+        let slots = [Keep, Structure, Fill, Structure, Keep];
+        assert_eq!(gaps(&slots), [Gap { left: 0..1, fill: 1..4, right: 4..5 }]);
     }
 }

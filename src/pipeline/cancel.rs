@@ -21,6 +21,8 @@ pub enum Stop {
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,
+    /// Of those that this one works for.
+    parent: Option<Arc<AtomicBool>>,
     deadline: Option<(Instant, Duration)>,
 }
 
@@ -33,11 +35,21 @@ impl Cancel {
     /// The same flag, and a limit for the whole run that starts now.
     pub fn with_timeout(&self, allowed: Option<Duration>) -> Self {
         let deadline = allowed.and_then(|allowed| Some((Instant::now().checked_add(allowed)?, allowed)));
-        Self { flag: self.flag.clone(), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Wanted where this one is, and where its own flag is set: whoever sets that knows why.
+    pub fn own(&self) -> Self {
+        Self { flag: Arc::default(), parent: Some(self.flag.clone()), deadline: self.deadline }
+    }
+
+    /// Sets the flag.
+    pub fn stop(&self) {
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     pub fn wanted(&self) -> Option<Stop> {
-        if self.flag.load(Ordering::Relaxed) {
+        if [Some(&self.flag), self.parent.as_ref()].into_iter().flatten().any(|flag| flag.load(Ordering::Relaxed)) {
             return Some(Stop::Interrupted);
         }
         let (end, allowed) = self.deadline?;

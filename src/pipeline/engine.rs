@@ -11,11 +11,13 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    cancel::Stop,
+    cancel::{Cancel, Stop},
     child::{Child, Ending, Failed, Feeds, Leash, Transcript},
     fault::{Code, Details, Fault},
     footage::Known,
-    job::{self, Event, FrameFile, GuideHead, JobError, Outcome, Request, SlotKind, Trouble, TroubleCode},
+    job::{
+        self, Event, FrameFile, GuideHead, JobError, Maker, Outcome, Place, Request, SlotKind, Trouble, TroubleCode,
+    },
     pixels,
     plan::{FramePlan, Mask, Slot},
     video::{Frame, Size},
@@ -44,6 +46,16 @@ pub struct Made {
     pub outcome: Outcome,
     pub guide: FrameFile,
     pub frames: FrameFile,
+}
+
+/// What the engine is asked to make at a seam.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The run that it belongs to.
+    pub run: &'a str,
+    pub maker: &'a Maker,
+    pub plan: &'a FramePlan,
+    pub seam: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -166,17 +178,24 @@ impl Engine {
         ended.map(|()| devices).map_err(|ending| self.meaning(ending, transcript))
     }
 
-    /// Does the jobs in order with one start of the program; what each of them made. What an earlier start has done is
-    /// not done again.
-    pub fn run(&self, folders: &[PathBuf], mut hear: impl FnMut(&Event)) -> Result<Vec<Made>, EngineError> {
-        let undone: Vec<&PathBuf> = folders.iter().filter(|folder| check(folder).is_err()).collect();
-        if undone.is_empty() {
-            return folders.iter().map(|folder| check(folder)).collect();
-        }
-        let log = undone.first().map(|folder| folder.join(job::LOG));
+    /// The same program, and a word that ends all that it does.
+    pub fn together(&self) -> (Self, Cancel) {
+        let Self { program, leash: Leash { cancel, patience } } = self;
+        let cancel = cancel.own();
+        (Self { program: program.clone(), leash: Leash { cancel: cancel.clone(), patience: *patience } }, cancel)
+    }
+
+    /// Does the jobs in order with one start of the program; what each of them made.
+    pub fn run(
+        &self,
+        place: &Place,
+        folders: &[PathBuf],
+        mut hear: impl FnMut(&Event),
+    ) -> Result<Vec<Made>, EngineError> {
+        let log = folders.first().map(|folder| folder.join(job::LOG));
         let log = log.and_then(|path| fs::File::create(path).ok());
         let mut command = Command::new(&self.program);
-        command.args(undone);
+        command.args(place.words()).args(folders);
         // libgomp's threads wait by spinning, which on a busy machine makes everything several times slower.
         if env::var_os("OMP_WAIT_POLICY").is_none() {
             command.env("OMP_WAIT_POLICY", "passive");
@@ -241,13 +260,12 @@ impl Engine {
     }
 }
 
-/// Writes a seam's job folder; `request.guide` is filled in here.
+/// Writes a seam's job folder: what the engine is asked and shown.
 pub fn write_job(
     folder: &Path,
-    mut request: Request,
-    plan: &FramePlan,
-    seam: usize,
+    Ask { run, maker, plan, seam }: Ask<'_>,
     known: &Known,
+    references: &[Frame],
 ) -> Result<(), EngineError> {
     fs::create_dir_all(folder).map_err(|source| JobError::Write { path: folder.to_owned(), source })?;
     let size = plan.made_size;
@@ -257,7 +275,28 @@ pub fn write_job(
     job::write_guide::<JobError>(&path, &head, |index| {
         Ok(slots[index].frame().map_or_else(|| Frame::filled(size, pixels::GREY), |at| known.frame(at).clone()))
     })?;
-    request.guide = job::hash(&path)?;
+    let guide = job::hash(&path)?;
+    let references = match references {
+        [] => None,
+        _ => {
+            let path = folder.join(job::REFERENCES);
+            let pictures: Vec<&[u8]> = references.iter().map(|picture| picture.rgb.as_slice()).collect();
+            job::write_frames(&path, size, &pictures)?;
+            Some(job::hash(&path)?)
+        }
+    };
+    let request = Request {
+        version: job::VERSION,
+        program: job::PROGRAM.into(),
+        run: run.to_owned(),
+        seam,
+        maker: maker.clone(),
+        width: size.width,
+        height: size.height,
+        frames: slots.len(),
+        guide,
+        references,
+    };
     Ok(job::write_json(&folder.join(job::REQUEST), &request)?)
 }
 
@@ -266,7 +305,8 @@ fn head(plan: &FramePlan, seam: usize) -> GuideHead {
     let kind = |slot: &Slot| match slot {
         Slot::Keep(_) | Slot::Repeat(_) | Slot::Carry(_) => SlotKind::Keep,
         Slot::Anchor(_) => SlotKind::Anchor,
-        Slot::Hint(_) | Slot::Structure(_) => SlotKind::Hint,
+        Slot::Hint(_) => SlotKind::Hint,
+        Slot::Structure(_) => SlotKind::Structure,
         Slot::Fill => SlotKind::Fill,
     };
     let unit = |generate: bool| if generate { 1.0 } else { 0.0 };
@@ -279,7 +319,7 @@ fn head(plan: &FramePlan, seam: usize) -> GuideHead {
 }
 
 /// A job is done when its result names the request as it stands and the frames as they are.
-fn check(folder: &Path) -> Result<Made, EngineError> {
+pub fn check(folder: &Path) -> Result<Made, EngineError> {
     let wrong =
         |problem: &str, wanted: String, found: String| EngineError::Wrong { problem: problem.into(), wanted, found };
     let request: Request = job::read_json(&folder.join(job::REQUEST))?;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     cancel::{Cancel, Stop},
     fault::{Code, Details, Fault},
+    job,
 };
 
 #[derive(Debug)]
@@ -223,7 +224,7 @@ impl RunDir {
 
     /// Keeps other processes from a part while this one makes it. Where one does so already, that is said by `waits`.
     pub fn hold(&self, part: usize, cancel: &Cancel, waits: impl FnOnce()) -> Result<PartLock, RunError> {
-        let folder = self.path.join(format!("seam_{part:02}"));
+        let folder = job::folder(&self.path, part);
         let not_writable = |source| RunError::NotWritable { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(not_writable)?;
         let lock = File::create(folder.join(LOCK)).map_err(not_writable)?;

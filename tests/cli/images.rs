@@ -41,11 +41,11 @@ fn models(room: &Room) -> Vec<String> {
     words.into_iter().flat_map(|word| ["--model".to_owned(), word]).collect()
 }
 
-fn case(name: &str) -> Value {
+pub(super) fn case(name: &str) -> Value {
     rows("images.json").into_iter().find(|case| case["name"] == name).unwrap()
 }
 
-fn join(room: &Room, case: &Value, more: &[&str]) -> Run {
+pub(super) fn join(room: &Room, case: &Value, more: &[&str]) -> Run {
     room.wanctl(&words(room, case, more)).good()
 }
 

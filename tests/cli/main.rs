@@ -17,6 +17,8 @@ mod interrupt;
 mod material;
 mod presets;
 mod range;
+#[cfg(feature = "torch")]
+mod references;
 mod refusals;
 #[cfg(feature = "torch")]
 mod rife;

@@ -158,8 +158,8 @@ fn a_job_can_be_done_again_by_hand_and_one_that_was_tampered_with_is_refused() {
     let mut edited = guide.clone();
     *edited.last_mut().unwrap() ^= 1;
     let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("guide.safetensors", guide[..guide.len() / 2].to_vec(), "not the guide that its request names"),
-        ("guide.safetensors", edited, "not the guide that its request names"),
+        ("guide.safetensors", guide[..guide.len() / 2].to_vec(), "not the file that its request names"),
+        ("guide.safetensors", edited, "not the file that its request names"),
         ("request.json", request.replace("\"frames\": ", "\"frames\": 1").into_bytes(), "its request says"),
         (
             "request.json",

@@ -48,7 +48,7 @@ fn case(name: &str) -> Value {
 }
 
 /// The command that is the case, with these weights.
-fn words(case: &Value, models: &[String]) -> Vec<String> {
+pub(super) fn words(case: &Value, models: &[String]) -> Vec<String> {
     let text = |key: &str| case[key].as_str().unwrap().to_owned();
     let guidance: Vec<String> = case["guidance"].as_array().unwrap().iter().map(Value::to_string).collect();
     let mut words: Vec<String> = ["join", "a.mkv", "b.mkv", "--engine", "wan", "--device", "cpu", "--dtype", "f32"]
@@ -85,7 +85,7 @@ pub(super) fn parts(experts: u64) -> Vec<String> {
     parts
 }
 
-fn models(case: &Value) -> Vec<String> {
+pub(super) fn models(case: &Value) -> Vec<String> {
     match case["experts"].as_u64() {
         Some(2) => vec![tiny().display().to_string()],
         _ => parts(1),
@@ -319,9 +319,10 @@ pub(super) fn change(job: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(&path, serde_json::to_vec(&request).unwrap()).unwrap();
 }
 
-/// What the engine says to a job that was changed.
+/// What the engine says to a job, where and how these tests' joins have theirs done.
 pub(super) fn engine(job: &Path) -> std::process::Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(job).output().unwrap()
+    let place = ["--device", "cpu", "--threads", "2"];
+    std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).args(place).arg(job).output().unwrap()
 }
 
 /// Steps that are done, as the job's state says.
@@ -395,7 +396,7 @@ fn a_decode_that_failed_repeats_nothing_else() {
     fs::remove_file(job.join("result.json")).unwrap();
     // Whoever looks for the text encoder now fails.
     fs::remove_dir_all(&text).unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(&job).output().unwrap();
+    let output = engine(&job);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(fs::read(job.join("made.safetensors")).unwrap(), wanted);
 }
@@ -526,7 +527,7 @@ fn a_picture_or_a_length_that_the_model_cannot_take_is_refused_by_the_engine() {
         let mut request: Value = serde_json::from_slice(&fs::read(job.join("request.json")).unwrap()).unwrap();
         request["maker"] = wanted["maker"].clone();
         fs::write(job.join("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wanctl-engine")).arg(&job).output().unwrap();
+        let output = engine(&job);
         let said = String::from_utf8_lossy(&output.stdout);
         match words_wanted {
             "" => assert!(output.status.success(), "{said}"),

@@ -21,7 +21,8 @@ use super::{
     network::{foreign, refuse_left_over, refuse_unapplied},
     session::Session,
     solver::{History, Solver},
-    state::State,
+    store::State,
+    t5::padded,
 };
 use crate::engine::{
     torch,
@@ -30,11 +31,7 @@ use crate::engine::{
 
 impl Session<'_, '_> {
     /// All steps of all seams, one expert after the other.
-    pub(super) fn denoise(
-        &mut self,
-        texts: &HashMap<String, Tensor>,
-        controls: &[Option<Tensor>],
-    ) -> Result<(), Trouble> {
+    pub(super) fn denoise(&mut self, texts: &HashMap<String, Tensor>) -> Result<(), Trouble> {
         let all = 0..self.tasks.len();
         while let Some((first, step)) = all.clone().find_map(|index| Some((index, self.next(index)?))) {
             let expert = self.tasks[first].wan.steps[step].expert;
@@ -42,13 +39,13 @@ impl Session<'_, '_> {
             let (transformer, strengths) = self.transformer(expert)?;
             self.end(first, Part::Load, begun);
             for index in all.clone() {
-                let Some(control) = &controls[index] else { continue };
                 let wanted = |session: &Self| {
                     session.next(index).filter(|step| session.tasks[index].wan.steps[*step].expert == expert)
                 };
                 if wanted(self).is_none() {
                     continue;
                 }
+                let control = self.control(index)?;
                 let begun = self.begin(index, Part::Denoise);
                 let mut asked: Option<(Vec<f64>, Question)> = None;
                 while let Some(step) = wanted(self) {
@@ -58,7 +55,7 @@ impl Session<'_, '_> {
                         // LoRAs also change how the prompt is read, and the guide.
                         None => {
                             strengths.set(&now, self.device);
-                            self.question(index, &transformer, texts, control)?
+                            self.question(index, &transformer, texts, &control)?
                         }
                     };
                     self.step(index, step, &transformer, &question)?;
@@ -112,8 +109,8 @@ impl Session<'_, '_> {
                 Conditioning::Images => Shown::Beside(control),
             };
             Question {
-                prompt: transformer.context(&texts[&wan.prompt]),
-                negative: guided.then(|| transformer.context(&texts[&wan.negative_prompt])),
+                prompt: transformer.context(&padded(&texts[&wan.prompt])),
+                negative: guided.then(|| transformer.context(&padded(&texts[&wan.negative_prompt]))),
                 scene: transformer.scene([frames, height, width], Some(shown)),
                 shape: [1, LATENT_CHANNELS, frames, height, width],
             }
@@ -127,9 +124,10 @@ impl Session<'_, '_> {
         transformer: &Transformer,
         question: &Question,
     ) -> Result<(), Trouble> {
+        let before = self.state(index)?;
         let Task { wan, seam, store, .. } = &self.tasks[index];
         let (total, step) = (wan.steps.len(), &wan.steps[number]);
-        if number == 0 || self.states[index].is_none() {
+        if number == 0 {
             (self.say)(&Event::Progress { seam: *seam, done: number, total, share: 0.0 });
         }
         let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
@@ -143,7 +141,6 @@ impl Session<'_, '_> {
             }
         };
         let device = self.device;
-        let before = self.states[index].take();
         let state = torch::stage("denoising", || {
             let State { latents, history, .. } = before.unwrap_or_else(|| State {
                 done: 0,
@@ -180,7 +177,7 @@ impl Session<'_, '_> {
             .help("compute with --dtype bf16 or f32; if that does not help, the weights or a LoRA are broken"));
         }
         store.save(&state)?;
-        self.states[index] = Some(state);
+        self.reached(index, state);
         (self.say)(&Event::Progress { seam: *seam, done: number + 1, total, share: 0.0 });
         Ok(())
     }

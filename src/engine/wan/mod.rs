@@ -1,7 +1,8 @@
 //! A Wan model's work: the order of its stages, for all seams at once, so that each network is loaded as seldom as can be.
 //!
 //! Prompts are read, guides become latents, noise becomes latents step by step, latents become frames. Every network is
-//! gone before the next one comes. What is done of a seam is on disk after every step (`state`).
+//! gone before the next one comes. What is done of a seam is on disk after every step (`store`), and of several seams only
+//! the one that is worked on is in memory.
 
 mod control;
 mod denoise;
@@ -12,7 +13,7 @@ mod network;
 mod pixels;
 mod session;
 mod solver;
-mod state;
+mod store;
 mod t5;
 #[cfg(test)]
 mod tests;
@@ -20,21 +21,24 @@ mod vae;
 mod words;
 
 use tch::Device;
-use wanctl::pipeline::job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan};
+use wanctl::pipeline::{
+    checkpoint::Conditioning,
+    job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan},
+};
 
 use self::{session::Session, vae::VaeError, words::WordsError};
 use crate::engine::weights::WeightsError;
 
-pub(crate) use self::state::Store;
+pub(crate) use self::store::Store;
 
-/// One seam: what is asked, what is shown, and where its state is kept.
+/// One seam: what is asked, what is shown, and its folder.
 #[derive(Debug)]
 pub(crate) struct Task<'a> {
     pub(crate) seam: usize,
     pub(crate) wan: &'a Wan,
     pub(crate) head: &'a GuideHead,
-    /// The guide's frames, 8-bit RGB.
-    pub(crate) frames: Vec<Vec<u8>>,
+    /// How many reference images there are.
+    pub(crate) references: usize,
     pub(crate) store: Store,
 }
 
@@ -75,10 +79,11 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Does the seams in order; `emit` takes each when it is done.
+/// Does the seams in order; `emit` takes each when it is done. So many engines share the device, this one among them.
 pub(crate) fn run(
     tasks: &[Task<'_>],
     device: Device,
+    share: usize,
     say: &mut dyn FnMut(&Event),
     emit: &mut Emit<'_>,
 ) -> Result<(), Trouble> {
@@ -97,7 +102,7 @@ pub(crate) fn run(
         let count = tasks[first..].iter().take_while(|task| alike(task)).count();
         let begin = first;
         let mut shifted = |index: usize, done: Done, say: &mut dyn FnMut(&Event)| emit(begin + index, done, say);
-        Session::new(&tasks[first..first + count], device, say).run(&mut shifted)?;
+        Session::new(&tasks[first..first + count], device, share, say).run(&mut shifted)?;
         first += count;
     }
     Ok(())
@@ -112,7 +117,11 @@ fn check(task: &Task<'_>) -> Result<(), Trouble> {
         let message = format!("{zero_steps} steps of zero leave none of {} to make a picture in", task.wan.steps.len());
         return Err(Trouble::new(TroubleCode::Usage, message).help("take fewer steps of zero: one in 25 is usual"));
     }
-    let (size, frames) = (task.head.size, task.frames.len());
+    if task.references > 0 && task.wan.models.conditioning().is_ok_and(|kind| kind == Conditioning::Images) {
+        let message = format!("{} reference images, and an image-to-video model looks at none", task.references);
+        return Err(Trouble::new(TroubleCode::Usage, message).help("leave them out, or use a model with VACE"));
+    }
+    let (size, frames) = (task.head.size, task.head.slots.len());
     let even = size.width.is_multiple_of(GRID) && size.height.is_multiple_of(GRID);
     let wrong = match (even, frames % 4) {
         (true, 1) => return Ok(()),

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
     fault::{Code, Fault},
-    job::{Dtype, Event, Offload, Part, Trouble, TroubleCode, VaeTile, Wan},
+    job::{self, Dtype, Event, Offload, Part, Trouble, TroubleCode, VaeTile, Wan},
     memory::{self, Need, Sizes, Work},
 };
 
@@ -21,7 +21,7 @@ use super::{
     dit::Keep,
     network::{foreign, refuse_left_over},
     pixels,
-    state::State,
+    store::State,
     t5::{T5Config, TEXT_ROWS, TextEncoder},
     vae::{self, Decoder, Encoder, Prefix, Tiles, Way},
     with_cause,
@@ -35,26 +35,32 @@ pub(super) struct Session<'a, 's> {
     pub(super) models: &'a ModelFiles,
     pub(super) device: Device,
     pub(super) kind: Kind,
+    /// Engines that share the device.
+    share: usize,
     /// What of the transformer stays on the device while others of its layers work.
     pub(super) keep: Keep,
     pub(super) say: &'s mut dyn FnMut(&Event),
-    /// How far each seam is.
-    pub(super) states: Vec<Option<State>>,
+    /// Steps that are done of each seam.
+    done: Vec<usize>,
+    /// What the last step made, and of which seam: the next one need not read it again.
+    at_hand: Option<(usize, State)>,
+    /// What the guide became, where only one seam has steps to go.
+    control: Option<Tensor>,
     /// Seconds of each part, by seam.
     parts: Vec<BTreeMap<Part, f64>>,
 }
 
 impl<'a, 's> Session<'a, 's> {
-    pub(super) fn new(tasks: &'a [Task<'a>], device: Device, say: &'s mut dyn FnMut(&Event)) -> Self {
+    pub(super) fn new(tasks: &'a [Task<'a>], device: Device, share: usize, say: &'s mut dyn FnMut(&Event)) -> Self {
         let Wan { models, dtype, .. } = tasks[0].wan;
         let kind = match (dtype, device) {
             (Dtype::Auto | Dtype::Fp8, Device::Cpu) | (Dtype::F32, _) => Kind::Float,
             (Dtype::Auto | Dtype::Fp8 | Dtype::Bf16, _) => Kind::BFloat16,
             (Dtype::F16, _) => Kind::Half,
         };
-        let states = tasks.iter().map(|task| task.store.load()).collect();
+        let done = tasks.iter().map(|task| task.store.load().map_or(0, |state| state.done)).collect();
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
-        Self { tasks, models, device, kind, keep: Keep::All, say, states, parts }
+        Self { tasks, models, device, kind, share, keep: Keep::All, say, done, at_hand: None, control: None, parts }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
@@ -62,16 +68,45 @@ impl<'a, 's> Session<'a, 's> {
             self.keep = self.room()?;
             self.note_dropped()?;
             let texts = self.texts()?;
-            let controls = self.controls()?;
-            self.denoise(&texts, &controls)?;
+            self.encode()?;
+            self.denoise(&texts)?;
         }
         self.decode(emit)
     }
 
     /// The next step of a seam; none where all are done.
     pub(super) fn next(&self, index: usize) -> Option<usize> {
-        let done = self.states[index].as_ref().map_or(0, |state| state.done);
+        let done = self.done[index];
         (done < self.tasks[index].wan.steps.len()).then_some(done)
+    }
+
+    /// Where a seam is; nowhere before its first step.
+    pub(super) fn state(&mut self, index: usize) -> Result<Option<State>, Trouble> {
+        if self.done[index] == 0 {
+            return Ok(None);
+        }
+        let at_hand = self.at_hand.take().filter(|(of, _)| *of == index).map(|(_, state)| state);
+        let store = &self.tasks[index].store;
+        let state = at_hand.or_else(|| store.load()).filter(|state| state.done == self.done[index]);
+        state.map(Some).ok_or_else(|| store.lost(job::LATENTS))
+    }
+
+    /// Where a seam is after a step.
+    pub(super) fn reached(&mut self, index: usize, state: State) {
+        self.done[index] = state.done;
+        self.at_hand = Some((index, state));
+    }
+
+    /// What the guide of a seam became.
+    pub(super) fn control(&self, index: usize) -> Result<Tensor, Trouble> {
+        match &self.control {
+            Some(control) => Ok(control.shallow_clone()),
+            None => {
+                let store = &self.tasks[index].store;
+                let control = store.control().ok_or_else(|| store.lost(job::CONTROL))?;
+                Ok(torch::stage("reading the guide", || control.to_device(self.device))?)
+            }
+        }
     }
 
     pub(super) fn begin(&mut self, index: usize, part: Part) -> Instant {
@@ -90,7 +125,7 @@ impl<'a, 's> Session<'a, 's> {
         Ok((Weights::of(Rc::new(checkpoint), self.device, kind), what))
     }
 
-    /// Every prompt that a step will ask for, as [1, 512, width].
+    /// Every prompt that a step will ask for, as [1, words, width].
     fn texts(&mut self) -> Result<HashMap<String, Tensor>, Trouble> {
         let mut prompts = BTreeSet::new();
         let guided = |wan: &Wan| wan.steps.iter().any(|step| step.guidance > 1.0);
@@ -140,10 +175,11 @@ impl<'a, 's> Session<'a, 's> {
         let beside = self.numbers_beside()?;
         let works = self.tasks.iter().map(|task| self.work(task, beside));
         let host = self.device.is_cuda().then(memory::host).flatten();
-        keep(&sizes, works, &device, torch::memory(self.device), host)
+        let has = torch::memory(self.device).map(|bytes| bytes / self.share as u64);
+        keep(&sizes, works, &device, has, host)
     }
 
-    fn work(&self, Task { wan, head, frames, .. }: &Task<'_>, beside: u64) -> Work {
+    fn work(&self, Task { wan, head, references, .. }: &Task<'_>, beside: u64) -> Work {
         let dtype = match self.kind {
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::Bf16,
@@ -151,7 +187,8 @@ impl<'a, 's> Session<'a, 's> {
         };
         Work {
             size: head.size,
-            frames: frames.len(),
+            frames: head.slots.len(),
+            references: *references,
             dtype,
             packed: wan.dtype == Dtype::Fp8,
             beside,
@@ -165,32 +202,36 @@ impl<'a, 's> Session<'a, 's> {
         self.models.conditioning().map_err(refused)
     }
 
-    /// The guide of every seam that still has steps to go.
-    fn controls(&mut self) -> Result<Vec<Option<Tensor>>, Trouble> {
+    /// The guide of every seam that still has steps to go. Those of several wait in their folders for their steps.
+    fn encode(&mut self) -> Result<(), Trouble> {
+        let wanted: Vec<usize> = (0..self.tasks.len()).filter(|&index| self.next(index).is_some()).collect();
         let conditioning = self.conditioning()?;
         let begun = self.begin(0, Part::Encode);
         let (weights, config) = self.vae()?;
         let encoder = torch::stage("loading the VAE", || Encoder::load(&weights, &config))??;
         // What several seams begin with alike is encoded once; for one seam it would only cost memory.
-        let mut prefix = (self.tasks.len() > 1).then(Prefix::default);
-        let mut controls = vec![];
-        for index in 0..self.tasks.len() {
+        let mut prefix = (wanted.len() > 1).then(Prefix::default);
+        for &index in &wanted {
             let task = &self.tasks[index];
-            if self.next(index).is_none() {
-                controls.push(None);
+            // Of a start that was killed.
+            if wanted.len() > 1 && task.store.control().is_some() {
                 continue;
             }
-            let guide = Guide { head: task.head, frames: &task.frames };
+            let references = if task.references > 0 { task.store.references()? } else { vec![] };
+            let guide = Guide { head: task.head, frames: &task.store.guide()?, references: &references };
             let encode = Encode { encoder: &encoder, way: &self.way(index, &config), device: self.device };
             let (say, seam) = (&mut *self.say, task.seam);
             let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
             let made = torch::stage("encoding the guide", || {
                 control::control(conditioning, &guide, &encode, prefix.as_mut(), &mut progress)
             });
-            controls.push(Some(made??));
+            match wanted.len() {
+                1 => self.control = Some(made??),
+                _ => task.store.keep_control(&made??)?,
+            }
         }
         self.end(0, Part::Encode, begun);
-        Ok(controls)
+        Ok(())
     }
 
     /// In f32 whatever the rest has: it is small, and what it loses no later step brings back.
@@ -224,17 +265,22 @@ impl<'a, 's> Session<'a, 's> {
         self.end(0, Part::Decode, begun);
         for index in 0..self.tasks.len() {
             let begun = self.begin(index, Part::Decode);
-            let latents = self.states[index].take().expect("its steps are done").latents.to_device(self.device);
+            let state = self.state(index)?.expect("its steps are done");
+            let references = self.tasks[index].references as i64;
             let way = &self.way(index, &config);
             let (say, seam) = (&mut *self.say, self.tasks[index].seam);
             let mut progress = |done: usize, total: usize| say(&Event::Progress { seam, done, total, share: 0.0 });
             let mut frames = vec![];
             torch::stage("decoding the latents", || {
+                let latents = state.latents.to_device(self.device);
+                // The first are the reference images again.
+                let latents = latents.slice(2, references, None, 1);
                 decoder.decode(&latents, way, &mut progress, &mut |chunk: Tensor| frames.extend(pixels::frames(&chunk)))
             })??;
             self.end(index, Part::Decode, begun);
             let parts = std::mem::take(&mut self.parts[index]).into_iter().collect();
             emit(index, Done { frames, parts }, &mut *self.say)?;
+            self.tasks[index].store.drop_control()?;
         }
         Ok(())
     }
@@ -291,6 +337,7 @@ mod tests {
         let work = Work {
             size: Size::new(48, 32),
             frames: 13,
+            references: 0,
             dtype: Dtype::F32,
             packed: false,
             beside: 0,

@@ -14,7 +14,7 @@ use super::{
     dit::{self, Input, Keep, Shown, Transformer},
     guidance::{self, Asked},
     solver::{History, Solver},
-    t5::TEXT_ROWS,
+    t5::padded,
 };
 use crate::engine::{torch, weights::Weights};
 
@@ -27,12 +27,6 @@ fn transformer(expert: &str) -> Transformer {
     let What::Transformer(facts) = checkpoint.what().unwrap() else { panic!("{expert} is no transformer") };
     let weights = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float);
     Transformer::load(&weights, dit::Config::of(&facts), Keep::All).unwrap()
-}
-
-fn padded(rows: &Tensor) -> Tensor {
-    let (_, count, width) = rows.size3().unwrap();
-    let zeros = Tensor::zeros([1, TEXT_ROWS - count, width], (Kind::Float, Device::Cpu));
-    Tensor::cat(&[rows, &zeros], 1)
 }
 
 /// How the two experts are walked.

@@ -14,9 +14,9 @@ use crate::pipeline::video::{Frame, Size};
 pub struct GuideHead {
     pub size: Size,
     pub slots: Vec<SlotKind>,
-    /// 1 where the model makes the frame.
+    /// 1 where the model makes the frame, 0 where it keeps it; between them it keeps a part.
     pub mask: Vec<f32>,
-    /// 1 where it makes the latent.
+    /// The same of each latent.
     pub latent_mask: Vec<f32>,
 }
 
@@ -52,11 +52,11 @@ pub fn write_guide<E: From<JobError>>(
     }
 }
 
-/// Writes what was made.
-pub fn write_made(path: &Path, size: Size, frames: &[Vec<u8>]) -> Result<(), JobError> {
+/// Writes frames and nothing else: what was made, or reference images.
+pub fn write_frames<F: AsRef<[u8]>>(path: &Path, size: Size, frames: &[F]) -> Result<(), JobError> {
     write_whole(path, |file| {
         file.write_all(&header(size, frames.len(), &[], [0; 3]))?;
-        frames.iter().try_for_each(|frame| file.write_all(frame))
+        frames.iter().try_for_each(|frame| file.write_all(frame.as_ref()))
     })
 }
 
@@ -137,11 +137,26 @@ impl FrameFile {
         Ok(Frame { size: self.size, rgb })
     }
 
+    /// All of them, 8-bit RGB.
+    pub fn all(mut self) -> Result<Vec<Vec<u8>>, JobError> {
+        (0..self.frames).map(|index| Ok(self.frame(index)?.rgb)).collect()
+    }
+
     /// The rest of a guide file.
     pub fn guide_head(&mut self) -> Result<GuideHead, JobError> {
         let slots = self.tensor("slot", "U8")?;
-        let floats = |bytes: Vec<u8>| bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let floats = |bytes: Vec<u8>| -> Vec<f32> {
+            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        };
         let (mask, latent_mask) = (floats(self.tensor("mask", "F32")?), floats(self.tensor("latent_mask", "F32")?));
+        let latents = self.frames.saturating_sub(1) / 4 + 1;
+        for (name, mask, wanted) in [("mask", &mask, self.frames), ("latent_mask", &latent_mask, latents)] {
+            let shares = mask.iter().all(|share| (0.0..=1.0).contains(share));
+            if !shares || mask.len() != wanted {
+                let problem = format!("its `{name}` is not {wanted} numbers from 0 to 1");
+                return Err(JobError::malformed(&self.path, problem));
+            }
+        }
         let slots: Option<Vec<SlotKind>> = slots.into_iter().map(SlotKind::of).collect();
         let slots = slots.filter(|slots| slots.len() == self.frames);
         let slots =
@@ -200,6 +215,30 @@ mod tests {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(matches!(FrameFile::open(&path), Err(JobError::Malformed { .. })), "{length}");
         }
+    }
+
+    #[test]
+    fn a_mask_that_is_no_share_of_every_frame_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, good) = guide(folder.path());
+        let write = |head: &GuideHead| {
+            let frame = |_| Ok::<_, JobError>(Frame::filled(head.size, [0; 3]));
+            write_guide(&path, head, frame).unwrap();
+            FrameFile::open(&path).unwrap().guide_head()
+        };
+        let soft = GuideHead { mask: vec![0.0, 0.25, 0.5, 0.75, 1.0], latent_mask: vec![0.0, 0.5], ..good.clone() };
+        assert_eq!(write(&soft).unwrap(), soft);
+        for wrong in [-0.1, 1.1, f32::NAN] {
+            for (name, head) in [
+                ("`mask`", GuideHead { mask: [&good.mask[1..], &[wrong]].concat(), ..good.clone() }),
+                ("`latent_mask`", GuideHead { latent_mask: vec![0.0, wrong], ..good.clone() }),
+            ] {
+                let error = write(&head).unwrap_err().to_string();
+                assert!(error.contains(name) && error.contains("numbers from 0 to 1"), "{error}");
+            }
+        }
+        let error = write(&GuideHead { latent_mask: vec![0.0], ..good }).unwrap_err().to_string();
+        assert!(error.contains("`latent_mask` is not 2 numbers"), "{error}");
     }
 
     #[test]

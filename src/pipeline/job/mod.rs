@@ -3,7 +3,9 @@
 //! ```text
 //! request.json       what to do; written by wanctl
 //! guide.safetensors  frames u8 [T,H,W,3] RGB, slot u8 [T], mask f32 [T], latent_mask f32 [L]; written by wanctl
+//! references.safetensors  wan, where there are any: frames u8 [R,H,W,3], what things look like; written by wanctl
 //! latents.safetensors  wan: latents and the solver's history after every step, so that a killed job goes on; by the engine
+//! control.safetensors  wan, of several jobs at once: what the guide became, until the job is done; by the engine
 //! made.safetensors   frames u8 [T,H,W,3]; written by the engine
 //! result.json        how it went, with hashes; written last
 //! engine.log         what the engine said
@@ -12,6 +14,7 @@
 //! Every file is written under another name and renamed, so that what has its name is whole.
 
 mod frames;
+mod place;
 mod wan;
 
 use std::{
@@ -25,20 +28,28 @@ use sha2::{Digest, Sha256};
 
 use crate::pipeline::fault::{Code, Details, Fault};
 
-pub use frames::{FrameFile, GuideHead, write_guide, write_made};
+pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
+pub use place::{Device, Place};
 pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Both programs come from one build; another build's numbers may mean other things.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 pub const REQUEST: &str = "request.json";
 pub const GUIDE: &str = "guide.safetensors";
+pub const REFERENCES: &str = "references.safetensors";
 pub const LATENTS: &str = "latents.safetensors";
+pub const CONTROL: &str = "control.safetensors";
 pub const MADE: &str = "made.safetensors";
 pub const RESULT: &str = "result.json";
 pub const LOG: &str = "engine.log";
+
+/// Where a seam's job lies in its run's folder.
+pub fn folder(run: &Path, seam: usize) -> PathBuf {
+    run.join(format!("seam_{seam:02}"))
+}
 
 /// Which engine, and what only it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,29 +61,6 @@ pub enum Maker {
     Halving,
     /// A Wan model.
     Wan(Box<Wan>),
-}
-
-/// Where the work is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
-
-impl std::str::FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':').unwrap_or((text, "0")) {
-            ("auto", "0") if text == "auto" => Ok(Self::Auto),
-            ("cpu", "0") if text == "cpu" => Ok(Self::Cpu),
-            ("cuda", index) => index.parse().ok().filter(|index| *index < 64).map(Self::Cuda).ok_or(()),
-            _ => Err(()),
-        }
-        .map_err(|()| format!("`{text}` is no device, wanted auto, cpu, cuda or cuda:N"))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,11 +76,11 @@ pub struct Request {
     pub height: u32,
     /// Frames of the guide.
     pub frames: usize,
-    pub device: Device,
-    /// None: one for every core.
-    pub threads: Option<usize>,
     /// SHA-256 of the guide file.
     pub guide: String,
+    /// The same of the reference images' file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
 }
 
 /// What a frame of the guide is, as its `slot` says.
@@ -103,11 +91,13 @@ pub enum SlotKind {
     Hint = 1,
     Anchor = 2,
     Keep = 3,
+    /// Of another clip, as guidance: shown, and made.
+    Structure = 4,
 }
 
 impl SlotKind {
     pub fn of(byte: u8) -> Option<Self> {
-        [Self::Fill, Self::Hint, Self::Anchor, Self::Keep].into_iter().find(|kind| *kind as u8 == byte)
+        [Self::Fill, Self::Hint, Self::Anchor, Self::Keep, Self::Structure].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

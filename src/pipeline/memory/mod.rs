@@ -21,6 +21,8 @@ pub struct Work {
     /// Of the frames that the model makes.
     pub size: Size,
     pub frames: usize,
+    /// Images that are shown beside them, each a latent of its own.
+    pub references: usize,
     /// What the networks compute in; `auto` is a number of four bytes, as on the CPU.
     pub dtype: Dtype,
     /// The layers' weights in 8 bits.
@@ -157,7 +159,7 @@ impl Sizes {
         };
         let weights = weights + (rest + work.beside) * number + rest_f32 * F32;
 
-        let latents = work.frames.div_ceil(4) as u64;
+        let latents = (work.frames.div_ceil(4) + work.references) as u64;
         let patches = latents * u64::from(work.size.width / 16) * u64::from(work.size.height / 16);
         let rows = patches.min(SLICE);
         let streams = if vace { 2 } else { 1 };
@@ -226,7 +228,7 @@ fn bytes(dtype: Dtype) -> u64 {
 pub struct TooLittle {
     pub need: Need,
     pub work: Work,
-    pub device: String,
+    pub device: Box<str>,
     pub has: u64,
     /// Options with which it would fit, and what they take.
     pub instead: Vec<(String, u64)>,
@@ -256,7 +258,7 @@ pub fn refuse(sizes: &Sizes, work: &Work, device: &str, has: u64) -> Result<(), 
     let fits = instead.iter().map(|(options, work)| ((*options).to_owned(), most(work).least));
     // The first are the ones that change least.
     let instead: Vec<_> = fits.filter(|(_, least)| *least <= has).take(2).collect();
-    Err(TooLittle { need, work: *work, device: device.to_owned(), has, instead })
+    Err(TooLittle { need, work: *work, device: device.into(), has, instead })
 }
 
 impl Fault for TooLittle {

@@ -31,6 +31,7 @@ fn large() -> Sizes {
 const WORK: Work = Work {
     size: Size { width: 832, height: 480 },
     frames: 81,
+    references: 0,
     dtype: Dtype::Bf16,
     packed: false,
     beside: 0,
@@ -65,6 +66,7 @@ fn weights_in_8_bits_take_half() {
 fn more_frames_larger_pictures_and_longer_numbers_take_more() {
     for work in [
         Work { frames: 85, ..WORK },
+        Work { references: 1, ..WORK },
         Work { size: Size { width: 848, height: 480 }, ..WORK },
         Work { dtype: Dtype::F32, ..WORK },
         Work { beside: 1 << 20, ..WORK },

@@ -58,6 +58,8 @@ pub enum SettingsError {
     Mixed { image: PathBuf, clip: PathBuf },
     #[error("{option} is of a {of}")]
     NotOfThis { option: &'static str, of: &'static str },
+    #[error("--jobs {jobs} is of the CPU, and the device is {device}")]
+    Jobs { jobs: usize, device: String },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: EngineChoice, option: &'static str },
 }
@@ -107,6 +109,7 @@ impl Fault for SettingsError {
             | Self::NoSuchPart { .. }
             | Self::Mixed { .. }
             | Self::NotOfThis { .. }
+            | Self::Jobs { .. }
             | Self::NotForEngine { .. } => Code::Usage,
         }
     }
@@ -177,6 +180,9 @@ impl Fault for SettingsError {
                 "videos with options of a join, images with options of a journey".into(),
                 "leave the option out",
             ),
+            Self::Jobs { .. } => {
+                ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")
+            }
             Self::NotForEngine { .. } => {
                 ("--engine wan".into(), "leave the option out, or name the weights with --model or --preset")
             }

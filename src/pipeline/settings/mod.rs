@@ -1,9 +1,10 @@
 //! What was asked: every option as a typed value, with who said it, checked where no file is needed for it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 mod again;
 mod check;
+mod engine;
 mod error;
 mod film;
 mod journey;
@@ -18,6 +19,7 @@ mod wan;
 mod weights;
 
 pub use again::{again, journey_again};
+pub use engine::{Devices, EngineAsk, EngineSettings};
 pub use error::SettingsError;
 pub use journey::{JOURNEY_FRAMES, JourneyPaths, JourneySettings, count};
 pub use film::{Audio, FilmAsk, FilmSettings};
@@ -32,20 +34,10 @@ pub use weights::Weights;
 
 use super::{
     checkpoint::Conditioning,
-    job::Device,
     media::Fit,
     plan::{self, Align, Blend, FramePlan, JoinAsk, MaskRule, Mode, PlanError, RangeAsk},
     video::{Fps, Size},
 };
-
-/// How the engine does its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSettings {
-    pub device: Device,
-    /// None: one for every core.
-    pub threads: Option<usize>,
-}
 
 /// What a plan needs.
 #[derive(Debug, Clone, Serialize)]

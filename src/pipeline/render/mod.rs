@@ -1,6 +1,10 @@
 //! The story: a plan becomes a film.
 #![allow(clippy::disallowed_types, reason = "here errors of the rooms below get the context of the whole run")]
 
+mod crew;
+mod gather;
+mod orders;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -9,16 +13,18 @@ use std::{
 
 use color_eyre::eyre::{Result, WrapErr};
 
+pub use self::gather::GatherError;
+use self::{crew::Crew, orders::Orders};
 use super::{
     between::Between,
-    engine::{self, Engine},
+    engine::Engine,
     footage::Footage,
-    job::{self, Event, Maker, Outcome, Request},
+    job::{Maker, Outcome},
     media::{self, Beside, Clip, Encoder, Frames, MediaError, SoundCodec},
     output::Destination,
     pixels,
     plan::{Fade, FramePlan, Origin, Piece, Stretch},
-    progress::{Progress, Stage, Warning},
+    progress::{Progress, Stage},
     retouch,
     settings::{Audio, EngineSettings, FilmSettings},
     soundtrack::{soundtrack, total_samples},
@@ -48,67 +54,29 @@ pub struct Finished {
 }
 
 impl<'a> Render<'a> {
-    /// Has the engine program make the frames of all seams, in one start; `makers` has one for each.
+    /// Has engines make the frames of these seams; `makers` has one for each of all.
     pub fn run_engine(
         &mut self,
         engine: &Engine,
         makers: &[Maker],
-        settings: EngineSettings,
-        run: &str,
+        settings: &EngineSettings,
+        (run, seams): (&str, &[usize]),
         progress: &dyn Progress,
     ) -> Result<Vec<Outcome>> {
-        let seams = self.plan.seams.len();
-        progress.begin(Stage::Guide, seams);
-        let mut folders = vec![];
-        for (number, seam) in self.plan.seams.iter().enumerate() {
-            let known = self.footage.shown(self.plan, number, None).wrap_err_with(|| of_seams(number, seams))?;
-            let size = self.plan.made_size;
-            let request = Request {
-                version: job::VERSION,
-                program: job::PROGRAM.into(),
-                run: run.to_owned(),
-                seam: number,
-                maker: makers[number].clone(),
-                width: size.width,
-                height: size.height,
-                frames: seam.slots.len(),
-                device: settings.device,
-                threads: settings.threads,
-                guide: String::new(),
-            };
-            let folder = self.run_folder.join(format!("seam_{number:02}"));
-            engine::write_job(&folder, request, self.plan, number, &known)?;
-            folders.push(folder);
-            progress.reached(number + 1);
-        }
-        progress.begin(Stage::Engine, 0);
-        let (mut begun, mut within) = (None, None);
-        let made = engine.run(&folders, |event| match event {
-            Event::Part { seam, part } => {
-                within = Some(*part);
-                begun = None;
-                progress.begin_part(Stage::Engine, *seam, part.name(), 0);
-            }
-            Event::Progress { seam, done, total, share } => {
-                if begun != Some(*seam) {
-                    match within {
-                        Some(part) => progress.begin_part(Stage::Engine, *seam, part.name(), *total),
-                        None => progress.begin_seam(Stage::Engine, *seam, *total),
-                    }
-                    begun = Some(*seam);
-                }
-                progress.within(*done, *share);
-            }
-            Event::Note { seam, message } => {
-                let message =
-                    if seams > 1 { format!("{}: {message}", of_seams(*seam, seams)) } else { message.clone() };
-                progress.warn(Warning { code: "engine", file: None, message });
-            }
-            _ => {}
-        })?;
-        let outcomes = made.iter().map(|made| made.outcome.clone()).collect();
+        let &mut Self { ref footage, plan, run_folder, .. } = self;
+        let orders = Orders { makers, footage, plan, run, run_folder };
+        let made = Crew { engine, settings, orders, progress }.work(seams)?;
+        let outcomes = made.values().map(|made| made.outcome.clone()).collect();
         self.between = Between::engine(made);
         Ok(outcomes)
+    }
+
+    /// Takes what a run has made at every seam, and has nothing made.
+    pub fn gather(&mut self, makers: &[Maker], run: &str, progress: &dyn Progress) -> Result<()> {
+        let &mut Self { ref footage, plan, run_folder, .. } = self;
+        let made = gather::gather(&Orders { makers, footage, plan, run, run_folder }, progress)?;
+        self.between = Between::engine(made);
+        Ok(())
     }
 
     /// Sound, frames, check. The name is the caller's to give, when all that a run makes is whole.
@@ -137,7 +105,12 @@ impl<'a> Render<'a> {
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<()> {
+    pub fn transition(
+        &mut self,
+        seam: usize,
+        destination: &Destination,
+        progress: &dyn Progress,
+    ) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
@@ -149,8 +122,9 @@ impl<'a> Render<'a> {
             progress.reached(index + 1);
         }
         film.finish()?;
-        self.footage.media.verify(destination.temporary(), &format, slots, false, |_| {})?;
-        Ok(())
+        let verify = Instant::now();
+        let verified = media.verify(destination.temporary(), &format, slots, false, |_| {})?;
+        Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
     fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
