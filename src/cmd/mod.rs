@@ -12,6 +12,7 @@ mod args;
 mod asked;
 mod guide;
 mod inspect;
+mod inspect_plan;
 mod inspect_task;
 mod join;
 mod join_args;

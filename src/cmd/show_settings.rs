@@ -78,7 +78,21 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
         let from = field.get("from")?.as_str()?.to_owned();
         let text = match (name.as_str(), field.get("value")?) {
             // The table of steps has them.
-            ("phases" | "guidance" | "loras" | "ranges", Value::Array(list)) if list.is_empty() => return None,
+            ("phases" | "guidance" | "loras" | "ranges" | "structure", Value::Array(list)) if list.is_empty() => return None,
+            // What nobody asked for goes without saying.
+            ("strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure" | "lengths", _)
+                if from == "built-in" =>
+            {
+                return None;
+            }
+            ("frames" | "overlap", Value::Array(list)) if list.iter().all(|other| *other == list[0]) => {
+                text(list.first()?)
+            }
+            ("frames" | "overlap" | "own_seeds", list) => each(list, " ", text),
+            ("negative_prompts", list) => each(list, " / ", Value::to_string),
+            ("later", tone) => format!("saturation {} brightness {}", tone["saturation"], tone["brightness"]),
+            ("curve", Value::Object(curve)) => format!("worker's, sharpened by {}", curve["worker"]),
+            ("structure", list) => format!("over {} stretches of the film", list.as_array().map_or(0, Vec::len)),
             ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
             ("loras", loras) => each(loras, ", ", |lora| {
                 format!("{} {}", weights(Path::new(&text(&lora["file"]))), text(&lora["weights"]))

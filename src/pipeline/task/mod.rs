@@ -283,9 +283,13 @@ impl Task {
     pub fn stitch(&self, command: Command, needs: &Needs) -> Result<Option<(Vec<PathBuf>, Stitch)>, TaskError> {
         let Work::Stitch(stitch) = &self.work else { return Ok(None) };
         self.check(command, needs)?;
-        let piece = |input: &&Input| matches!(input.role, Role::Clip | Role::Transition);
-        let files = self.inputs.iter().filter(piece).filter_map(|input| input.file.clone());
-        Ok(Some((files.collect(), stitch.clone())))
+        Ok(Some((self.pieces().collect(), stitch.clone())))
+    }
+
+    /// Of a film that is put together of some that are there, those that are here, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = PathBuf> {
+        let pieces = self.inputs.iter().filter(|input| matches!(input.role, Role::Clip | Role::Transition));
+        pieces.filter_map(|input| input.file.clone())
     }
 
     /// The clips, in order, if the task joins clips or makes ranges of one again, and all that it needs is here.
@@ -314,7 +318,8 @@ impl Task {
         }
     }
 
-    fn files(&self, role: Role) -> impl Iterator<Item = PathBuf> {
+    /// Those of its files that are here.
+    pub fn files(&self, role: Role) -> impl Iterator<Item = PathBuf> {
         self.inputs.iter().filter(move |input| input.role == role).filter_map(|input| input.file.clone())
     }
 

@@ -120,7 +120,7 @@ fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Com
 
 /// How a segment's frames look: those that are carried over to it, and those that it makes.
 fn looks(places: &[&Fields], draft: &mut Draft) {
-    let mut number = |key: &str, plain: f64| {
+    let number = |key: &str, plain: f64| {
         let keys: Vec<_> = places.iter().map(|fields| (*fields, key)).collect();
         first(&keys, Spot::number).filter(|value| *value != plain)
     };

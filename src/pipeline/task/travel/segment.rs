@@ -57,7 +57,7 @@ pub(in crate::pipeline::task) fn segment(params: &Fields, alone: bool, draft: &m
         draft.input(Role::Clip, "the segment before this one (dependant_on)".into(), "dependant_on".into());
     }
     if let Some(index) = index {
-        let images = segment_images(own.as_ref(), params, &details, (index, alone, continued), draft);
+        let images = segment_images(own.as_ref(), params, &details, (index, alone, continued));
         shown(images, goes_on, &details, draft);
     }
 
@@ -109,7 +109,6 @@ fn segment_images(
     params: &Fields,
     details: &Fields,
     (index, alone, continued): (usize, bool, bool),
-    draft: &mut Draft,
 ) -> [Option<String>; 2] {
     let named = |fields: &Fields| {
         let ends = ["start_image_url", "end_image_url"].map(|key| fields.read(key, Spot::text));
