@@ -27,6 +27,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::run", 3),
     ("pipeline::output", 3),
     ("pipeline::settings", 2),
+    ("pipeline::story", 2),
     ("pipeline::task", 2),
     ("pipeline::plan", 2),
     ("pipeline::media", 2),

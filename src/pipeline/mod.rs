@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod settings;
 pub mod sheet;
 pub mod soundtrack;
+pub mod story;
 pub mod task;
 pub mod video;
 pub mod window;

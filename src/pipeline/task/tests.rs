@@ -396,10 +396,10 @@ fn all_that_is_not_here_is_one_error() {
         "audio_url": "https://x.invalid/song.mp3" } } }))
     .unwrap();
     task.place(&Assets::default()).unwrap();
-    let error = task.clips("join", &[Role::Clip, Role::Audio], Needed::Yes).unwrap_err();
+    let error = task.clips(&Needs { sound: true, prompts: true }).unwrap_err();
     let TaskError::NotHere { items, .. } = &error else { panic!("{error}") };
     assert_eq!(items.len(), 4, "{items:?}");
-    let guide = task.clips("guide", &[Role::Clip], Needed::No).unwrap_err();
+    let guide = task.clips(&Needs { sound: false, prompts: false }).unwrap_err();
     assert!(matches!(guide, TaskError::NotHere { items, .. } if items.len() == 2));
 }
 
@@ -428,7 +428,7 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
     let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
-    let note = Recorded::new(&inputs, values.clone(), &settings, engine.clone()).unwrap().note(Path::new("/clips"));
+    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone()).unwrap().note(Path::new("/clips"));
     let task = Task::of_film(film, Some(&note)).unwrap();
     let addresses: Vec<_> = task.inputs.iter().map(|input| input.address.as_str()).collect();
     assert_eq!(addresses, ["a.mp4", "/elsewhere/b.mp4"]);
