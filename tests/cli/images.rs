@@ -31,7 +31,7 @@ fn image_expert(name: &str, to: &Path) {
     fs::write(to, without_vace(name, Some(patch))).unwrap();
 }
 
-fn models(room: &Room) -> Vec<String> {
+pub(super) fn models(room: &Room) -> Vec<String> {
     let mut words: Vec<String> = parts(2)[2..].to_vec();
     for (role, name) in [("high", "transformer"), ("low", "transformer_2")] {
         let path = room.path(format!("{role}.safetensors"));

@@ -27,4 +27,5 @@ mod shapes;
 mod sound;
 mod tasks;
 #[cfg(feature = "torch")]
+mod travel_wan;
 mod wan;
