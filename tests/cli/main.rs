@@ -4,6 +4,7 @@
 
 mod bad_clips;
 mod bad_runs;
+mod chains;
 mod checkpoints;
 mod colours;
 mod crew;
