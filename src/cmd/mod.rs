@@ -21,6 +21,7 @@ mod show;
 mod show_settings;
 mod show_task;
 mod task;
+mod track;
 mod ui;
 mod wan_args;
 
