@@ -391,8 +391,8 @@ mod tests {
             ("segments: [{frame: 3}]", "did you mean `frames`?"),
             ("size: big", "`big` is no size"),
             ("seed_mode: random", "unknown variant `random`"),
-            ("a: &a [*a]", "unknown anchor"),
-            ("images: &a [*a]", "unknown anchor"),
+            ("a: &a [*a]", "recursion limit"),
+            ("images: &a [*a]", "recursion limit"),
             ("images: [{image: a.png, prompt: x}]\nsegments: [{prompt: y}]", "tells its segments twice"),
         ] {
             let error = story(text).unwrap_err();
