@@ -141,6 +141,8 @@ impl Making<'_> {
                 }),
             )?;
             folder.record("plan", &plan)?;
+            let seeds = wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>());
+            folder.record("seeds", &seeds)?;
             if part == Part::Emit {
                 let gpu = work.engine() == EngineChoice::Wan && with.device.first() != Device::Cpu;
                 return emit(folder, &plan, (&work, &home), (gpu, run.replace()), ui);
@@ -185,7 +187,7 @@ impl Making<'_> {
                 "fps": finished.film.fps,
                 "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
                 "seed": wan.as_ref().map(|wan| *wan.seed),
-                "seeds": wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>()),
+                "seeds": seeds,
                 "keys": plan.journey.as_ref().map(|journey| &journey.keys),
                 "seconds": seconds(started.elapsed()),
                 "verify_seconds": seconds(finished.verifying),
