@@ -1,4 +1,5 @@
-//! An engine program that tests start in place of the real one: it does each job, or fails in the way `FAKE_ENGINE` says.
+//! An engine program that tests start in place of the real one: it does each job, or fails in the way `FAKE_ENGINE` says:
+//! `WAY` at every job, `WAY@1` only at seam 1, `WAY@1/OTHER` in another way at the others.
 //! It needs no libtorch. What it "makes" is the guide with flat blue frames where frames are to be made.
 #![allow(
     clippy::print_stdout,
@@ -14,20 +15,21 @@ use std::{env, fs, path::Path, process, thread, time::Duration};
 use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Place, Request, SlotKind, Trouble, TroubleCode};
 
 fn main() {
-    let way = env::var("FAKE_ENGINE").unwrap_or_default();
+    let ways = env::var("FAKE_ENGINE").unwrap_or_default();
+    let way = ways.as_str();
     let words: Vec<_> = env::args_os().skip(1).collect();
     let (_, folders) = Place::parse(&words).unwrap();
     let program = if way == "version" { "0.0.1" } else { job::PROGRAM };
-    match way.as_str() {
+    match way {
         "nonsense" => println!("Segmentation faulty"),
         "mute" => {}
         _ => say(&Event::Started { program: program.into(), libtorch: "none".into() }),
     }
-    for folder in &folders {
-        let request: Request = job::read_json(&Path::new(folder).join(job::REQUEST)).unwrap();
-        let seam = request.seam;
+    for folder in folders.iter().map(Path::new) {
+        let Request { seam, .. } = job::read_json(&folder.join(job::REQUEST)).unwrap();
+        let way = way_at(&ways, seam);
         say(&Event::Job { seam, device: "cpu".into(), threads: 1 });
-        match way.as_str() {
+        match way {
             "exit" => {
                 eprintln!("something broke inside");
                 process::exit(3);
@@ -40,15 +42,20 @@ fn main() {
                 thread::sleep(Duration::from_millis(100));
             },
             "memory" | "weights" | "disk" | "engine" => {
-                let code = serde_json::from_value(way.clone().into()).unwrap();
+                let code = serde_json::from_value(way.into()).unwrap();
                 say(&Event::Error(Trouble::new(code, "it is as it is")));
                 process::exit(9);
             }
             "noise" => println!("{{\"type\": \"sunshine\"}}\nnot even JSON"),
+            // Long enough to be told of.
+            "slow" => {
+                say(&Event::Progress { seam, done: 0, total: 4, share: 0.0 });
+                thread::sleep(Duration::from_millis(2500));
+            }
             "late" => thread::sleep(Duration::from_millis(1500)),
             _ => {}
         }
-        work(Path::new(folder), &request, &way);
+        work(folder, seam, way);
     }
     if way == "error_after_all" {
         say(&Event::Error(Trouble::new(TroubleCode::Engine, "it failed at the very end")));
@@ -56,8 +63,13 @@ fn main() {
     }
 }
 
-fn work(folder: &Path, request: &Request, way: &str) {
-    let seam = request.seam;
+fn way_at(ways: &str, seam: usize) -> &str {
+    let Some((way, rest)) = ways.split_once('@') else { return ways };
+    let (only, other) = rest.split_once('/').unwrap_or((rest, ""));
+    if only.parse() == Ok(seam) { way } else { other }
+}
+
+fn work(folder: &Path, seam: usize, way: &str) {
     let mut guide = FrameFile::open(&folder.join(job::GUIDE)).unwrap();
     let head = guide.guide_head().unwrap();
     let makes = |slot: &SlotKind| matches!(slot, SlotKind::Fill | SlotKind::Structure);

@@ -381,7 +381,7 @@ impl Track {
             due: now,
             interval: FIRST_LOG_INTERVAL,
         };
-        Self { bar: bars.add(ProgressBar::no_length()), state: Mutex::new(state), beside }
+        Self { bar: bars.add(ProgressBar::no_length().with_style(bar_style("{msg}"))), state: Mutex::new(state), beside }
     }
 
     fn begin(&self, ui: &Ui, stage: Stage, seam: Option<usize>, part: Option<&'static str>, total: usize) {
@@ -389,7 +389,6 @@ impl Track {
         let interval = if ui.json { EVENT_INTERVAL } else { FIRST_LOG_INTERVAL };
         *self.state() = State { stage, seam, part, total, begun: now, due: now + interval, interval };
         tracing::debug!(stage = stage.name(), total, "begin");
-        self.bar.reset();
         self.bar.set_message(self.name());
         let width = if self.beside { 16 } else { 7 };
         if total > 0 {
@@ -399,6 +398,8 @@ impl Track {
         } else {
             self.bar.set_style(bar_style(&format!("{{msg:<{width}}} {{spinner}} {{elapsed}}")));
         }
+        // Last, since it draws.
+        self.bar.reset();
         self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 

@@ -162,7 +162,11 @@ impl Engine {
             let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
         };
-        Self { program: env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash }
+        Self::at(env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash)
+    }
+
+    pub fn at(program: PathBuf, leash: Leash) -> Self {
+        Self { program, leash }
     }
 
     /// What it can work on.

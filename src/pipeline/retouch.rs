@@ -102,3 +102,97 @@ fn sharpened(base: Vec<f32>, size: Size, amount: f32) -> Vec<u8> {
     let blurred: ImageBuffer<Rgb<f32>, Vec<f32>> = separable_filter_equal(&picture, &kernel);
     picture.iter().zip(blurred.iter()).map(|(own, blurred)| rounded(own + amount * (own - blurred))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: usize) -> Frame {
+        let size = Size::new(40, 30);
+        Frame { size, rgb: (0..size.rgb_bytes()).map(|at| ((at * 31 + at / 7 * seed) % 256) as u8).collect() }
+    }
+
+    #[test]
+    fn an_even_crossing_is_the_same_from_both_ends() {
+        let (a, b) = (noise(3), noise(11));
+        for frames in 1..12 {
+            for index in 0..frames {
+                let there = crossed(&a, &b, Curve::Even, index, frames);
+                let back = crossed(&b, &a, Curve::Even, frames - 1 - index, frames);
+                assert!(there.iter().zip(&back).all(|(a, b)| a.abs_diff(*b) <= 1), "{index} of {frames}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_workers_weights_are_those_it_had() {
+        // join-and-travel.md, appendix B.
+        for (index, alpha) in [0.146_447, 0.5, 0.853_553, 1.0].into_iter().enumerate() {
+            assert!((worker_weight(index, 4) - alpha).abs() < 1e-6);
+        }
+        let (a, b) = (noise(3), noise(11));
+        assert_eq!(crossed(&a, &b, Curve::Worker(0.0), 3, 4), b.rgb);
+        assert_ne!(crossed(&a, &b, Curve::Worker(0.3), 3, 4), b.rgb);
+        let flat = Frame::filled(a.size, [77, 5, 200]);
+        assert_eq!(crossed(&flat, &flat, Curve::Worker(0.3), 1, 4), flat.rgb);
+    }
+
+    #[test]
+    fn what_is_sharpened_is_the_gaussian_of_its_neighbours() {
+        // One white pixel: its blur is the product of two normalised bells.
+        let size = Size::new(41, 41);
+        let mut base = vec![0.0; size.rgb_bytes()];
+        let place = |x: usize, y: usize| (y * 41 + x) * 3;
+        base[place(20, 20)] = 200.0;
+        let bell: Vec<f64> = (-12..=12).map(|at: i32| (-f64::from(at * at) / 18.0).exp()).collect();
+        let middle = (1.0 / bell.iter().sum::<f64>()).powi(2) * 200.0;
+        let sharp = sharpened(base, size, 0.25);
+        assert_eq!(f64::from(sharp[place(20, 20)]), (200.0 + 0.25 * (200.0 - middle)).round());
+        assert!(sharp.iter().enumerate().all(|(at, value)| at == place(20, 20) || *value == 0));
+    }
+
+    #[test]
+    fn looks_and_tones_at_rest_change_nothing_and_at_their_ends_are_plain() {
+        let own = noise(5);
+        let with = |change: &dyn Fn(&mut Frame)| {
+            let mut frame = own.clone();
+            change(&mut frame);
+            frame
+        };
+        let looks =
+            |strength, desaturate, brightness| with(&|frame| look(frame, Look { strength, desaturate, brightness }));
+        let tones = |saturation, brightness| with(&|frame| tone(frame, Tone { saturation, brightness }));
+        assert_eq!(looks(1.0, 0.0, 0.0), own);
+        assert_eq!(tones(1.0, 0.0), own);
+        assert_eq!(looks(0.0, 0.0, 0.0), Frame::filled(own.size, pixels::GREY));
+        for grey in [looks(1.0, 1.0, 0.0), tones(0.0, 0.0)] {
+            let lumas =
+                own.rgb.as_chunks::<3>().0.iter().map(|[r, g, b]| {
+                    (0.299 * f32::from(*r) + 0.587 * f32::from(*g) + 0.114 * f32::from(*b)).round() as u8
+                });
+            assert!(grey.rgb.as_chunks::<3>().0.iter().zip(lumas).all(|(pixel, luma)| *pixel == [luma; 3]));
+        }
+        // + is brighter.
+        for brighter in [looks(1.0, 0.0, 0.5), tones(1.0, 0.5)] {
+            let wanted = own.rgb.iter().map(|value| (f32::from(*value) * 1.5).round().min(255.0) as u8);
+            assert!(brighter.rgb.iter().zip(wanted).all(|(found, wanted)| *found == wanted));
+        }
+        assert_eq!(looks(1.0, 0.0, -1.0), Frame::filled(own.size, [0; 3]));
+    }
+
+    #[test]
+    fn edges_are_white_on_black_where_a_picture_changes() {
+        let size = Size::new(40, 30);
+        let mut frame = Frame::filled(size, [30; 3]);
+        for row in frame.rgb.chunks_exact_mut(size.width as usize * 3) {
+            row[20 * 3..].fill(220);
+        }
+        edges(&mut frame);
+        for y in 4..26 {
+            let row = &frame.rgb.as_chunks::<3>().0[y * 40..][..40];
+            let white: Vec<usize> = (0..40).filter(|x| row[*x] == [255; 3]).collect();
+            assert!(!white.is_empty() && white.iter().all(|x| (18..22).contains(x)), "{white:?}");
+            assert!(row.iter().all(|pixel| [[0; 3], [255; 3]].contains(pixel)));
+        }
+    }
+}

@@ -4,8 +4,10 @@
 
 mod bad_clips;
 mod bad_runs;
+mod chains;
 mod checkpoints;
 mod colours;
+mod crew;
 mod engine;
 mod film;
 mod guide;

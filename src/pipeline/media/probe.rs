@@ -101,7 +101,11 @@ impl Media {
             true => entries(shown(), &ticks, start),
             false => vec![],
         };
-        let picture = picture(path, stream)?;
+        // What has no format of pixels was recognised by its name alone.
+        if dialect::is_image(&format.format_name) && stream.pix_fmt.is_none() {
+            return Err(unreadable(path, transcript));
+        }
+        let picture = picture(path, stream, dialect::is_image(&format.format_name))?;
         let Some(&first) = ticks.times.first() else {
             return Err(Unusable::new(path, "has no frames")
                 .wanted("at least one frame")
@@ -275,7 +279,7 @@ fn sound(stream: &Stream) -> Option<Sound> {
     })
 }
 
-fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
+fn picture(path: &Path, stream: &Stream, still: bool) -> Result<Picture, MediaError> {
     let refuse = |problem: &str| Unusable::new(path, problem);
     let (Some(codec), Some(pixel_format)) = (stream.codec_name.clone(), stream.pix_fmt.clone()) else {
         return Err(refuse("has a picture that this ffmpeg cannot decode")
@@ -315,10 +319,13 @@ fn picture(path: &Path, stream: &Stream) -> Result<Picture, MediaError> {
         return Err(refuse("has transparency, which a film cannot hold")
             .wanted("an opaque picture")
             .found(if tagged { "alpha_mode 1".into() } else { format!("pixel format {pixel_format}") })
-            .help(format!(
-                "put it on black first: ffmpeg -i {quoted} -vf format=gbrap,premultiply=inplace=1,format=yuv420p -c:v \
-                 libx264 -crf 14 opaque.mp4"
-            ))
+            .help(match still {
+                true => "save it as PNG or WebP, or without transparency".into(),
+                false => format!(
+                    "put it on black first: ffmpeg -i {quoted} -vf format=gbrap,premultiply=inplace=1,format=yuv420p \
+                     -c:v libx264 -crf 14 opaque.mp4"
+                ),
+            })
             .into());
     }
     Ok(Picture {

@@ -8,7 +8,8 @@ use std::{
 };
 
 use image::{
-    AnimationDecoder, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgba,
+    AnimationDecoder, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult,
+    Rgba,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
     metadata::Orientation,
 };
@@ -177,22 +178,33 @@ fn decode(path: &Path, format: ImageFormat) -> Result<(Facts, DynamicImage), Med
         return Err(damaged(path, format, "it has no end"));
     }
     let read = || {
-        let mut reader = ImageReader::with_format(Cursor::new(file), format);
-        let mut limits = image::Limits::default();
-        (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-        limits.max_alloc = Some(MOST_BYTES);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder()?;
+        let mut decoder = decoder(&file, format)?;
         let orientation = decoder.orientation()?;
         let stored = decoder.original_color_type();
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
         Ok((Facts { bits: depth(stored), orientation: told(orientation) }, image))
     };
-    read().map_err(|error: ImageError| match error {
+    read().map_err(|error| meaning(path, format, error))
+}
+
+/// Of a picture that is not too large by its header.
+fn decoder(file: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder> {
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    let mut limits = image::Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits.clone());
+    let decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    Ok(decoder)
+}
+
+fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
+    match error {
         ImageError::Limits(limits) => too_large(path, limits.to_string()),
         other => damaged(path, format, &other.to_string()),
-    })
+    }
 }
 
 fn depth(stored: ExtendedColorType) -> u32 {
@@ -233,23 +245,27 @@ fn opaque(image: DynamicImage) -> Frame {
 }
 
 fn is_animated(path: &Path, format: ImageFormat) -> Result<bool, MediaError> {
-    let file = match format {
-        ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP => Cursor::new(whole(path)?),
-        _ => return Ok(false),
-    };
-    let more = |frames: image::Frames<'_>| Ok(frames.take(2).collect::<Result<Vec<_>, _>>()?.len() > 1);
-    let count = || match format {
-        ImageFormat::Gif => more(GifDecoder::new(file)?.into_frames()),
-        ImageFormat::Png => {
-            let png = PngDecoder::new(file)?;
-            if png.is_apng()? { more(png.apng()?.into_frames()) } else { Ok(false) }
+    if !matches!(format, ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP) {
+        return Ok(false);
+    }
+    let file = whole(path)?;
+    let more = |frames: image::Frames<'_>| Ok(frames.take(2).collect::<ImageResult<Vec<_>>>()?.len() > 1);
+    let count = || {
+        drop(decoder(&file, format)?);
+        let file = Cursor::new(&file);
+        match format {
+            ImageFormat::Gif => more(GifDecoder::new(file)?.into_frames()),
+            ImageFormat::Png => {
+                let png = PngDecoder::new(file)?;
+                if png.is_apng()? { more(png.apng()?.into_frames()) } else { Ok(false) }
+            }
+            _ => {
+                let webp = WebPDecoder::new(file)?;
+                if webp.has_animation() { more(webp.into_frames()) } else { Ok(false) }
+            }
         }
-        _ => {
-            let webp = WebPDecoder::new(file)?;
-            if webp.has_animation() { more(webp.into_frames()) } else { Ok(false) }
-        }
     };
-    count().map_err(|error: ImageError| damaged(path, format, &error.to_string()))
+    count().map_err(|error| meaning(path, format, error))
 }
 
 fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {

@@ -31,6 +31,9 @@ use super::{
     video::{Frame, Layout},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Everything that a film is made from.
 #[derive(Debug)]
 pub struct Render<'a> {
