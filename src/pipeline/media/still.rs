@@ -20,6 +20,7 @@ use super::{
     Media,
     clip::{Clip, Sampling, name},
     decode::Wanted,
+    dialect,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
 };
@@ -83,7 +84,7 @@ impl Still {
         Self {
             path: clip.path.clone(),
             bytes: clip.bytes,
-            format: picture.codec.clone(),
+            format: if dialect::is_image(&clip.container) { picture.codec.clone() } else { "avif".into() },
             size: picture.size,
             bits: picture.bits,
             transparent: false,
@@ -123,21 +124,25 @@ pub(super) enum Looks {
     Own(ImageFormat),
     /// An image in a file that videos have too.
     Avif,
-    Heic,
+    /// An image in pieces.
+    Tiled(&'static str),
     Other,
 }
 
 pub(super) fn looks(path: &Path) -> Looks {
-    let mut head = [0; 16];
+    let mut head = [0; 4096];
     let length = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
     let format = image::guess_format(&head[..length]);
+    // The type of an item whose pieces are items of their own (ISO/IEC 23008-12, 6.6.2.3).
+    let tiled = head.windows(4).any(|word| word == b"grid");
     // A stream of many JPEG pictures begins like one.
     let stream = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("mjpeg") || extension.eq_ignore_ascii_case("mjpg"));
     match (&head[4..8], &head[8..12], format) {
+        (b"ftyp", b"avif", _) if tiled => Looks::Tiled("an AVIF"),
         (b"ftyp", b"avif", _) => Looks::Avif,
-        (b"ftyp", b"heic" | b"heix" | b"heim" | b"heis" | b"mif1", _) => Looks::Heic,
+        (b"ftyp", b"heic" | b"heix" | b"heim" | b"heis" | b"mif1", _) => Looks::Tiled("a HEIC"),
         (_, _, Ok(format)) if format.reading_enabled() && !stream => Looks::Own(format),
         _ => Looks::Other,
     }
