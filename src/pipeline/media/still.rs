@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::{
     Media,
     clip::{Clip, Sampling, name},
+    colours::Colours,
     decode::Wanted,
     dialect,
     error::{MediaError, Unusable},
@@ -46,6 +47,9 @@ pub struct Still {
     pub bits: u32,
     /// Whether it is transparent anywhere.
     pub transparent: bool,
+    /// The colours that it means, where those are not sRGB; brought to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
     /// What a viewer does with the stored picture, where it says so: turned clockwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<&'static str>,
@@ -88,6 +92,7 @@ impl Still {
             size: picture.size,
             bits: picture.bits,
             transparent: false,
+            colours: None,
             orientation,
             reader: Reader::Ffmpeg(Box::new(clip)),
         }
@@ -98,7 +103,15 @@ impl Media {
     /// The picture, upright and opaque, at a size of its own or of the film.
     pub fn picture(&self, still: &Still, size: Size, fit: Fit, around: [u8; 3]) -> Result<Frame, MediaError> {
         let picture = match &still.reader {
-            Reader::Own(format) => opaque(decode(&still.path, *format)?.1),
+            Reader::Own(format) => {
+                let (Facts { colours, .. }, image) = decode(&still.path, *format)?;
+                let Frame { size, rgb } = opaque(image);
+                let rgb = match colours {
+                    Some(colours) => colours.brought(&rgb),
+                    None => rgb,
+                };
+                Frame { size, rgb }
+            }
             Reader::Ffmpeg(clip) => self.only_frame(clip)?,
         };
         match picture.size == still.size {
@@ -156,7 +169,8 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         return Ok(Found::Animated);
     }
     let (facts, image) = decode(path, format)?;
-    let Facts { bits, orientation } = facts;
+    let Facts { bits, orientation, colours } = facts;
+    let colours = colours.map(|colours| colours.name);
     let size = Size::new(image.width(), image.height());
     if size.width < 2 || size.height < 2 {
         return Err(Unusable::new(path, format!("is {size} pixels"))
@@ -168,12 +182,13 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
     let format_name = format.extensions_str()[0].replace("jpg", "jpeg");
     let path = path.to_owned();
     let reader = Reader::Own(format);
-    Ok(Found::Still(Still { path, bytes, format: format_name, size, bits, transparent, orientation, reader }))
+    Ok(Found::Still(Still { path, bytes, format: format_name, size, bits, transparent, colours, orientation, reader }))
 }
 
 struct Facts {
     bits: u32,
     orientation: Option<&'static str>,
+    colours: Option<Colours>,
 }
 
 /// The whole picture, upright.
@@ -186,9 +201,10 @@ fn decode(path: &Path, format: ImageFormat) -> Result<(Facts, DynamicImage), Med
         let mut decoder = decoder(&file, format)?;
         let orientation = decoder.orientation()?;
         let stored = decoder.original_color_type();
+        let colours = decoder.icc_profile()?.and_then(|profile| Colours::of_profile(&profile));
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
-        Ok((Facts { bits: depth(stored), orientation: told(orientation) }, image))
+        Ok((Facts { bits: depth(stored), orientation: told(orientation), colours }, image))
     };
     read().map_err(|error| meaning(path, format, error))
 }

@@ -7,6 +7,7 @@ use image::{
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
     metadata::Orientation,
 };
+use moxcms::ColorProfile;
 
 use super::*;
 use crate::pipeline::{
@@ -239,6 +240,38 @@ fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
     })
+}
+
+#[test]
+fn colours_of_another_profile_are_brought_to_srgb() {
+    let shelf = Shelf::new();
+    let image = noise(40, 30);
+    let save = |name: &str, profile: &ColorProfile| {
+        let mut encoder = PngEncoder::new(fs::File::create(shelf.path(name)).unwrap());
+        encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+        encoder.write_image(&image, 40, 30, ExtendedColorType::Rgb8).unwrap();
+    };
+    save("srgb.png", &ColorProfile::new_srgb());
+    assert_eq!((shelf.still("srgb.png").colours, shelf.pixels("srgb.png").rgb), (None, image.to_vec()));
+    save("p3.png", &ColorProfile::new_display_p3());
+    assert!(shelf.still("p3.png").colours.unwrap().contains("P3"));
+    // From the primaries and the white point of SMPTE EG 432-1 and of IEC 61966-2-1, which have one curve.
+    let matrix = [[1.224_940, -0.224_940, 0.0], [-0.042_057, 1.042_057, 0.0], [-0.019_638, -0.078_636, 1.098_274]];
+    let light = |value: u8| match f64::from(value) / 255.0 {
+        dark if dark <= 0.04045 => dark / 12.92,
+        value => ((value + 0.055) / 1.055).powf(2.4),
+    };
+    let byte = |light: f64| match light.clamp(0.0, 1.0) {
+        dark if dark <= 0.003_130_8 => dark * 12.92 * 255.0,
+        light => (1.055 * light.powf(1.0 / 2.4) - 0.055) * 255.0,
+    };
+    for (found, own) in shelf.pixels("p3.png").rgb.as_chunks::<3>().0.iter().zip(image.pixels()) {
+        let own = own.0.map(light);
+        for (row, found) in matrix.iter().zip(found) {
+            let wanted = byte(row.iter().zip(own).map(|(share, light)| share * light).sum());
+            assert!((f64::from(*found) - wanted).abs() < 2.5, "{found} for {wanted}");
+        }
+    }
 }
 
 #[test]
