@@ -109,7 +109,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
             ui.begin(Stage::Guide, seam.slots.len());
             let known = between.stand_in(&footage, &plan, number)?;
-            guide::write(&media, &cast.film, &plan, number, &known, &place, ui)
+            guide::write(&footage, &plan, number, &known, &place, ui)
                 .wrap_err_with(|| format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))?;
         }
         let path = destination.finish()?;

@@ -189,7 +189,7 @@ impl<'a> Render<'a> {
     fn reel(&self, stretch: &Stretch) -> Result<Reel<'a>, MediaError> {
         let Stretch { origin, frames } = stretch;
         Ok(match origin {
-            Origin::Input(input) => Reel::Clip(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?),
+            Origin::Input(input) => Reel::Clip(Box::new(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?)),
             Origin::Gap(seam) => Reel::Made(*seam, frames.clone()),
         })
     }
@@ -239,7 +239,7 @@ impl<'a> Render<'a> {
 
 /// Frames that are crossed with others.
 enum Reel<'a> {
-    Clip(Frames<'a>),
+    Clip(Box<Frames<'a>>),
     Made(usize, Range<usize>),
 }
 
