@@ -7,37 +7,21 @@ use clap::{ArgAction, ValueEnum};
 use wanctl::pipeline::{
     media::{Codec, Fit},
     output::Replace,
-    plan::{Align, MaskRule, Mode, PlanError, check_ranges},
+    plan::{Align, MaskRule},
     run::Keep,
     settings::{
-        Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FrameRange, Length, Overrides, SettingsError,
+        Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Overrides, SettingsError,
     },
+    task::Task,
     video::{Fps, Size},
 };
 
 use super::ui::Verbosity;
 
-/// What decides the plan.
+/// What decides the plan of every film.
 #[derive(clap::Args, Debug)]
-pub(crate) struct PlanArgs {
-    /// Video files, in the order of the film
-    #[arg(value_name = "CLIP", required_unless_present = "task")]
-    pub(crate) clips: Vec<PathBuf>,
-
-    /// Frames (or seconds, 0.5s) of each clip shown to the engine at each seam
-    /// [default: 8, with an image-to-video model 1]
-    #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
-    context: Option<Length>,
-
-    /// Frames (or seconds) to make at each seam [default: 53, with --mode replace 16]
-    #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
-    gap: Option<Length>,
-
-    /// Put made frames between the clips, or let them replace the clips' own, half from each side [default: insert]
-    #[arg(long, help_heading = "Plan")]
-    mode: Option<ModeArg>,
-
-    /// Round so that no latent of the model is half known, or keep what was asked but for 0 to 3 frames of the gap
+pub(crate) struct ShapeArgs {
+    /// Round so that no latent of the model is half known, or keep what was asked as nearly as the model can
     /// [default: latent]
     #[arg(long, help_heading = "Plan")]
     align: Option<AlignArg>,
@@ -47,31 +31,19 @@ pub(crate) struct PlanArgs {
     #[arg(long, help_heading = "Plan")]
     mask_rule: Option<MaskRuleArg>,
 
-    /// Frames at each end of a made piece that fade into the clip's own [default: 0, with --engine wan 4]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16), help_heading = "Plan")]
-    blend: Option<u16>,
-
-    /// Also join the last clip to the first; with one clip, make a seamless loop of it
+    /// Also go on from the last one to the first; a single clip becomes a seamless loop
     #[arg(long = "loop", help_heading = "Plan")]
-    looped: bool,
+    pub(crate) looped: bool,
 
-    /// Make frames A to B (B excluded) of one clip again; length and sound stay; may be repeated, in order
-    #[arg(long = "range", value_name = "A..B", allow_hyphen_values = true, help_heading = "Plan")]
-    ranges: Vec<FrameRange>,
-
-    /// Pin a frame at one and two thirds of the gap
-    #[arg(long, help_heading = "Plan")]
-    anchors: bool,
-
-    /// Frames per second of the result, such as 24 or 30000/1001 [default: the first clip's]
+    /// Frames per second of the result, such as 24 or 30000/1001 [default: the first clip's, of images 16]
     #[arg(long, value_name = "R", allow_hyphen_values = true, help_heading = "Film")]
     fps: Option<Fps>,
 
-    /// Size of the result [default: the first clip's]
+    /// Size of the result [default: the first clip's or image's]
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, help_heading = "Film")]
     size: Option<Size>,
 
-    /// How clips of another shape come to that size [default: crop]
+    /// How clips and images of another shape come to that size [default: crop]
     #[arg(long, help_heading = "Film")]
     fit: Option<FitArg>,
 
@@ -83,13 +55,9 @@ pub(crate) struct PlanArgs {
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FilmArgs {
-    /// The film's name [default: A_join_B.mp4, A_loop.mp4 or A_range.mp4 in the current folder]
+    /// The film's name [default: A_join_B.mp4, A_travel_B.mp4 and the like, in the current folder]
     #[arg(short, long, value_name = "FILE", help_heading = "Film")]
-    pub(crate) output: Option<PathBuf>,
-
-    /// Also write the bare made piece, context included (with several seams one file each, numbered)
-    #[arg(long, value_name = "FILE", help_heading = "Film")]
-    pub(crate) transition: Option<PathBuf>,
+    output: Option<PathBuf>,
 
     /// [default: h264]
     #[arg(long, help_heading = "Film", help = "Video codec [default: h264]")]
@@ -134,6 +102,60 @@ impl EngineArgs {
     }
 }
 
+/// What of a film is made now, and what with.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PartArgs {
+    /// Go on with the newest run of the same film that did not end well; what it has made is kept
+    #[arg(long, help_heading = "Parts")]
+    resume: bool,
+
+    /// Make only segment K (of a join: seam K), counted from 1, as a film of its own; its run stays, so that the whole can
+    /// be made from it
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true, conflicts_with_all = ["stitch_only", "resume"], help_heading = "Parts")]
+    segment: Option<u32>,
+
+    /// Make the film of what a run has made already, and nothing else
+    #[arg(long, conflicts_with = "resume", help_heading = "Parts")]
+    stitch_only: bool,
+
+    /// Make nothing here, but write scripts that have a cluster make it: slurm, a job for each segment or seam, and one for
+    /// the film; the run folder must lie where all nodes see it (--work-dir)
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["resume", "segment", "stitch_only"], help_heading = "Parts")]
+    emit: Option<EmitArg>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum EmitArg {
+    Slurm,
+}
+
+/// What of a film is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    /// All that is not made yet.
+    Rest,
+    /// One segment or seam, counted from 0.
+    One(usize),
+    /// The film of segments that are made.
+    Stitch,
+    /// Nothing: a cluster makes it.
+    Emit,
+}
+
+impl PartArgs {
+    pub(crate) fn part(&self) -> Part {
+        let &Self { resume, segment, stitch_only, emit } = self;
+        match segment {
+            Some(segment) => Part::One(segment as usize - 1),
+            None if emit.is_some() => Part::Emit,
+            None if stitch_only => Part::Stitch,
+            None if resume => Part::Rest,
+            None => Part::Whole,
+        }
+    }
+}
+
 /// What every working command has.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RunArgs {
@@ -170,38 +192,11 @@ pub(crate) struct RunArgs {
     verbose: u8,
 }
 
-impl PlanArgs {
+impl ShapeArgs {
     /// What was typed of these.
-    pub(crate) fn typed(&self) -> Result<Overrides, PlanError> {
-        let Self {
-            clips,
-            context,
-            gap,
-            mode,
-            align,
-            mask_rule,
-            blend,
-            looped,
-            ranges,
-            anchors,
-            fps,
-            size,
-            fit,
-            engine,
-        } = self;
-        // Before any clip is opened. Without one there is a task.
-        match (clips.len(), ranges.is_empty()) {
-            (1, true) if !looped => return Err(PlanError::TooFewClips { found: 1 }),
-            (found @ 2.., false) => return Err(PlanError::RangeOfClips { found }),
-            _ => check_ranges(&ranges.iter().map(|range| range.0.clone()).collect::<Vec<_>>())?,
-        }
-        Ok(Overrides {
-            context: *context,
-            gap: *gap,
-            mode: mode.map(|mode| match mode {
-                ModeArg::Insert => Mode::Insert,
-                ModeArg::Replace => Mode::Replace,
-            }),
+    pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
+        let Self { align, mask_rule, looped, fps, size, fit, engine } = self;
+        Overrides {
             align: align.map(|align| match align {
                 AlignArg::Latent => Align::Latent,
                 AlignArg::Exact => Align::Exact,
@@ -210,7 +205,7 @@ impl PlanArgs {
                 MaskRuleArg::Exact => MaskRule::Exact,
                 MaskRuleArg::Reference => MaskRule::Reference,
             }),
-            blend: blend.map(usize::from),
+            looped: looped.then_some(true),
             fps: *fps,
             size: *size,
             fit: fit.map(|fit| match fit {
@@ -218,17 +213,14 @@ impl PlanArgs {
                 FitArg::Pad => Fit::Pad,
                 FitArg::Stretch => Fit::Stretch,
             }),
-            looped: looped.then_some(true),
-            ranges: (!ranges.is_empty()).then(|| ranges.clone()),
-            anchors: anchors.then_some(true),
             engine: engine.map(|engine| match engine {
                 EngineArg::Auto => EngineChoice::Auto,
                 EngineArg::Wan => EngineChoice::Wan,
                 EngineArg::Rife => EngineChoice::Rife,
                 EngineArg::Dissolve => EngineChoice::Dissolve,
             }),
-            ..Overrides::default()
-        })
+            ..beside
+        }
     }
 }
 
@@ -248,9 +240,20 @@ pub(crate) fn default_name(clips: &[PathBuf], word: &str, extension: &str) -> Pa
 }
 
 impl FilmArgs {
+    /// With what a task says, and whether the files' names fit.
+    pub(crate) fn settled(
+        &self,
+        task: Option<&Task>,
+        transition: Option<&PathBuf>,
+    ) -> Result<(FilmSettings, Option<PathBuf>), SettingsError> {
+        let settings = FilmSettings::new(self.typed().over(task.map(Task::film).unwrap_or_default()))?;
+        self.output.iter().chain(transition).try_for_each(|name| settings.check_name(name))?;
+        Ok((settings, self.output.clone()))
+    }
+
     /// What was typed of these.
-    pub(crate) fn typed(&self) -> FilmAsk {
-        let Self { output: _, transition: _, codec, crf, lossless, audio } = self;
+    fn typed(&self) -> FilmAsk {
+        let Self { output: _, codec, crf, lossless, audio } = self;
         let codec = codec.map(|codec| match codec {
             CodecArg::H264 => Codec::H264,
             CodecArg::H265 => Codec::H265,
@@ -296,12 +299,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text).map_err(|_| wanted())?,
     };
     if time.is_zero() { Err(wanted()) } else { Ok(time) }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum ModeArg {
-    Insert,
-    Replace,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]

@@ -6,17 +6,19 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Places, Surroundings},
+    checkpoint::{Conditioning, Places, Surroundings},
     engine::Engine,
     job::Device,
     progress::{Progress, Warning},
     settings::{
-        EngineChoice, Era, Layer, Overrides, Preset, Settings, SettingsError, Source, WanSettings, Weights, pick,
+        self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
+        Sourced, WanSettings, Weights, pick,
     },
-    task::{Needed, Role, Task, TaskError},
+    story::Story,
+    task::Task,
 };
 
-use super::{Ui, args::PlanArgs};
+use super::Ui;
 
 /// A preset, and how strictly it is taken.
 #[derive(clap::Args, Debug)]
@@ -38,7 +40,10 @@ pub(crate) struct PresetArgs {
 /// All layers, and what they rest on.
 pub(crate) struct Asked {
     pub(crate) layers: Vec<Layer>,
-    pub(crate) settings: Settings,
+    /// Which engine does the work.
+    pub(crate) engine: Sourced<EngineChoice>,
+    /// How the model is shown frames, once its weights are open.
+    conditioning: Option<Conditioning>,
     /// Found already where the preset is the one that auto stands for.
     weights: Option<Weights>,
     places: Places,
@@ -47,28 +52,42 @@ pub(crate) struct Asked {
     pub(crate) because: Option<String>,
 }
 
+/// What was asked, from the highest to the lowest but a preset.
+pub(crate) struct Words<'a> {
+    pub(crate) flags: Overrides,
+    /// Brings its preset and its era.
+    pub(crate) task: Option<&'a Task>,
+    pub(crate) story: Option<&'a Story>,
+    /// The folders of `--models`.
+    pub(crate) models: &'a [PathBuf],
+    /// Asked what it can hold where nobody names an engine; without it (for a guide, which needs none) auto stays auto.
+    pub(crate) program: Option<(&'a Engine, Device)>,
+    /// How a model can be shown frames that does the command's work.
+    pub(crate) shown: &'a [Conditioning],
+}
+
+/// A join by itself takes a model that is shown both clips.
+pub(crate) const JOINS: &[Conditioning] = &[Conditioning::Vace];
+/// A journey takes one that goes from image to image as well.
+pub(crate) const TRAVELS: &[Conditioning] = &[Conditioning::Vace, Conditioning::Images];
+
 impl Asked {
-    /// `models` are the folders of `--models`. `engine` is asked what it can hold where nobody names one; without it
-    /// (for a guide, which needs no engine) auto stays auto. A task brings its preset and its era.
-    pub(crate) fn new(
-        args: &PresetArgs,
-        flags: Overrides,
-        task: Option<&Task>,
-        models: &[PathBuf],
-        engine: Option<(&Engine, Device)>,
-        ui: &Ui,
-    ) -> Result<Self> {
+    pub(crate) fn new(args: &PresetArgs, words: Words<'_>, ui: &Ui) -> Result<Self> {
         let PresetArgs { preset, era, strict } = args;
+        let Words { flags, task, story, models, program, shown } = words;
         let named = preset.as_deref().filter(|name| *name != "auto");
+        let named = named.or(story.and_then(|story| story.preset.as_deref()));
         let named = named.or(task.and_then(|task| task.preset.as_deref())).map(Preset::find).transpose()?;
         let of_task = task.and_then(|task| task.era);
         let places = Places::new(models, Surroundings::here());
         let has_model = flags.model.is_some() || task.is_some_and(|task| task.values.model.is_some());
         let mut layers: Vec<Layer> = named.iter().map(|preset| preset.layer(of_task.or(*era))).collect();
+        layers.extend(story.map(Story::layer));
         layers.extend(task.map(Task::layer));
         layers.push(Layer { from: Source::Flag, values: flags });
         let mut asked = Self {
-            settings: Settings::of(&layers, EngineChoice::Auto)?,
+            engine: settings::engine(&layers, EngineChoice::Auto),
+            conditioning: None,
             layers,
             weights: None,
             places,
@@ -76,19 +95,19 @@ impl Asked {
             because: None,
         };
         let open = named.is_none() && !has_model;
-        let auto = match (engine, *asked.settings.engine) {
+        let auto = match (program, *asked.engine) {
             // A task is done by what it was made for, or not at all.
             (Some(_), EngineChoice::Auto) if has_model || of_task.is_some() => EngineChoice::Wan,
-            (Some((program, device)), EngineChoice::Auto) => asked.stand_in(program, device, *era, ui)?,
+            (Some((program, device)), EngineChoice::Auto) => asked.stand_in((program, device), shown, *era, ui)?,
             (Some(_), EngineChoice::Wan) if open => {
                 let (preset, weights) =
-                    Preset::first_that_joins(&asked.places)?.ok_or_else(|| Preset::none_found(&asked.places))?;
+                    Preset::first_for(shown, &asked.places)?.ok_or_else(|| Preset::none_found(&asked.places))?;
                 asked.found(&preset, weights, *era);
                 EngineChoice::Wan
             }
             _ => EngineChoice::Auto,
         };
-        asked.settings = Settings::of(&asked.layers, auto)?;
+        asked.engine = settings::engine(&asked.layers, auto);
         let preset = asked.layers.iter().find_map(|layer| match &layer.from {
             Source::Preset(name) => Some(name.clone()),
             _ => None,
@@ -104,24 +123,21 @@ impl Asked {
         Ok(asked)
     }
 
-    /// What is joined: the task's clips, if all that `command` needs of it is here, or those that were typed.
-    pub(crate) fn clips(
-        &self,
-        command: &'static str,
-        plan: &PlanArgs,
-        task: Option<&Task>,
-    ) -> Result<Vec<PathBuf>, TaskError> {
-        let Some(task) = task else { return Ok(plan.clips.clone()) };
-        let joins = command == "join";
-        let roles: &[Role] = if joins { &[Role::Clip, Role::Audio] } else { &[Role::Clip] };
+    /// Whether a model reads the prompts that a task brings.
+    pub(crate) fn reads_prompts_of_a_task(&self) -> bool {
         let typed = self.layers.last().is_some_and(|flags| flags.values.prompts.is_some());
-        let read = joins && *self.settings.engine == EngineChoice::Wan && !typed;
-        task.clips(command, roles, if read { Needed::Yes } else { Needed::No })
+        *self.engine == EngineChoice::Wan && !typed
     }
 
     /// Wan where a preset's weights are found and a device holds them, else rife, and why.
-    fn stand_in(&mut self, program: &Engine, device: Device, era: Option<Era>, ui: &Ui) -> Result<EngineChoice> {
-        let Some((preset, weights)) = Preset::first_that_joins(&self.places)? else {
+    fn stand_in(
+        &mut self,
+        (program, device): (&Engine, Device),
+        shown: &[Conditioning],
+        era: Option<Era>,
+        ui: &Ui,
+    ) -> Result<EngineChoice> {
+        let Some((preset, weights)) = Preset::first_for(shown, &self.places)? else {
             self.say(
                 "rife, since no weights of a Wan model were found (see `wanctl inspect --list-models`)".into(),
                 ui,
@@ -168,15 +184,33 @@ impl Asked {
         self.weights = Some(weights).filter(|_| as_the_preset_says);
     }
 
+    /// What a join's plan needs.
+    pub(crate) fn join(&self) -> Result<Settings, SettingsError> {
+        let settings = Settings::of(&self.layers, *self.engine)?;
+        match self.conditioning {
+            Some(conditioning) => settings.for_model(conditioning),
+            None => Ok(settings),
+        }
+    }
+
+    /// What the plan of a journey of so many segments needs.
+    pub(crate) fn journey(&self, parts: Parts, continued: bool) -> Result<JourneySettings, SettingsError> {
+        let settings = JourneySettings::of(&self.layers, *self.engine, parts, continued)?;
+        match self.conditioning {
+            Some(conditioning) => settings.for_model(conditioning),
+            None => Ok(settings),
+        }
+    }
+
     /// The model and its sampling, after which the settings are those for this model; `None` for another engine. `seed` is
     /// that of a run that is gone on with.
-    pub(crate) fn wan(&mut self, seams: usize, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
-        if *self.settings.engine != EngineChoice::Wan {
+    pub(crate) fn wan(&mut self, parts: Parts, seed: Option<u64>, ui: &Ui) -> Result<Option<WanSettings>> {
+        if *self.engine != EngineChoice::Wan {
             // That of a task is not asked for beside another engine.
             let of_task = self.layers.iter().any(|layer| matches!(layer.from, Source::Task(_)));
             let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)) && !of_task);
             if let Some(Layer { from, .. }) = preset.filter(|preset| preset.values.published.is_some()) {
-                self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.settings.engine), ui)?;
+                self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.engine), ui)?;
             }
             return Ok(None);
         }
@@ -184,9 +218,11 @@ impl Asked {
             Some(weights) => weights,
             None => Weights::find(&self.layers, &self.places)?,
         };
-        let wan = WanSettings::of(&self.layers, weights, seams, seed)?;
-        wan.request(0).check_loras()?;
-        self.settings = self.settings.clone().for_model(wan.models.conditioning()?)?;
+        let wan = WanSettings::of(&self.layers, weights, parts, seed)?;
+        for part in 0..if wan.segment_loras.is_empty() { 1 } else { parts.count } {
+            wan.request(part).check_loras()?;
+        }
+        self.conditioning = Some(wan.models.conditioning()?);
         for ignored in &wan.ignored {
             self.ignored(ignored, ui)?;
         }

@@ -10,68 +10,101 @@ use wanctl::pipeline::{
     cancel::Cancel,
     footage::Footage,
     guide,
-    media::Media,
+    media::{Material, Media},
     output::FolderDestination,
     progress::{Progress, Stage},
-    task::Task,
+    settings::SettingsError,
+    task::{Command, Needs, Task},
 };
 
 use super::{
     RunLog, Ui,
-    args::{self, PlanArgs, RunArgs},
-    asked::{Asked, PresetArgs},
-    session::{self, Prepared},
-    show, show_settings,
+    args::{self, Part, RunArgs, ShapeArgs},
+    asked::{Asked, JOINS, PresetArgs, TRAVELS, Words},
+    join_args::JoinArgs,
+    session::{self, Prepared, Scene},
+    show_plan,
     task::TaskArgs,
+    travel_args::{Told, TravelArgs},
     ui::Answer,
+    work::Work,
 };
 
-/// Draw what the engine would be shown at a seam: guide.mp4, mask.mp4, plan.json, sheet.png
+/// Draw what the engine would be shown: guide.mp4, mask.mp4, plan.json, sheet.png
 ///
-/// With several seams every seam has a folder of its own (seam_01, seam_02, ...) beside plan.json.
+/// Of videos it plans a join, of images a journey. With several seams or segments each has a folder of its own (seam_01,
+/// seam_02, ...) beside plan.json.
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
+    /// Video files or images, in the order of the film
+    #[arg(value_name = "INPUT", required_unless_present_any = ["task", "story"])]
+    inputs: Vec<PathBuf>,
     #[command(flatten)]
-    plan: PlanArgs,
+    join: JoinArgs,
+    #[command(flatten)]
+    travel: TravelArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
     #[command(flatten)]
     task: TaskArgs,
     #[command(flatten)]
     preset: PresetArgs,
-    /// The folder to write [default: A_guide_B in the current folder]
-    #[arg(short, long, value_name = "DIR", help_heading = "Run")]
+    /// The folder's name [default: A_guide_B in the current folder]
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Film")]
     output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
-    let Args { plan: plan_args, task, preset, output, run } = args;
+    let Args { inputs, join, travel, shape, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
     let task = task.open(&preset, &media, ui)?;
-    let asked = Asked::new(&preset, plan_args.typed()?, task.as_ref(), &[], None, ui)?;
-    let clips = asked.clips("guide", &plan_args, task.as_ref())?;
-    let settings = asked.settings;
-    let output = output.unwrap_or_else(|| match task.as_ref().and_then(Task::output_stem) {
-        Some(stem) => format!("{stem}_guide").into(),
-        None => args::default_name(&clips, "guide", ""),
+    let needs = Needs { sound: false, prompts: false };
+    let travels = match &task {
+        Some(task) => task.command() == Command::Travel,
+        None => travel.story.is_some() || are_images(&inputs, &media)?,
+    };
+    let (task, models) = (task.as_ref(), &[][..]);
+    let work = if travels {
+        refuse(join.first(), "join of clips")?;
+        let Told { typed, story, paths } = travel.told(&inputs, &shape)?;
+        let words = Words { flags: typed, task, story: story.as_ref(), models, program: None, shown: TRAVELS };
+        let asked = Asked::new(&preset, words, ui)?;
+        Work::travel(
+            task.map_or(Ok(paths.clone()), |task| task.journey(&needs).map(|below| paths.over(below)))?,
+            &asked,
+        )?
+    } else {
+        refuse(travel.first(), "journey through images")?;
+        let words =
+            Words { flags: join.typed(&inputs, &shape)?, task, story: None, models, program: None, shown: JOINS };
+        let asked = Asked::new(&preset, words, ui)?;
+        Work::join(task.map_or(Ok(inputs), |task| task.clips(&needs))?, &asked)?
+    };
+    let output = output.unwrap_or_else(|| match (task.and_then(Task::output_stem), &work) {
+        (Some(stem), _) => format!("{stem}_guide").into(),
+        (None, Work::Join { clips, .. } | Work::Stitch { pieces: clips, .. }) => args::default_name(clips, "guide", ""),
+        (None, Work::Travel { paths, .. }) => args::default_name(&paths.images, "guide", ""),
     });
     if run.dry_run {
-        let Prepared { plan, .. } = session::prepare(&clips, &settings, None, false, &media, ui)?;
+        let Prepared { plan, .. } = session::prepare(&work, None, false, &media, ui)?;
         if !ui.json() {
-            ui.print(&show::plan(&plan, None));
-            ui.print(&show_settings::settings(&settings, None).join("\n"));
+            ui.print(&show_plan::plan(&plan, None));
+            ui.print(&work.lines(None).join("\n"));
         }
         return Ok(Answer::Yes);
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
-    session::with_run("guide", &run, ui, log, None, |folder| {
-        let Prepared { cast, plan } = session::prepare(&clips, &settings, None, false, &media, ui)?;
+    let scene = Scene { command: "guide", part: Part::Whole, args: &run, resumed: None };
+    session::with_run(scene, ui, log, |folder| {
+        let Prepared { cast, plan } = session::prepare(&work, None, false, &media, ui)?;
         folder.record("plan", &plan)?;
-        let footage = Footage { media: &media, cast: &cast, fit: *settings.fit };
+        let footage = Footage { media: &media, cast: &cast, fit: work.fit() };
+        let mut between = Between::dissolve();
         let place = destination.temporary();
         guide::write_plan(&plan, place)?;
-        let mut stand_in = Between::dissolve();
         for (number, seam) in plan.seams.iter().enumerate() {
             let place = match plan.seams.len() {
                 1 => place.to_owned(),
@@ -79,9 +112,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             };
             fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
             ui.begin(Stage::Guide, seam.slots.len());
-            let known = stand_in.stand_in(&footage, &plan, number)?;
-            guide::write(&media, &cast.film, &plan, number, &known, &place, ui)
-                .wrap_err_with(|| format!("seam {} of {}", number + 1, plan.seams.len()))?;
+            let known = between.stand_in(&footage, &plan, number)?;
+            guide::write(&footage, &plan, number, &known, &place, ui)
+                .wrap_err_with(|| format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))?;
         }
         let path = destination.finish()?;
         Ok(
@@ -89,4 +122,24 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         )
     })?;
     Ok(Answer::Yes)
+}
+
+/// Whether a journey is meant, and not a join.
+fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
+    let probed = media.probe_files(inputs).into_iter().zip(inputs);
+    let (mut image, mut clip) = (None, None);
+    for (material, path) in probed {
+        match material? {
+            Material::Still(_) => image = image.or(Some(path)),
+            Material::Clip(_) => clip = clip.or(Some(path)),
+        }
+    }
+    match (image, clip) {
+        (Some(image), Some(clip)) => Err(SettingsError::Mixed { image: image.clone(), clip: clip.clone() }.into()),
+        (image, _) => Ok(image.is_some()),
+    }
+}
+
+fn refuse(option: Option<&'static str>, of: &'static str) -> Result<(), SettingsError> {
+    option.map_or(Ok(()), |option| Err(SettingsError::NotOfThis { option, of }))
 }

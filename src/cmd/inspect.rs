@@ -20,7 +20,7 @@ use wanctl::pipeline::{
 use super::{
     Ui, args,
     inspect_task::{self, About},
-    library, show,
+    library, show, show_plan,
     task::PlaceArgs,
     ui::{Answer, Verbosity},
 };
@@ -149,7 +149,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
             Ok((plan, warnings)) => {
                 ui.event("join", &json!({ "possible": true, "plan": plan, "warnings": warnings }));
                 if !ui.json() {
-                    ui.print(&format!("joined, with no other word\n{}", indent(&show::plan(&plan, None))));
+                    ui.print(&format!("joined, with no other word\n{}", indent(&show_plan::plan(&plan, None))));
                     for warning in warnings {
                         ui.print(&format!("  note     {}", warning["message"].as_str().unwrap_or_default()));
                     }

@@ -7,17 +7,16 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     checkpoint::{Places, Surroundings},
-    film::Cast,
     media::{Clip, Material, Media},
-    plan::{self, FramePlan, JoinAsk, Source},
     schedule::{Expert, Phase},
-    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Settings},
+    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling},
     task::{self, Blame, Input, Known, Role, Task, Work},
-    video::{Fps, Size},
 };
 
 use super::{
-    Ui, show,
+    Ui,
+    inspect_plan::{Planned, Planning},
+    show,
     show_task::{self, Rows},
     task::PlaceArgs,
     ui::{Answer, Failure},
@@ -38,7 +37,8 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     let files = Files::probe(&task, media);
     let (resolved, unresolved) = kept(Resolved::of(&task).map(Some));
     let (plan, refused) = match &resolved {
-        Some(resolved) => kept(planned(&task, &resolved.settings, &files)),
+        Some(resolved) if files.problems.is_empty() => kept(resolved.planned.plan(&task, media).map(Some)),
+        Some(_) => (None, None),
         None => (None, None),
     };
     let mut faults: Vec<Known> = task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
@@ -132,7 +132,7 @@ impl Seen<'_> {
             "task": row,
             "era": era,
             "preset": preset,
-            "settings": resolved.as_ref().map(|resolved| &resolved.settings),
+            "settings": resolved.as_ref().map(|resolved| resolved.planned.settings()),
             "sampler": resolved.as_ref().and_then(Resolved::sampler),
             "film": film,
             "inputs": inputs,
@@ -162,17 +162,19 @@ impl Seen<'_> {
                 here.filter(|here| here.name != *preset).map_or(String::new(), |here| format!(", here {}", here.name));
             rows.row("preset", format!("{preset}{here}"));
         }
-        show_task::work(&task.work, &mut rows);
+        let of_plan = plan.as_ref().map(|Planned { plan, .. }| plan);
+        show_task::work(&task.work, of_plan, &mut rows);
         if let Some(Planned { plan, sure }) = plan {
-            show_task::seams(&plan.seams, &mut rows);
-            if !sure {
+            match plan.journey {
+                Some(_) => show_task::journey(plan, &task.work, &mut rows),
+                None => show_task::seams(&plan.seams, &mut rows),
+            }
+            if !sure && plan.journey.is_none() {
                 rows.row("", "if the clips are long enough");
             }
         }
-        if let Some(Resolved { settings, sampling, .. }) = resolved {
-            // What a join is asked says nothing of other work.
-            let settings = matches!(task.work, Work::Join | Work::Ranges(_)).then_some(settings);
-            show_task::resolved(settings, sampling.as_ref(), &mut rows);
+        if let Some(Resolved { planned, sampling, .. }) = resolved {
+            show_task::resolved(planned.lines(), sampling.as_ref(), &mut rows);
         }
         show_task::ignored("differs", &task.differs, &mut rows);
         show_task::ignored("ignored", &task.ignored, &mut rows);
@@ -191,7 +193,7 @@ impl Seen<'_> {
 /// The task's settings over its preset's, as far as no weights are needed for it.
 struct Resolved {
     preset: Option<Preset>,
-    settings: Settings,
+    planned: Planning,
     /// Of a Wan model.
     sampling: Option<Sampling>,
 }
@@ -201,7 +203,7 @@ impl Resolved {
         let preset = task.preset.as_deref().map(Preset::find).transpose()?;
         let of_preset = preset.as_ref().map(|preset| preset.layer(task.era));
         let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
-        let settings = Settings::of(&layers, EngineChoice::Wan)?;
+        let planned = Planning::of(task, &layers)?;
         let merged = Overrides::merged(&layers);
         let low = |phases: &Vec<Phase>| phases.iter().any(|phase| phase.expert == Expert::Low);
         let model = match &merged.published {
@@ -212,9 +214,9 @@ impl Resolved {
                 flow_shift: None,
             },
         };
-        let samples = *settings.engine == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
+        let samples = planned.engine() == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
         let sampling = samples.then(|| Sampling::of(&layers, model, None)).transpose()?;
-        Ok(Self { preset, settings, sampling })
+        Ok(Self { preset, planned, sampling })
     }
 
     /// LoRAs that by their names are for the other expert than some steps that they work in.
@@ -251,7 +253,9 @@ struct Files {
 
 impl Files {
     fn probe(task: &Task, media: &Media) -> Self {
-        let pictures = |input: &&Input| matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Transition);
+        let pictures = |input: &&Input| {
+            matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Reference | Role::Transition)
+        };
         let here: Vec<_> = task.inputs.iter().filter(pictures).filter(|input| input.file.is_some()).collect();
         let paths: Vec<_> = here.iter().filter_map(|input| input.file.clone()).collect();
         let (mut facts, mut problems) = (vec![], vec![]);
@@ -279,34 +283,4 @@ impl Files {
         };
         self.facts.iter().filter_map(clip).collect()
     }
-}
-
-/// A join's plan.
-struct Planned {
-    plan: FramePlan,
-    /// Whether it is that of these clips; else it is one of clips that are long enough.
-    sure: bool,
-}
-
-fn planned(task: &Task, settings: &Settings, files: &Files) -> Result<Option<Planned>> {
-    let of_clips = matches!(task.work, Work::Join | Work::Ranges(_));
-    if !of_clips || !files.problems.is_empty() {
-        return Ok(None);
-    }
-    let clips = files.clips();
-    let wanted = task.inputs.iter().filter(|input| input.role == Role::Clip).count();
-    if clips.len() == wanted {
-        let cast = Cast::new(clips, settings, task.film.lossless);
-        let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
-        return Ok(Some(Planned { plan, sure: true }));
-    }
-    let fps = settings.fps.value.unwrap_or_else(|| Fps::new(16, 1).expect("a rate"));
-    let ask = settings.ask(fps);
-    let size = settings.made_size.value.unwrap_or(Size::new(16, 16));
-    let JoinAsk { context, gap, .. } = ask;
-    let last = settings.ranges.last().map_or(gap, |range| range.0.end);
-    let source =
-        Source { path: "clip".into(), frames: 2 * (context + last), fps, size, resampled_frames: None, still: false };
-    let plan = settings.plan(vec![source; wanted], plan::Film { fps, size, made_size: size })?;
-    Ok(Some(Planned { plan, sure: false }))
 }

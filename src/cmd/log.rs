@@ -16,8 +16,8 @@ use super::ui::{Ui, Verbosity};
 pub(crate) struct RunLog(Arc<Mutex<Option<File>>>);
 
 impl RunLog {
-    pub(crate) fn open(&self, folder: &Path) -> io::Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(File::create(folder.join("run.log"))?);
+    pub(crate) fn open(&self, path: &Path) -> io::Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(File::create(path)?);
         Ok(())
     }
 }

@@ -12,18 +12,25 @@ mod args;
 mod asked;
 mod guide;
 mod inspect;
+mod inspect_plan;
 mod inspect_task;
 mod join;
+mod join_args;
 mod library;
 mod log;
+mod making;
 mod session;
 mod show;
+mod show_plan;
 mod show_settings;
 mod show_task;
 mod task;
 mod track;
+mod travel;
+mod travel_args;
 mod ui;
 mod wan_args;
+mod work;
 
 pub(crate) use log::{RunLog, install as install_log};
 pub(crate) use ui::{Answer, Ui, report_usage};
@@ -35,9 +42,9 @@ Exit codes: 0 done and verified · 2 usage · 3 input · 4 weights · 5 memory �
 The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
 Environment: WANCTL_MODELS, WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
 
-/// Joins video clips into one film: the clips untouched, and between them frames that carry one over into the other
+/// Joins video clips into one film, and travels through images: between them stand frames that carry one over into the next
 ///
-/// `wanctl join a.mp4 b.mp4` writes a_join_b.mp4. `wanctl join --help` tells the rest.
+/// `wanctl join a.mp4 b.mp4` writes a_join_b.mp4, `wanctl travel a.png b.png` a_travel_b.mp4; their --help tells the rest.
 #[derive(Parser, Debug)]
 #[command(name = "wanctl", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -52,6 +59,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Join(Box<join::Args>),
+    Travel(Box<travel::Args>),
     Guide(Box<guide::Args>),
     Inspect(inspect::Args),
 }
@@ -70,6 +78,7 @@ impl Cli {
     pub(crate) fn verbosity(&self) -> ui::Verbosity {
         match &self.command {
             Some(Command::Join(args)) => args.run.verbosity(),
+            Some(Command::Travel(args)) => args.run.verbosity(),
             Some(Command::Guide(args)) => args.run.verbosity(),
             Some(Command::Inspect(args)) => args.verbosity(),
             None => ui::Verbosity::default(),
@@ -79,6 +88,7 @@ impl Cli {
     pub(crate) fn ui(&self) -> Ui {
         let json = match &self.command {
             Some(Command::Join(args)) => args.run.json,
+            Some(Command::Travel(args)) => args.run.json,
             Some(Command::Guide(args)) => args.run.json,
             Some(Command::Inspect(args)) => args.json,
             None => false,
@@ -90,6 +100,7 @@ impl Cli {
     pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(*args, cancel, ui, log),
+            (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui, log),
             (Some(Command::Guide(args)), _) => guide::run(*args, cancel, ui, log),
             (Some(Command::Inspect(args)), _) => inspect::run(args, cancel, ui),
             (None, Some(what)) => generate(what, ui),

@@ -1,6 +1,4 @@
-//! What join and guide do alike: facts, cast, plan, and a run folder around the work.
-
-use std::path::PathBuf;
+//! What join, travel and guide do alike: facts, cast, plan, and a run folder around the work.
 
 use color_eyre::eyre::Result;
 use serde_json::{Value, json};
@@ -11,11 +9,15 @@ use wanctl::pipeline::{
     media::Media,
     plan::FramePlan,
     progress::{Progress, Stage, Warning},
-    run::{Outcome, RunDir},
-    settings::{EngineChoice, Settings, WanSettings},
+    run::{Keep, Outcome, RunDir, Share},
+    settings::{EngineChoice, WanSettings},
 };
 
-use super::{RunLog, Ui, args::RunArgs, show_settings};
+use super::{
+    RunLog, Ui,
+    args::{Part, RunArgs},
+    work::Work,
+};
 
 /// Facts, then a plan.
 pub(crate) struct Prepared {
@@ -24,18 +26,14 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn prepare(
-    clips: &[PathBuf],
-    settings: &Settings,
+    work: &Work,
     wan: Option<&WanSettings>,
     lossless: bool,
     media: &Media,
     ui: &Ui,
 ) -> Result<Prepared> {
-    ui.begin(Stage::Probe, clips.len());
-    let clips = media.probe_clips(clips)?;
-    let cast = Cast::new(clips, settings, lossless);
-    ui.begin(Stage::Plan, 0);
-    let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
+    ui.begin(Stage::Probe, work.files().len());
+    let (cast, plan) = work.plan(lossless, media)?;
     ui.end_progress();
     for warning in &cast.warnings {
         ui.warn(warning.clone());
@@ -44,26 +42,30 @@ pub(crate) fn prepare(
         let file = warning.file().map(ToOwned::to_owned);
         ui.warn(Warning { code: warning.code(), file, message: warning.to_string() });
     }
-    ui.event("plan", &json!({ "plan": plan, "settings": { "plan": settings, "wan": wan } }));
-    for line in show_settings::settings(settings, wan) {
+    ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
+    for line in work.lines(wan) {
         tracing::info!("{line}");
     }
     Ok(Prepared { cast, plan })
 }
 
-/// Which engine does the work; one request for each seam. None is dissolve, which
-/// needs no program.
-pub(crate) fn makers(settings: &Settings, wan: Option<&WanSettings>, seams: usize, ui: &Ui) -> Option<Vec<Maker>> {
+/// Which engine does the work; one request for each seam or segment. None is dissolve, which needs no program.
+pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<Vec<Maker>> {
+    let parts = work.parts().count;
     if let Some(wan) = wan {
-        ui.note(&format!("seed {}", *wan.seed));
-        return Some((0..seams).map(|seam| Maker::Wan(Box::new(wan.request(seam)))).collect());
+        let seeds: Vec<u64> = (0..parts).map(|part| wan.seed_of(part)).collect();
+        match seeds.iter().all(|seed| *seed == *wan.seed) {
+            true => ui.note(&format!("seed {}", *wan.seed)),
+            false => ui.note(&format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))),
+        }
+        return Some((0..parts).map(|part| Maker::Wan(Box::new(wan.request(part)))).collect());
     }
-    let maker = match *settings.engine {
+    let maker = match work.engine() {
         EngineChoice::Rife => Some(Maker::Rife),
         EngineChoice::Auto | EngineChoice::Wan => unreachable!("resolved before"),
         EngineChoice::Dissolve => None,
     };
-    maker.map(|maker| vec![maker; seams])
+    maker.map(|maker| vec![maker; parts])
 }
 
 /// The engine's word in results.
@@ -76,26 +78,44 @@ pub(crate) fn engine_name(maker: Option<&Maker>) -> &'static str {
     }
 }
 
+/// Where a run takes place.
+pub(crate) struct Scene<'a> {
+    pub(crate) command: &'static str,
+    pub(crate) part: Part,
+    pub(crate) args: &'a RunArgs,
+    /// The run that is gone on with.
+    pub(crate) resumed: Option<RunDir>,
+}
+
 /// Runs `work` with a folder of its own, or that of a run to go on with, in which its outcome is recorded.
 pub(crate) fn with_run(
-    command: &str,
-    args: &RunArgs,
+    scene: Scene<'_>,
     ui: &Ui,
     log: &RunLog,
-    resumed: Option<RunDir>,
     work: impl FnOnce(&mut RunDir) -> Result<Value>,
 ) -> Result<()> {
+    let Scene { command, part, args, resumed } = scene;
+    let (share, name) = match part {
+        Part::One(part) => (Share::Parts, format!("run_{}.log", part + 1)),
+        Part::Whole | Part::Rest | Part::Stitch | Part::Emit => (Share::Nobody, "run.log".into()),
+    };
     let mut run = match resumed {
         Some(run) => run,
-        None => RunDir::create(args.work_dir.as_deref(), command)?,
+        None => RunDir::create(args.work_dir.as_deref(), command, share)?,
     };
-    log.open(run.path())?;
+    log.open(&run.path().join(name))?;
     ui.run_started(run.id(), run.path());
     tracing::info!(folder = %run.path().display(), "run folder");
     match super::caught(|| work(&mut run)) {
         Ok(mut result) => {
             let folder = run.path().to_owned();
-            let kept = run.finish(Outcome::Done { result: result.clone() }, args.keep())?;
+            let outcome = match part {
+                Part::One(_) | Part::Emit => Outcome::Part { result: result.clone() },
+                Part::Whole | Part::Rest | Part::Stitch => Outcome::Done { result: result.clone() },
+            };
+            // What others have made stays with them.
+            let keep = if part == Part::Stitch { Keep::Always } else { args.keep() };
+            let kept = run.finish(outcome, keep)?;
             result["run_folder"] = kept.map_or(Value::Null, |_| folder.to_string_lossy().into());
             ui.end_progress();
             ui.event("result", &result);

@@ -6,98 +6,7 @@ use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
     media::{Clip, Still, Timing, UNDER},
-    plan::{FramePlan, Mode, Origin, Piece, Seam, Slot, Stretch},
 };
-
-/// A plan: what the film will be, each seam, and where every frame comes from.
-pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
-    let mut lines = vec![];
-    let name = |input: usize| name(&plan.inputs[input].path);
-    if let Some(output) = output {
-        lines.push(format!("film     {}", output.display()));
-    }
-    let (frames, size, rate) = (plan.frames(), plan.size, plain(plan.fps));
-    let duration = plan.duration();
-    let seconds = *duration.numer() as f64 / *duration.denom() as f64;
-    let made = if plan.made_size == size { String::new() } else { format!(", made at {}", plan.made_size) };
-    lines.push(format!("         {frames} frames, {seconds:.3} s, {rate} fps, {size}{made}"));
-    for (number, source) in plan.inputs.iter().enumerate() {
-        let resampled =
-            source.resampled_frames.map_or(String::new(), |frames| format!(", {frames} at the film's rate"));
-        lines.push(format!(
-            "clip {:<3} {}: {} frames, {} fps, {}{resampled}",
-            number + 1,
-            name(number),
-            source.frames,
-            plain(source.fps),
-            source.size
-        ));
-    }
-    for (number, seam) in plan.seams.iter().enumerate() {
-        let Seam { between: [left, right], range, mode, requested, used, removed, blend, slots, .. } = seam;
-        let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
-        let what = match range {
-            Some(range) => format!("{} {}..{}, made again", name(*left), range.start, range.end),
-            None => format!("{} to {}, {mode}", name(*left), name(*right)),
-        };
-        lines.push(format!("seam {:<3} {what}", number + 1));
-        lines.push(format!(
-            "         asked {}, used {}: {} frames for the engine, {} of them to make",
-            sum(requested.context, requested.gap),
-            sum(used.context, used.gap),
-            slots.len(),
-            used.gap
-        ));
-        if *mode == Mode::Replace && range.is_none() {
-            lines.push(format!(
-                "         {} frames of {} and {} of {} make room",
-                removed[0],
-                name(*left),
-                removed[1],
-                name(*right)
-            ));
-        }
-        if *blend != [0, 0] {
-            lines.push(format!("         fading over {} and {} frames", blend[0], blend[1]));
-        }
-        let hints = slots.iter().filter(|slot| matches!(slot, Slot::Hint(_))).count();
-        if hints > 0 {
-            let frames = counted(hints, "frame");
-            lines.push(format!("         {frames} beside it made too and not used: of one latent with made ones"));
-        }
-        let anchors: Vec<String> = slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| matches!(slot, Slot::Anchor(_)))
-            .map(|(index, _)| index.to_string())
-            .collect();
-        if !anchors.is_empty() {
-            lines.push(format!("         anchored at {}", anchors.join(", ")));
-        }
-    }
-    let mut at = 0;
-    for piece in &plan.timeline {
-        let frames = piece.frames();
-        let span = format!("{at}..{}", at + frames.len());
-        let what = match piece {
-            Piece::Copy { input, frames } => format!("{} {}..{}", name(*input), frames.start, frames.end),
-            Piece::Made { seam, frames } => format!("made at seam {} ({} frames)", seam + 1, frames.len()),
-            Piece::Blend { input, frames, seam, .. } => {
-                format!("{} {}..{} fading with seam {}", name(*input), frames.start, frames.end, seam + 1)
-            }
-            Piece::Cross { from, to, .. } => {
-                let place = |stretch: &Stretch| match stretch.origin {
-                    Origin::Input(input) => name(input),
-                    Origin::Gap(seam) => format!("segment {}", seam + 1),
-                };
-                format!("{} fading into {} ({} frames)", place(from), place(to), frames.len())
-            }
-        };
-        lines.push(format!("{:<8} {span:<13} {what}", if at == 0 { "timeline" } else { "" }));
-        at += frames.len();
-    }
-    lines.join("\n")
-}
 
 /// A clip's facts, a line each.
 pub(crate) fn clip(clip: &Clip) -> String {
@@ -155,6 +64,9 @@ pub(crate) fn still(still: &Still) -> String {
     row("format", format!("{}, {} bit", still.format, still.bits));
     let turned = still.orientation.map_or(String::new(), |turn| format!(" as shown; stored otherwise and {turn}"));
     row("size", format!("{}{turned}", still.size));
+    if let Some(colours) = &still.colours {
+        row("colour", format!("{colours}, brought to sRGB"));
+    }
     if still.transparent {
         let [red, green, blue] = UNDER;
         row("alpha", format!("transparent in places; laid over white (#{red:02x}{green:02x}{blue:02x})"));

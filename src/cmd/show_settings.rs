@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use wanctl::pipeline::{
@@ -10,7 +11,7 @@ use wanctl::pipeline::{
     memory::{Need, Sizes, Work, giga},
     plan::FramePlan,
     schedule::Step,
-    settings::{Lora, Preset, Sampling, Settings, WanSettings},
+    settings::{Lora, Preset, Sampling, WanSettings},
 };
 
 /// What the work takes of memory, where the numbers are chosen by the device: on a GPU and on the CPU.
@@ -44,7 +45,7 @@ pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, Chec
 }
 
 /// A line for each source, the last one that counts first.
-pub(crate) fn settings(settings: &Settings, wan: Option<&WanSettings>) -> Vec<String> {
+pub(crate) fn settings(settings: &impl Serialize, wan: Option<&WanSettings>) -> Vec<String> {
     let mut values = sourced(settings);
     values.extend(wan.map(sourced).into_iter().flatten());
     by_source(values)
@@ -71,13 +72,30 @@ pub(crate) fn by_source(values: Vec<(String, String, String)>) -> Vec<String> {
 }
 
 /// Name, value and source of everything that has a source.
-pub(crate) fn sourced(settings: &impl serde::Serialize) -> Vec<(String, String, String)> {
+pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(settings) else { return vec![] };
     let value = |(name, field): (String, Value)| {
         let from = field.get("from")?.as_str()?.to_owned();
         let text = match (name.as_str(), field.get("value")?) {
             // The table of steps has them.
-            ("phases" | "guidance" | "loras" | "ranges", Value::Array(list)) if list.is_empty() => return None,
+            ("phases" | "guidance" | "loras" | "ranges" | "structure", Value::Array(list)) if list.is_empty() => {
+                return None;
+            }
+            // What nobody asked for goes without saying.
+            (
+                "strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure" | "lengths",
+                _,
+            ) if from == "built-in" => {
+                return None;
+            }
+            ("frames" | "overlap", Value::Array(list)) if list.iter().all(|other| *other == list[0]) => {
+                text(list.first()?)
+            }
+            ("frames" | "overlap" | "own_seeds", list) => each(list, " ", text),
+            ("negative_prompts", list) => each(list, " / ", Value::to_string),
+            ("later", tone) => format!("saturation {} brightness {}", tone["saturation"], tone["brightness"]),
+            ("curve", Value::Object(curve)) => format!("worker's, sharpened by {}", curve["worker"]),
+            ("structure", list) => format!("over {} stretches of the film", list.as_array().map_or(0, Vec::len)),
             ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
             ("loras", loras) => each(loras, ", ", |lora| {
                 format!("{} {}", weights(Path::new(&text(&lora["file"]))), text(&lora["weights"]))

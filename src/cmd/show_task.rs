@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use wanctl::pipeline::{
     film::plain,
     media::Material,
-    plan::{Latent, Mask, Seam},
+    plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
     schedule::Grid,
-    settings::{self, Sampling, Settings},
-    task::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Segment, Stitch, Task, Travel, Way, Work},
+    settings::{self, Sampling},
+    task::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Stitch, Task, Travel, Way, Work},
     video::Size,
 };
 
@@ -140,9 +140,9 @@ fn runs(latents: &[Latent]) -> String {
 }
 
 /// What is to be made where that is no join.
-pub(crate) fn work(work: &Work, rows: &mut Rows) {
+pub(crate) fn work(work: &Work, plan: Option<&FramePlan>, rows: &mut Rows) {
     match work {
-        Work::Join => {}
+        Work::Join | Work::Journey => {}
         Work::Ranges(portions) => {
             for Portion { frames, prompt } in portions {
                 let prompt = prompt.as_ref().map_or(String::new(), |prompt| format!(", {prompt:?}"));
@@ -152,44 +152,63 @@ pub(crate) fn work(work: &Work, rows: &mut Rows) {
                 );
             }
         }
-        Work::Stitch(Stitch { pieces, overlaps }) => {
+        Work::Stitch(Stitch { by: _, cuts, overlaps, curve: _ }) => {
             let overlaps: Vec<_> = overlaps.iter().map(ToString::to_string).collect();
-            rows.row("stitch", format!("{pieces} pieces, overlapping by {}", overlaps.join(", ")));
+            rows.row("stitch", format!("{} pieces, overlapping by {}", cuts.len(), overlaps.join(", ")));
         }
-        Work::Travel(travel) => self::travel(travel, rows),
+        Work::Travel(Travel { way, size_asked, chained, segment }) => {
+            let way = match way {
+                Way::I2v => "image to video",
+                Way::Vace => "by a guide (VACE)",
+            };
+            let segments = plan.map_or(String::new(), |plan| format!(", {}", counted(plan.seams.len(), "segment")));
+            let alone = segment.map_or(String::new(), |segment| format!(", number {segment} of its way"));
+            let chained = if *chained { ", each going on from the one before" } else { "" };
+            rows.row("travel", format!("{way}{segments}{alone}{chained}"));
+            let asked = plan.filter(|plan| plan.size != *size_asked);
+            let size = asked.map_or(size_asked.to_string(), |plan| format!("{}, asked {size_asked}", plan.size));
+            rows.row("size", size);
+        }
     }
 }
 
-fn travel(Travel { way, size_asked, size, fps, chained, segments, frames }: &Travel, rows: &mut Rows) {
-    let way = match way {
-        Way::I2v => "image to video",
-        Way::Vace => "by a guide (VACE)",
+/// A journey's segments and images; those that are alike are one line.
+pub(crate) fn journey(plan: &FramePlan, work: &Work, rows: &mut Rows) {
+    let Some(Journey { keys, .. }) = &plan.journey else { return };
+    let (vace, first) = match work {
+        Work::Travel(Travel { way, segment, .. }) => (*way == Way::Vace, segment.unwrap_or(0)),
+        _ => (false, 0),
     };
-    let chained = if *chained { ", each going on from the one before" } else { "" };
-    let of_film = frames.map_or(String::new(), |frames| format!(", stitched {frames} frames"));
-    rows.row("travel", format!("{way}, {}{chained}, {} fps{of_film}", counted(segments.len(), "segment"), plain(*fps)));
-    let stretched = if size == size_asked { String::new() } else { format!(", asked {size_asked}") };
-    rows.row("size", format!("{size}{stretched}"));
-    for run in segments.chunk_by(|a, b| (a.frames, a.overlap, &a.shown) == (b.frames, b.overlap, &b.shown)) {
-        let Segment { frames, latents, shown, overlap, kept_latents, .. } = &run[0];
-        let numbers = match run {
-            [one] => format!("{}", one.index),
-            [first, .., last] => format!("{} to {}", first.index, last.index),
-            [] => continue,
-        };
-        let shown: Vec<_> = shown
-            .iter()
-            .map(|range| {
-                if range.len() == 1 { range.start.to_string() } else { format!("{} to {}", range.start, range.end - 1) }
-            })
-            .collect();
-        let overlap = if *overlap > 0 { format!(", {overlap} of them shared") } else { String::new() };
-        let kept = kept_latents.map_or(String::new(), |kept| format!(", {kept} of them marked as known"));
-        rows.row(
-            "segment",
-            format!("{numbers}: {frames} frames{overlap}, {latents} latents{kept}; shown: {}", shown.join(" and ")),
-        );
+    let told: Vec<String> = plan.seams.iter().map(|seam| segment(seam, vace)).collect();
+    let mut at = first;
+    for run in told.chunk_by(|a, b| a == b) {
+        let last = at + run.len() - 1;
+        let numbers = if at == last { at.to_string() } else { format!("{at} to {last}") };
+        rows.row("segment", format!("{numbers}: {}", run[0]));
+        at = last + 1;
     }
+    let frames: Vec<_> = keys.iter().map(|key| key.frame.to_string()).collect();
+    let rate = plain(plan.fps);
+    rows.row("film", format!("{} frames at {rate} fps; images at frames {}", plan.frames(), frames.join(", ")));
+}
+
+fn segment(Seam { slots, latents, .. }: &Seam, vace: bool) -> String {
+    let mut shown = vec![];
+    let mut at = 0;
+    for run in slots.chunk_by(|a, b| a.is_known() == b.is_known()) {
+        let last = at + run.len() - 1;
+        if run[0].is_known() {
+            shown.push(if at == last { at.to_string() } else { format!("{at} to {last}") });
+        }
+        at = last + 1;
+    }
+    let carried = slots.iter().filter(|slot| matches!(slot, Slot::Carry(_))).count();
+    let carried = if carried > 0 { format!(", {carried} of them carried over") } else { String::new() };
+    let kept = latents.iter().filter(|latent| latent.mask == Mask::Keep).count();
+    // An image model has a mask of its own.
+    let kept = if vace { format!(", {kept} of them marked as known") } else { String::new() };
+    let (frames, latents) = (slots.len(), latents.len());
+    format!("{frames} frames{carried}, {latents} latents{kept}; shown: {}", shown.join(" and "))
 }
 
 /// Keys without effect, those with one reason together.
@@ -221,8 +240,7 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
 }
 
 /// What was resolved, under who said it, and what comes of it step by step.
-pub(crate) fn resolved(settings: Option<&Settings>, sampling: Option<&Sampling>, rows: &mut Rows) {
-    let mut values = settings.map_or(vec![], show_settings::sourced);
+pub(crate) fn resolved(mut values: Vec<(String, String, String)>, sampling: Option<&Sampling>, rows: &mut Rows) {
     values.extend(sampling.map(show_settings::sourced).into_iter().flatten());
     rows.lines(show_settings::by_source(values));
     let Some(sampling) = sampling else { return };

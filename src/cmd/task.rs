@@ -13,11 +13,11 @@ use wanctl::pipeline::{
 
 use super::{Ui, asked::PresetArgs};
 
-/// What stands in place of clips.
+/// What stands in place of clips and images.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TaskArgs {
-    /// In place of clips: a task as the hosted worker stores it, a run.json, or a film that wanctl wrote
-    #[arg(long, value_name = "FILE", conflicts_with = "clips", help_heading = "Task")]
+    /// In place of clips and images: a task as the hosted worker stores it, a run.json, or a film that wanctl wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs", help_heading = "Task")]
     task: Option<PathBuf>,
 
     #[command(flatten)]

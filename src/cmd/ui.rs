@@ -22,8 +22,10 @@ use wanctl::pipeline::{
     output::OutputError,
     plan::PlanError,
     progress::Stage,
+    render::GatherError,
     run::RunError,
     settings::{PresetError, SettingsError},
+    story::StoryError,
     task::TaskError,
 };
 
@@ -189,6 +191,8 @@ fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn 
         .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
         .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<GatherError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<StoryError>().map(|error| error as &dyn Fault))
 }
 
 /// The error object of the contract.

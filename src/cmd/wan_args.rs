@@ -28,7 +28,7 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "prompts", help_heading = "Wan")]
     prompt: Option<String>,
 
-    /// A file with one prompt for each seam, a line each
+    /// A file with one prompt for each seam or segment, a line each
     #[arg(long, value_name = "FILE", help_heading = "Wan")]
     prompts: Option<PathBuf>,
 
@@ -140,6 +140,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         solver,
         grid,
         seed,
+        seed_mode,
         dtype,
         noise,
         vae_tile,
@@ -158,6 +159,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         (solver.is_some(), "--solver"),
         (grid.is_some(), "--grid"),
         (seed.is_some(), "--seed"),
+        (seed_mode.is_some(), "--seed-mode"),
         (dtype.is_some(), "--dtype"),
         (noise.is_some(), "--noise"),
         (vae_tile.is_some(), "--vae-tile"),

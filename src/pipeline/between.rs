@@ -1,5 +1,7 @@
 //! The frames of seams, whoever makes them: mixed here, or read from what the engine left in its job folders.
 
+use std::collections::BTreeMap;
+
 use super::{
     dissolve,
     engine::Made,
@@ -11,11 +13,15 @@ use super::{
 /// Neighbours can cross.
 const HELD: usize = 2;
 
+fn of(made: &mut BTreeMap<usize, Made>, seam: usize) -> &mut Made {
+    made.get_mut(&seam).expect("what the film shows was made")
+}
+
 /// The frames of all seams; of the last two, what was decoded for them is held.
 #[derive(Debug, Default)]
 pub struct Between {
-    /// One for each seam; none where frames are mixed here.
-    engine: Option<Vec<Made>>,
+    /// By its seam; none where frames are mixed here.
+    engine: Option<BTreeMap<usize, Made>>,
     held: Vec<(usize, Known)>,
 }
 
@@ -24,7 +30,8 @@ impl Between {
         Self::default()
     }
 
-    pub fn engine(made: Vec<Made>) -> Self {
+    /// By their seams.
+    pub fn engine(made: BTreeMap<usize, Made>) -> Self {
         Self { engine: Some(made), held: vec![] }
     }
 
@@ -39,7 +46,7 @@ impl Between {
         match &mut self.engine {
             None => Ok(dissolve::made(&plan.seams[seam], self.known(footage, plan, seam)?, index)),
             Some(made) => {
-                let (frame, window) = (made[seam].frames.frame(index)?, footage.cast.film.window());
+                let (frame, window) = (of(made, seam).frames.frame(index)?, footage.cast.film.window());
                 Ok(if window.is_clear() { frame } else { window.to_film(frame) })
             }
         }
@@ -55,7 +62,7 @@ impl Between {
     ) -> Result<Frame, FootageError> {
         match &mut self.engine {
             // Where the engine saw another picture than the film's, its guide is not the film's either.
-            Some(made) if footage.cast.film.window().is_clear() => Ok(made[seam].guide.frame(index)?),
+            Some(made) if footage.cast.film.window().is_clear() => Ok(of(made, seam).guide.frame(index)?),
             _ => {
                 let at = plan.seams[seam].slots[index].frame().expect("a frame that blends is shown");
                 Ok(self.known(footage, plan, seam)?.frame(at).clone())

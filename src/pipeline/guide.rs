@@ -3,9 +3,8 @@
 use std::{ffi::OsStr, fs, path::Path};
 
 use super::{
-    film::Film,
-    footage::Known,
-    media::{Beside, Media, MediaError},
+    footage::{Footage, Known},
+    media::{Beside, MediaError},
     pixels,
     plan::{FramePlan, Seam, Slot},
     progress::Progress,
@@ -21,17 +20,17 @@ pub fn writes(name: &OsStr) -> bool {
 
 /// Writes guide.mp4, mask.mp4 and sheet.png of one seam into `folder`.
 pub fn write(
-    media: &Media,
-    film: &Film,
+    footage: &Footage<'_>,
     plan: &FramePlan,
     number: usize,
     known: &Known,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), MediaError> {
+    let Footage { media, cast, fit: _ } = footage;
     let seam = &plan.seams[number];
-    let format = film.draft(switches(seam));
-    let size = film.made_size;
+    let format = cast.film.draft(switches(seam));
+    let size = cast.film.made_size;
     let (grey, black, white) =
         (Frame::filled(size, pixels::GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
@@ -54,7 +53,8 @@ pub fn write(
         mask.finish()
     };
     let sheet_path = folder.join("sheet.png");
-    let (written, drawn) = rayon::join(write_mask, || sheet::draw(plan, number, known).save(&sheet_path));
+    let references = footage.references(seam)?;
+    let (written, drawn) = rayon::join(write_mask, || sheet::draw(plan, number, known, &references).save(&sheet_path));
     written?;
     drawn.map_err(|error| MediaError::Io { path: sheet_path, source: std::io::Error::other(error) })
 }

@@ -195,4 +195,41 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_stitch_is_heard_as_it_is_seen_and_both_where_two_cross() {
+        let (fps, size) = ("16".parse().unwrap(), Size::new(64, 36));
+        let source = |frames| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None, still: false };
+        for overlaps in [[0, 0], [3, 0], [0, 1], [5, 4]] {
+            let ask = plan::StitchAsk {
+                pieces: vec![(0, 0..20), (1, 4..20), (2, 0..9)],
+                overlaps: overlaps.to_vec(),
+                curve: plan::Curve::Even,
+            };
+            let film = Film { fps, size, made_size: size };
+            let plan = plan::stitch(vec![source(20), source(20), source(20)], film, &ask).unwrap();
+            let stretches = stretches(&plan);
+            assert_eq!(stretches.iter().map(|stretch| stretch.frames).sum::<usize>(), plan.frames());
+            for (stretch, piece) in stretches.iter().zip(&plan.timeline) {
+                let seen = match piece {
+                    Piece::Copy { input, frames } => vec![(*input, frames.start)],
+                    Piece::Cross { from, to, .. } => [from, to]
+                        .into_iter()
+                        .map(|stretch| match stretch.origin {
+                            Origin::Input(input) => (input, stretch.frames.start),
+                            Origin::Gap(_) => panic!("nothing is made"),
+                        })
+                        .collect(),
+                    other => panic!("{other:?}"),
+                };
+                let heard: Vec<_> = stretch.heard.iter().map(|heard| (heard.input, heard.frame)).collect();
+                assert_eq!(heard, seen, "{overlaps:?}");
+            }
+            // What begins or ends in a film does so gently; its own ends are left alone.
+            let fades: Vec<_> = stretches.iter().flat_map(|stretch| &stretch.heard).map(|heard| heard.fades).collect();
+            assert!(fades[0][0].is_none() && fades[fades.len() - 1][1].is_none());
+            let cut = stretches.windows(2).filter(|pair| pair.iter().all(|stretch| stretch.heard.len() == 1));
+            assert!(cut.into_iter().all(|pair| pair[0].heard[0].fades[1] == Some(LEAST_FADE_FRAMES)));
+        }
+    }
 }

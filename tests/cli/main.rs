@@ -25,7 +25,11 @@ mod refusals;
 #[cfg(feature = "torch")]
 mod rife;
 mod shapes;
+mod slurm;
 mod sound;
 mod tasks;
+mod travel;
+mod travel_parts;
+mod travel_tasks;
 #[cfg(feature = "torch")]
 mod wan;

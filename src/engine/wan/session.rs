@@ -11,8 +11,7 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
     checkpoint::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
     fault::{Code, Fault},
-    job::{self, Dtype, Event, Offload, Part, Trouble, TroubleCode, VaeTile, Wan},
-    memory::{self, Need, Sizes, Work},
+    job::{self, Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
 };
 
 use super::{

@@ -46,6 +46,11 @@ pub const MADE: &str = "made.safetensors";
 pub const RESULT: &str = "result.json";
 pub const LOG: &str = "engine.log";
 
+/// Where a seam's job lies in its run's folder.
+pub fn folder(run: &Path, seam: usize) -> PathBuf {
+    run.join(format!("seam_{seam:02}"))
+}
+
 /// Which engine, and what only it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Align, Curve, Film, FramePlan, FrameRef, Journey, Key, Look, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning,
@@ -39,7 +39,7 @@ pub struct SegmentAsk {
 }
 
 /// How long a segment is for the model, and what of it is new in the film.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lengths {
     /// Neighbours share their image, which is shown once; the overlap stands before it.

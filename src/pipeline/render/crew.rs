@@ -3,19 +3,17 @@
 use std::{
     collections::BTreeMap,
     panic::resume_unwind,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     thread,
 };
 
-use color_eyre::eyre::{Report, Result, WrapErr};
+use color_eyre::eyre::{Report, Result};
 
-use super::of_seams;
+use super::{of_seams, orders::Orders};
 use crate::pipeline::{
-    engine::{self, Ask, Engine, Made},
-    footage::Footage,
-    job::{Event, Maker, Place},
-    plan::FramePlan,
+    engine::{self, Engine, Made},
+    job::{Event, Place},
     progress::{Progress, Stage, Warning},
     settings::EngineSettings,
 };
@@ -24,31 +22,28 @@ use crate::pipeline::{
 pub(super) struct Crew<'a> {
     pub(super) engine: &'a Engine,
     pub(super) settings: &'a EngineSettings,
-    /// One for each seam.
-    pub(super) makers: &'a [Maker],
-    pub(super) footage: &'a Footage<'a>,
-    pub(super) plan: &'a FramePlan,
-    pub(super) run: &'a str,
-    pub(super) run_folder: &'a Path,
+    pub(super) orders: Orders<'a>,
     pub(super) progress: &'a dyn Progress,
 }
 
 impl Crew<'_> {
-    /// Has all seams made; what an earlier run has made of the same is not made again.
-    pub(super) fn work(&self) -> Result<Vec<Made>> {
-        let lanes = self.plan.lanes();
+    /// Has these seams made, of a lane always its first ones; what an earlier run has made of the same is not made again.
+    pub(super) fn work(&self, seams: &[usize]) -> Result<BTreeMap<usize, Made>> {
+        let wanted = |lane: Vec<usize>| lane.into_iter().filter(|seam| seams.contains(seam)).collect::<Vec<_>>();
+        let lanes = self.orders.plan.lanes().into_iter().map(wanted).filter(|lane| !lane.is_empty());
+        let lanes: Vec<Vec<usize>> = lanes.collect();
         self.progress.begin(Stage::Guide, lanes.len());
         let (mut made, mut undone) = (BTreeMap::new(), vec![]);
         for (done, lane) in lanes.iter().enumerate() {
-            self.draw(lane[0], None)?;
-            match engine::check(&self.folder(lane[0])) {
+            self.orders.draw(lane[0], None)?;
+            match engine::check(&self.orders.folder(lane[0])) {
                 Ok(first) if lane.len() == 1 => drop(made.insert(lane[0], first)),
                 _ => undone.push(lane.as_slice()),
             }
             self.progress.reached(done + 1);
         }
         let places = self.settings.places(undone.len());
-        let shares = share(&undone, |seam| self.plan.seams[seam].slots.len(), places.len());
+        let shares = share(&undone, |seam| self.orders.plan.seams[seam].slots.len(), places.len());
 
         self.progress.begin(Stage::Engine, 0);
         let (engine, all) = self.engine.together();
@@ -73,7 +68,7 @@ impl Crew<'_> {
             return Err(error);
         }
         made.extend(parts.into_iter().flatten());
-        Ok(made.into_values().collect())
+        Ok(made)
     }
 
     /// One engine's share of the lanes. Those of one seam are made with one start, which loads the weights once.
@@ -95,9 +90,9 @@ impl Crew<'_> {
             for (number, &seam) in lane.iter().enumerate() {
                 // The first of a lane was drawn before anything was made.
                 if let (1.., Some((_, before))) = (number, all.last_mut()) {
-                    self.draw(seam, Some(before))?;
+                    self.orders.draw(seam, Some(before))?;
                 }
-                let made = match engine::check(&self.folder(seam)) {
+                let made = match engine::check(&self.orders.folder(seam)) {
                     Ok(made) => vec![made],
                     Err(_) => self.seams(engine, place, &[seam], voice)?,
                 };
@@ -109,8 +104,8 @@ impl Crew<'_> {
 
     /// Has these seams made with one start of the engine.
     fn seams(&self, engine: &Engine, place: &Place, seams: &[usize], voice: &dyn Progress) -> Result<Vec<Made>> {
-        let folders: Vec<PathBuf> = seams.iter().map(|&seam| self.folder(seam)).collect();
-        let count = self.plan.seams.len();
+        let folders: Vec<PathBuf> = seams.iter().map(|&seam| self.orders.folder(seam)).collect();
+        let count = self.orders.plan.seams.len();
         let (mut at, mut begun, mut within) = (seams[0], None, None);
         let made = engine.run(place, &folders, |event| match event {
             Event::Part { seam, part } => {
@@ -139,23 +134,6 @@ impl Crew<'_> {
             1 => Report::new(error),
             _ => Report::new(error).wrap_err(of_seams(at, count)),
         })
-    }
-
-    /// Writes what the engine is shown at a seam, also of what was made `before` it.
-    fn draw(&self, seam: usize, before: Option<&mut Made>) -> Result<()> {
-        let Self { footage, plan, run, makers, .. } = self;
-        let context = || of_seams(seam, plan.seams.len());
-        let known = match before {
-            None => footage.shown(plan, seam, None),
-            Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
-        };
-        let references = footage.references(&plan.seams[seam]).wrap_err_with(context)?;
-        let ask = Ask { run, maker: &makers[seam], plan, seam };
-        Ok(engine::write_job(&self.folder(seam), ask, &known.wrap_err_with(context)?, &references)?)
-    }
-
-    fn folder(&self, seam: usize) -> PathBuf {
-        self.run_folder.join(format!("seam_{seam:02}"))
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::disallowed_types, reason = "here errors of the rooms below get the context of the whole run")]
 
 mod crew;
+mod gather;
+mod orders;
 
 use std::{
     ops::Range,
@@ -11,7 +13,8 @@ use std::{
 
 use color_eyre::eyre::{Result, WrapErr};
 
-use self::crew::Crew;
+pub use self::gather::GatherError;
+use self::{crew::Crew, orders::Orders};
 use super::{
     between::Between,
     engine::Engine,
@@ -54,20 +57,29 @@ pub struct Finished {
 }
 
 impl<'a> Render<'a> {
-    /// Has engines make the frames of all seams; `makers` has one for each.
+    /// Has engines make the frames of these seams; `makers` has one for each of all.
     pub fn run_engine(
         &mut self,
         engine: &Engine,
         makers: &[Maker],
         settings: &EngineSettings,
-        run: &str,
+        (run, seams): (&str, &[usize]),
         progress: &dyn Progress,
     ) -> Result<Vec<Outcome>> {
         let &mut Self { ref footage, plan, run_folder, .. } = self;
-        let made = Crew { engine, settings, makers, footage, plan, run, run_folder, progress }.work()?;
-        let outcomes = made.iter().map(|made| made.outcome.clone()).collect();
+        let orders = Orders { makers, footage, plan, run, run_folder };
+        let made = Crew { engine, settings, orders, progress }.work(seams)?;
+        let outcomes = made.values().map(|made| made.outcome.clone()).collect();
         self.between = Between::engine(made);
         Ok(outcomes)
+    }
+
+    /// Takes what a run has made at every seam, and has nothing made.
+    pub fn gather(&mut self, makers: &[Maker], run: &str, progress: &dyn Progress) -> Result<()> {
+        let &mut Self { ref footage, plan, run_folder, .. } = self;
+        let made = gather::gather(&Orders { makers, footage, plan, run, run_folder }, progress)?;
+        self.between = Between::engine(made);
+        Ok(())
     }
 
     /// Sound, frames, check. The name is the caller's to give, when all that a run makes is whole.
@@ -96,7 +108,7 @@ impl<'a> Render<'a> {
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<()> {
+    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
@@ -108,8 +120,9 @@ impl<'a> Render<'a> {
             progress.reached(index + 1);
         }
         film.finish()?;
-        self.footage.media.verify(destination.temporary(), &format, slots, false, |_| {})?;
-        Ok(())
+        let verify = Instant::now();
+        let verified = media.verify(destination.temporary(), &format, slots, false, |_| {})?;
+        Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
     fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
@@ -171,7 +184,7 @@ impl<'a> Render<'a> {
     fn reel(&self, stretch: &Stretch) -> Result<Reel<'a>, MediaError> {
         let Stretch { origin, frames } = stretch;
         Ok(match origin {
-            Origin::Input(input) => Reel::Clip(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?),
+            Origin::Input(input) => Reel::Clip(Box::new(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?)),
             Origin::Gap(seam) => Reel::Made(*seam, frames.clone()),
         })
     }
@@ -221,7 +234,7 @@ impl<'a> Render<'a> {
 
 /// Frames that are crossed with others.
 enum Reel<'a> {
-    Clip(Frames<'a>),
+    Clip(Box<Frames<'a>>),
     Made(usize, Range<usize>),
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command};
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::jpeg::JpegEncoder};
 use tempfile::TempDir;
 
 use super::*;
@@ -227,18 +227,18 @@ fn every_frame_of_every_small_journey_is_as_planned() {
     let worker = TravelAsk { lengths: Lengths::Worker, curve: Curve::Worker(0.3), ..PLAIN };
     let look = Look { strength: 0.7, desaturate: 0.4, brightness: 0.25 };
     let later = Tone { saturation: 1.4, brightness: -0.2 };
-    let asks = [PLAIN, worker, TravelAsk { look, ..PLAIN }, TravelAsk { later, look, ..PLAIN }];
+    let asks = [(0, PLAIN), (4, PLAIN), (0, worker.clone()), (4, worker), (4, TravelAsk { later, look, ..PLAIN })];
     let mut seen = 0;
     for (images, goes_on, looped) in
         [(1, 0, false), (2, 0, false), (3, 0, false), (3, 0, true), (1, 1, false), (2, 2, false)]
     {
-        for (overlap, ask) in [0, 4].into_iter().flat_map(|overlap| asks.iter().map(move |ask| (overlap, ask))) {
+        for (overlap, ask) in asks.clone() {
             let mut files = studio.flat(&COLOURS[..images]);
             files.continued = (goes_on > 0).then(|| clip.clone());
             files.in_film = goes_on == 2;
             let (cast, places) = studio.cast(files, None);
             let count = if looped || goes_on > 0 { images } else { images.max(2) - 1 };
-            let ask = TravelAsk { segments: segments(count, 13, overlap), looped, ..ask.clone() };
+            let ask = TravelAsk { segments: segments(count, 13, overlap), looped, ..ask };
             let what = format!("{images} images, goes on {goes_on}, {ask:?}");
             let Ok(plan) = travel(places, cast.film.for_plan(), &ask) else { continue };
             let (film, frames) = studio.film(&cast, &plan, Fit::Crop);
@@ -249,7 +249,7 @@ fn every_frame_of_every_small_journey_is_as_planned() {
             seen += 1;
         }
     }
-    assert!(seen > 40, "{seen}");
+    assert!(seen > 25, "{seen}");
 }
 
 #[test]
@@ -283,18 +283,26 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
     let wide = studio.image("wide.webp", &noise(90, 20, 2));
     let large = studio.image("large.bmp", &noise(201, 150, 3));
     let deep = studio.path("deep.png");
-    image::DynamicImage::from(noise(40, 40, 4)).into_rgba16().save(&deep).unwrap();
-    let images = studio.media.probe_stills(&[odd, wide, large, deep]).unwrap();
+    let clear = RgbaImage::from_fn(40, 40, |x, y| Rgba([x as u8, 90, y as u8, (x * 6) as u8]));
+    DynamicImage::from(clear).into_rgba16().save(&deep).unwrap();
+    // On its side (Exif 2.3, tag 0x0112).
+    let held = studio.path("held.jpg");
+    let mut file = fs::File::create(&held).unwrap();
+    let mut encoder = JpegEncoder::new(&mut file);
+    encoder.set_exif_metadata(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec()).unwrap();
+    encoder.encode_image(&noise(60, 25, 5)).unwrap();
+    let images = studio.media.probe_stills(&[odd, wide, large, deep, held]).unwrap();
+    assert_eq!(images[4].size, Size::new(25, 60));
     for (fit, size) in [(Fit::Crop, None), (Fit::Pad, None), (Fit::Stretch, None), (Fit::Crop, Some(Size::new(33, 45)))]
     {
         let files = JourneyFiles { images: images.clone(), ..JourneyFiles::default() };
         let (cast, places) = studio.cast(files, size);
         assert_eq!(cast.film.size, size.unwrap_or(Size::new(31, 17)));
-        let ask = TravelAsk { segments: segments(3, 9, 4), ..PLAIN };
+        let ask = TravelAsk { segments: segments(4, 9, 4), ..PLAIN };
         let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
         let (_, frames) = studio.film(&cast, &plan, fit);
         let keys = &plan.journey.as_ref().unwrap().keys;
-        assert_eq!(keys.iter().map(|key| key.frame).collect::<Vec<_>>(), [0, 8, 16, 24]);
+        assert_eq!(keys.iter().map(|key| key.frame).collect::<Vec<_>>(), [0, 8, 16, 24, 32]);
         for (key, image) in keys.iter().zip(&images) {
             let wanted = studio.media.picture(image, cast.film.size, fit, [0; 3]).unwrap();
             assert!(frames[key.frame] == wanted, "{} by {fit}", image.name());
@@ -304,7 +312,7 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
             assert_eq!(frames[0].rgb, noise(31, 17, 1).into_raw());
         }
         let codes: Vec<_> = cast.warnings.iter().map(|warning| warning.code).collect();
-        assert_eq!(codes, ["resized", "depth"]);
+        assert_eq!(codes, ["resized", "depth", "transparent"]);
     }
 }
 
@@ -334,6 +342,42 @@ fn what_guides_an_engine_is_shown_to_it_and_not_seen_in_the_film() {
             assert_eq!(*known.frame(*at), Frame::filled(SIZE, wanted));
         }
         assert_eq!(footage.references(&plan.seams[0]).unwrap()[1], Frame::filled(SIZE, COLOURS[1]));
+    }
+}
+
+#[test]
+fn the_guide_of_a_chained_segment_shows_what_is_mixed_in_place_of_what_will_be_carried() {
+    let studio = Studio::new();
+    let before: Vec<[u8; 3]> = (0..20).map(|n| [n * 12, 255 - n * 9, 40]).collect();
+    let mut files = studio.flat(&COLOURS[..3]);
+    files.continued = Some(studio.clip("before.mkv", &before));
+    files.in_film = true;
+    files.references = files.images.clone();
+    // Also where the engine makes another size than the film's.
+    let shape = Shape { fps: None, size: None, made: MadeSize::OnGrid, lossless: true };
+    let (cast, places) = Cast::journey(files, &shape);
+    let ask = TravelAsk { segments: segments(3, 13, 8), ..PLAIN };
+    let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
+    let footage = Footage { media: &studio.media, cast: &cast, fit: Fit::Crop };
+    let colours: Vec<_> = [before].into_iter().chain(COLOURS[..3].iter().map(|colour| vec![*colour])).collect();
+    let told = Told { plan: &plan, colours };
+    let mut stand_in = Between::dissolve();
+    // In any order.
+    for number in [2, 0, 1] {
+        let known = stand_in.stand_in(&footage, &plan, number).unwrap();
+        let carried = plan.seams[number].slots.iter().filter(|slot| matches!(slot, Slot::Carry(_)));
+        for slot in carried.clone() {
+            let (frame, wanted) = (known.frame(slot.frame().unwrap()), told.slot(*slot));
+            assert_eq!(frame.size, cast.film.made_size);
+            assert!((0..3).all(|n| (f64::from(frame.rgb[n]) - wanted[n]).abs() <= 1.5), "seam {number}: {slot:?}");
+        }
+        assert!(carried.count() >= 8);
+        let folder = studio.path(&format!("guide_{number}"));
+        fs::create_dir(&folder).unwrap();
+        crate::pipeline::guide::write(&footage, &plan, number, &known, &folder, &Silent).unwrap();
+        let guide = studio.media.probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")]).unwrap();
+        assert!(guide.iter().all(|clip| clip.frames == plan.seams[number].slots.len()));
+        assert!(folder.join("sheet.png").exists());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{LoraAsk, Overrides, Prompts, Sampling, Seed, Settings, WanSettings, wan::Lora};
+use super::{Each, JourneySettings, LoraAsk, Overrides, Prompts, Sampling, Seed, Settings, WanSettings, wan::Lora};
 use crate::pipeline::{
     checkpoint::{ModelFiles, Role, Wanted},
     plan::Blend,
@@ -47,14 +47,74 @@ pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
         anchors: Some(anchors.value),
         ..Overrides::default()
     };
+    with_wan(plan, wan)
+}
+
+/// The same for a journey.
+pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> Overrides {
+    let JourneySettings {
+        engine,
+        frames,
+        overlap,
+        round,
+        lengths,
+        align,
+        mask_rule,
+        fps,
+        size,
+        made_size,
+        fit,
+        looped,
+        strength,
+        desaturate,
+        brightness,
+        later,
+        curve,
+        apart,
+        structure,
+        treatment,
+        ..
+    } = settings;
+    let plan = Overrides {
+        engine: Some(engine.value),
+        segments: Some(frames.len()),
+        frames: Some(Each::Each(frames.value.clone())),
+        overlap: Some(Each::Each(overlap.value.clone())),
+        round: Some(round.value),
+        lengths: Some(lengths.value),
+        align: Some(align.value),
+        mask_rule: Some(mask_rule.value),
+        fps: fps.value,
+        size: size.value,
+        made_size: made_size.value,
+        fit: Some(fit.value),
+        looped: Some(looped.value),
+        strength: Some(strength.value),
+        desaturate: Some(desaturate.value),
+        brightness: Some(brightness.value),
+        later: Some(later.value),
+        curve: Some(curve.value),
+        apart: Some(apart.value),
+        structure: Some(structure.value.clone()).filter(|uses| !uses.is_empty()),
+        treatment: Some(treatment.value),
+        ..Overrides::default()
+    };
+    with_wan(plan, wan)
+}
+
+fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
     let Some(wan) = wan else { return plan };
     let WanSettings {
         models,
         prompts,
         negative_prompt,
+        negative_prompts,
         sampling,
         seed,
         noise,
+        seed_mode,
+        own_seeds,
+        segment_loras,
         cfg_zero,
         control_scale,
         dtype,
@@ -64,17 +124,23 @@ pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
     } = wan;
     let Sampling { steps: _, phases, guidance: _, shift, solver, grid, loras, schedule: _ } = sampling;
     let lora = |Lora { file, weights, strengths: _ }: &Lora| LoraAsk { file: file.clone(), weights: weights.clone() };
+    let said = |loras: &Vec<Lora>| loras.iter().map(lora).collect();
+    let own_loras: Vec<Option<Vec<LoraAsk>>> = segment_loras.iter().map(|loras| loras.as_ref().map(said)).collect();
     Overrides {
         model: Some(named(models)),
         prompts: Some(Prompts::Each(prompts.value.clone())),
         negative_prompt: Some(negative_prompt.value.clone()),
+        negative_prompts: Some(negative_prompts.value.clone()).filter(|own| !own.is_empty()),
         phases: Some(phases.value.clone()),
         shift: Some(shift.value),
         solver: Some(solver.value),
         grid: Some(grid.value),
-        loras: Some(loras.iter().map(lora).collect()),
+        loras: Some(said(&loras.value)),
+        segment_loras: Some(own_loras).filter(|own| !own.is_empty()),
         seed: Some(Seed::Fixed(seed.value)),
         noise: Some(noise.value),
+        seed_mode: (!seed_mode.is_built_in()).then_some(seed_mode.value),
+        seeds: Some(own_seeds.value.clone()).filter(|own| !own.is_empty()),
         cfg_zero_steps: cfg_zero.value.map(|zero| zero.zero_steps),
         control_scale: Some(control_scale.value),
         dtype: Some(dtype.value),
@@ -110,7 +176,7 @@ mod tests {
     use super::*;
     use crate::pipeline::{
         checkpoint::Transformer,
-        settings::{EngineChoice, Layer, Source, Weights},
+        settings::{EngineChoice, Layer, Parts, Source, Weights},
     };
 
     /// The values without who said them.
@@ -154,8 +220,8 @@ mod tests {
         ] {
             let resolved = |from, values: Overrides, loras| {
                 let layers = [Layer { from, values }];
-                let weights = Weights { models: models(experts), loras };
-                let wan = WanSettings::of(&layers, weights, 2, None).unwrap();
+                let weights = Weights { models: models(experts), loras, segment_loras: vec![] };
+                let wan = WanSettings::of(&layers, weights, Parts::seams(2), None).unwrap();
                 (Settings::of(&layers, EngineChoice::Wan).unwrap(), wan)
             };
             let values: Overrides = serde_json::from_value(asked).unwrap();

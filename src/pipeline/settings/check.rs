@@ -1,6 +1,6 @@
 //! Numbers that cannot be, whoever says them.
 
-use super::{Guidance, Layer, Overrides, SettingsError, Source, pick};
+use super::{Each, Guidance, Layer, Overrides, SettingsError, Source, pick};
 
 pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     for Layer { from, values } in layers {
@@ -32,7 +32,7 @@ pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
 
 /// The first that is wrong: which, what it is, and what it can be.
 fn wrong(values: &Overrides) -> Option<(&'static str, String, &'static str)> {
-    let Overrides { steps, phases, guidance, thresholds, shift, control_scale, blend, .. } = values;
+    let Overrides { steps, phases, guidance, thresholds, shift, control_scale, blend, segments, .. } = values;
     let outside = |value: f64, least: f64, most: f64| !(least..=most).contains(&value);
     if let Some(steps) = steps.filter(|steps| !(1..=1000).contains(steps)) {
         return Some(("steps", steps.to_string(), "1 to 1000"));
@@ -71,6 +71,32 @@ fn wrong(values: &Overrides) -> Option<(&'static str, String, &'static str)> {
     if let Some(scale) = control_scale.filter(|scale| outside(*scale, 0.0, 10.0)) {
         return Some(("control_scale", scale.to_string(), "0 to 10"));
     }
+    let Overrides { strength, desaturate, brightness, later, frames, overlap, .. } = values;
+    let brighter = later.map(|later| later.brightness);
+    for (option, value, least, most, wanted) in [
+        ("strength", *strength, 0.0, 1.0, "0 to 1"),
+        ("desaturate", *desaturate, 0.0, 1.0, "0 to 1"),
+        ("brightness", *brightness, -1.0, 1.0, "-1 to 1"),
+        ("later brightness", brighter, -1.0, 1.0, "-1 to 1"),
+        ("later saturation", later.map(|later| later.saturation), 0.0, 3.0, "0 to 3"),
+    ] {
+        if let Some(value) = value.filter(|value| outside(*value, least, most)) {
+            return Some((option, value.to_string(), wanted));
+        }
+    }
+    for (option, each) in [("frames", frames), ("overlap", overlap)] {
+        let most = match each {
+            None => continue,
+            Some(Each::All(value)) => Some(*value),
+            Some(Each::Each(values)) => values.iter().max().copied(),
+        };
+        if let Some(most) = most.filter(|most| *most > 100_000) {
+            return Some((option, most.to_string(), "at most 100000"));
+        }
+    }
+    if let Some(segments) = segments.filter(|segments| !(1..=1000).contains(segments)) {
+        return Some(("segments", segments.to_string(), "1 to 1000"));
+    }
     blend.filter(|blend| *blend > 65_535).map(|blend| ("blend", blend.to_string(), "0 to 65535"))
 }
 
@@ -86,7 +112,7 @@ mod tests {
     fn what_a_range_has_no_use_for_is_refused_where_it_would_count() {
         let layer = |from: Source, text: &str| Layer { from, values: serde_json::from_str(text).unwrap() };
         let range = || layer(Source::Task("film.mp4".into()), r#"{"ranges": ["2..5"], "gap": 9, "mode": "replace"}"#);
-        let of = |layers: &[Layer]| Settings::of(layers, EngineChoice::Rife).map(|settings| settings.seams(1));
+        let of = |layers: &[Layer]| Settings::of(layers, EngineChoice::Rife).map(|settings| settings.seams(1).count);
         assert_eq!(of(&[range()]).unwrap(), 1);
         assert_eq!(of(&[range(), layer(Source::Flag, r#"{"looped": false, "anchors": false}"#)]).unwrap(), 1);
         for (text, option) in [

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{EngineChoice, Source};
+use super::{EngineChoice, Parts, Source};
 use crate::pipeline::{
     fault::{Code, Details, Fault},
     media::Codec,
@@ -38,14 +38,28 @@ pub enum SettingsError {
     Ignored { what: String },
     #[error("cannot read the prompts in {}: {source}", path.display())]
     PromptFile { path: PathBuf, source: Arc<std::io::Error> },
-    #[error("{} has {found} prompts, and the film has {seams} seams", path.display())]
-    PromptCount { path: PathBuf, found: usize, seams: usize },
-    #[error("there are {found} prompts, and the film has {seams} seams")]
-    Prompts { found: usize, seams: usize },
+    #[error("{} has {found} prompts, and the film has {parts}", path.display())]
+    PromptCount { path: PathBuf, found: usize, parts: Parts, from: Source },
+    #[error("there are {found} {what}, and the film has {parts} ({from})")]
+    Counted { found: usize, what: &'static str, parts: Parts, from: Source },
     #[error("the mask rule is {rule}, and this model has another way to be shown frames ({from})")]
     MaskRule { rule: MaskRule, from: Source },
     #[error("{option} does not go with a range")]
     BesideRange { option: &'static str, from: Source },
+    #[error("a journey that goes on from a clip cannot come back to its first image")]
+    LoopContinued,
+    #[error("{found} segments are said, and {images} images have {between} between them ({from})")]
+    Segments { found: usize, images: usize, between: usize, from: Source },
+    #[error("{} takes no {option}", shown_to(*engine))]
+    NotGuided { engine: EngineChoice, option: &'static str },
+    #[error("there is no {} {part}: the film has {parts}", parts.of)]
+    NoSuchPart { part: usize, parts: Parts },
+    #[error("there is nothing to make, only pieces to put together")]
+    NoParts,
+    #[error("{} is an image, and {} a video", image.display(), clip.display())]
+    Mixed { image: PathBuf, clip: PathBuf },
+    #[error("{option} is of a {of}")]
+    NotOfThis { option: &'static str, of: &'static str },
     #[error("--jobs {jobs} is of the CPU, and the device is {device}")]
     Jobs { jobs: usize, device: String },
     #[error("--engine {engine} takes no {option}")]
@@ -56,7 +70,7 @@ pub enum SettingsError {
 fn code_of(from: &Source) -> Code {
     match from {
         Source::Flag | Source::BuiltIn | Source::Weights => Code::Usage,
-        Source::Preset(_) | Source::Task(_) => Code::Input,
+        Source::Preset(_) | Source::Story(_) | Source::Task(_) => Code::Input,
     }
 }
 
@@ -64,11 +78,21 @@ fn phases_are(phases: usize) -> String {
     if phases == 1 { "is one phase".into() } else { format!("are {phases} phases") }
 }
 
+fn shown_to(engine: EngineChoice) -> String {
+    match engine {
+        EngineChoice::Wan => "an image-to-video model".into(),
+        other => format!("--engine {other}"),
+    }
+}
+
 impl Fault for SettingsError {
     fn code(&self) -> Code {
         match self {
-            Self::PromptFile { .. } | Self::PromptCount { .. } | Self::Prompts { .. } => Code::Input,
-            Self::Range { from, .. }
+            Self::PromptFile { .. } => Code::Input,
+            Self::PromptCount { from, .. }
+            | Self::Counted { from, .. }
+            | Self::Segments { from, .. }
+            | Self::Range { from, .. }
             | Self::Guidance { from, .. }
             | Self::Thresholds { from, .. }
             | Self::LoraPhases { from, .. }
@@ -82,6 +106,12 @@ impl Fault for SettingsError {
             | Self::CrfTooHigh { .. }
             | Self::Extension { .. }
             | Self::Ignored { .. }
+            | Self::LoopContinued
+            | Self::NotGuided { .. }
+            | Self::NoSuchPart { .. }
+            | Self::NoParts
+            | Self::Mixed { .. }
+            | Self::NotOfThis { .. }
             | Self::Jobs { .. }
             | Self::NotForEngine { .. } => Code::Usage,
         }
@@ -123,10 +153,12 @@ impl Fault for SettingsError {
             Self::PromptFile { .. } => {
                 ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")
             }
-            Self::PromptCount { seams, .. } => {
-                (format!("{seams} lines, one for each seam"), "an empty line is an empty prompt")
+            Self::PromptCount { parts: Parts { count, of }, .. } => {
+                (format!("{count} lines, one for each {of}"), "an empty line is an empty prompt")
             }
-            Self::Prompts { seams, .. } => (format!("{seams} prompts, one for each seam"), "or one for all of them"),
+            Self::Counted { what, parts: Parts { count, of }, .. } => {
+                (format!("{count} {what}, one for each {of}"), "or one for all of them")
+            }
             Self::MaskRule { .. } => {
                 ("frames with an image-to-video model, exact or reference with VACE".into(), "leave out --mask-rule")
             }
@@ -134,6 +166,23 @@ impl Fault for SettingsError {
                 format!("no {option} ({from}): a range says how much is made, and where"),
                 "leave it out, or leave out --range",
             ),
+            Self::LoopContinued => ("--loop or --continue".into(), "leave one of them out"),
+            Self::Segments { between, .. } => {
+                (format!("{between} segments or more"), "say one for every two neighbouring images, or leave them out")
+            }
+            Self::NotGuided { .. } => (
+                "--engine wan with a VACE model, which is shown a guide".into(),
+                "leave it out, or name a VACE model with --model or --preset",
+            ),
+            Self::NoSuchPart { parts, .. } => (format!("1 to {}", parts.count), "correct --segment"),
+            Self::NoParts => ("a film with seams or segments".into(), "leave out --emit"),
+            Self::Mixed { .. } => (
+                "videos alone for a join, or images alone for a journey".into(),
+                "a journey goes on from a video with --continue",
+            ),
+            Self::NotOfThis { .. } => {
+                ("videos with options of a join, images with options of a journey".into(), "leave the option out")
+            }
             Self::Jobs { .. } => {
                 ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")
             }

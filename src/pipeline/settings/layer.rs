@@ -4,12 +4,12 @@ use std::{fmt, ops::Deref, path::PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{EngineChoice, FrameRange, Guidance, Length, LoraAsk, Prompts, Seed};
+use super::{Each, EngineChoice, FrameRange, Guidance, Length, LoraAsk, Prompts, Seed, SeedMode, StructureUse};
 use crate::pipeline::{
     checkpoint::{Published, Wanted},
     job::{Dtype, Noise, Offload, VaeTile},
     media::Fit,
-    plan::{Align, MaskRule, Mode},
+    plan::{Align, Curve, Lengths, MaskRule, Mode, Round, Tone, Treatment},
     schedule::{Grid, Phase, Solver},
     video::{Fps, Size},
 };
@@ -23,6 +23,8 @@ pub enum Source {
     Weights,
     /// By its name.
     Preset(String),
+    /// A story's file.
+    Story(PathBuf),
     /// A task's file.
     Task(PathBuf),
     /// The command line.
@@ -35,6 +37,7 @@ impl fmt::Display for Source {
             Self::BuiltIn => f.write_str("built-in"),
             Self::Weights => f.write_str("the model's folder"),
             Self::Preset(name) => write!(f, "preset {name}"),
+            Self::Story(path) => write!(f, "story {}", path.display()),
             Self::Task(path) => write!(f, "task {}", path.display()),
             Self::Flag => f.write_str("command line"),
         }
@@ -57,6 +60,10 @@ pub struct Sourced<T> {
 impl<T> Sourced<T> {
     pub fn built_in(value: T) -> Self {
         Self { value, from: Source::BuiltIn }
+    }
+
+    pub fn is_built_in(&self) -> bool {
+        self.from == Source::BuiltIn
     }
 
     pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Sourced<U> {
@@ -113,14 +120,38 @@ overrides! {
     /// Frames of one clip that are made again.
     ranges: Vec<FrameRange>,
     anchors: bool,
+    /// How many segments a journey has, where its images do not say it.
+    segments: usize,
+    /// How long each is.
+    frames: Each<usize>,
+    /// Frames that each shows of what goes before it.
+    overlap: Each<usize>,
+    round: Round,
+    lengths: Lengths,
+    /// Of the frames carried over, with the next two.
+    strength: f64,
+    desaturate: f64,
+    brightness: f64,
+    /// Of the frames made after the first segment.
+    later: Tone,
+    curve: Curve,
+    /// Whether the clip that a journey goes on from stays out of the film.
+    apart: bool,
+    /// Where the journey's structure clips guide it; unsaid, each from its start frame by frame.
+    structure: Vec<StructureUse>,
+    treatment: Treatment,
     engine: EngineChoice,
     /// Files and folders by their paths; a part of the model that is among them goes before one of `published`.
     model: Vec<Wanted>,
     /// The model's files by the names they were published under.
     published: Published,
     loras: Vec<LoraAsk>,
+    /// Of single segments, in place of `loras`.
+    segment_loras: Vec<Option<Vec<LoraAsk>>>,
     prompts: Prompts,
     negative_prompt: String,
+    /// Of single segments.
+    negative_prompts: Vec<Option<String>>,
     /// Which expert does how many steps, with which guidance. A layer that says them hides what those below it say of
     /// steps, guidance and thresholds.
     phases: Vec<Phase>,
@@ -133,6 +164,9 @@ overrides! {
     solver: Solver,
     grid: Grid,
     seed: Seed,
+    seed_mode: SeedMode,
+    /// Of single segments.
+    seeds: Vec<Option<u64>>,
     noise: Noise,
     /// In how many of the first steps nothing moves, with guidance that is scaled after them (CFG-Zero*); 0 is plain guidance.
     cfg_zero_steps: usize,
@@ -146,6 +180,16 @@ overrides! {
 /// What the last layer that says something says.
 pub fn pick<T>(layers: &[Layer], field: impl Fn(&Overrides) -> Option<T>) -> Option<Sourced<T>> {
     layers.iter().rev().find_map(|Layer { from, values }| Some(Sourced { value: field(values)?, from: from.clone() }))
+}
+
+/// The same of single segments, unless a layer over it says the common value that they stand for.
+pub(super) fn pick_own<T>(
+    layers: &[Layer],
+    own: impl Fn(&Overrides) -> Option<T>,
+    common: impl Fn(&Overrides) -> bool,
+) -> Option<Sourced<T>> {
+    let said = layers.iter().rev().find(|layer| own(&layer.values).is_some() || common(&layer.values))?;
+    Some(Sourced { value: own(&said.values)?, from: said.from.clone() })
 }
 
 #[cfg(test)]

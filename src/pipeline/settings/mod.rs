@@ -7,22 +7,26 @@ mod check;
 mod engine;
 mod error;
 mod film;
+mod journey;
 mod layer;
 mod multiplier;
 mod options;
+mod parts;
 mod phase_config;
 mod phases;
 mod preset;
 mod wan;
 mod weights;
 
-pub use again::again;
+pub use again::{again, journey_again};
 pub use engine::{Devices, EngineAsk, EngineSettings};
 pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
+pub use journey::{JOURNEY_FRAMES, JourneyPaths, JourneySettings, count};
 pub use layer::{Layer, Overrides, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
-pub use options::{EngineChoice, FrameRange, Guidance, Length, Prompts, Seed};
+pub use options::{Each, EngineChoice, FrameRange, Guidance, Length, Prompts, Seed, SeedMode, StructureUse};
+pub use parts::{Part, Parts};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use preset::{Era, Preset, PresetError};
 pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};
@@ -58,15 +62,29 @@ pub struct Settings {
     pub anchors: Sourced<bool>,
 }
 
+/// Which one does the work; `auto` is what stands for auto.
+pub fn engine(layers: &[Layer], auto: EngineChoice) -> Sourced<EngineChoice> {
+    let engine = pick(layers, |asked| asked.engine).unwrap_or(Sourced::built_in(EngineChoice::Auto));
+    match engine.value {
+        EngineChoice::Auto => engine.map(|_| auto),
+        _ => engine,
+    }
+}
+
+/// With this model's own mask rule, if it has one of its own; another one that was asked for is refused.
+fn ruled(rule: Sourced<MaskRule>, images: bool) -> Result<Sourced<MaskRule>, SettingsError> {
+    let Sourced { value, ref from } = rule;
+    if *from != Source::BuiltIn && (value == MaskRule::Frames) != images {
+        return Err(SettingsError::MaskRule { rule: value, from: from.clone() });
+    }
+    Ok(if images { Sourced { value: MaskRule::Frames, from: Source::Weights } } else { rule })
+}
+
 impl Settings {
     /// Of these layers over the built-in one; `auto` is the engine that stands for auto.
     pub fn of(layers: &[Layer], auto: EngineChoice) -> Result<Self, SettingsError> {
         check::ranges(layers)?;
-        let engine = pick(layers, |asked| asked.engine).unwrap_or(Sourced::built_in(EngineChoice::Auto));
-        let engine = match engine.value {
-            EngineChoice::Auto => engine.map(|_| auto),
-            _ => engine,
-        };
+        let engine = engine(layers, auto);
         let mode = pick(layers, |asked| asked.mode).unwrap_or(Sourced::built_in(Mode::Insert));
         let align = pick(layers, |asked| asked.align).unwrap_or(Sourced::built_in(Align::Latent));
         let gap = match mode.value {
@@ -106,28 +124,25 @@ impl Settings {
     /// The same, for this model. One that is shown frames at the start and the end has learned to go from one frame to
     /// another.
     pub fn for_model(self, conditioning: Conditioning) -> Result<Self, SettingsError> {
-        let Sourced { value: rule, ref from } = self.mask_rule;
         let images = conditioning == Conditioning::Images;
-        if *from != Source::BuiltIn && (rule == MaskRule::Frames) != images {
-            return Err(SettingsError::MaskRule { rule, from: from.clone() });
-        }
+        let mask_rule = ruled(self.mask_rule, images)?;
         if !images {
-            return Ok(self);
+            return Ok(Self { mask_rule, ..self });
         }
         let context = match self.context.from {
             Source::BuiltIn => Sourced { value: Length::Frames(1), from: Source::Weights },
             _ => self.context,
         };
-        Ok(Self { context, mask_rule: Sourced { value: MaskRule::Frames, from: Source::Weights }, ..self })
+        Ok(Self { context, mask_rule, ..self })
     }
 
     /// How many seams these clips have.
-    pub fn seams(&self, clips: usize) -> usize {
-        match self.ranges.len() {
+    pub fn seams(&self, clips: usize) -> Parts {
+        Parts::seams(match self.ranges.len() {
             0 if *self.looped => clips,
             0 => clips.saturating_sub(1),
             ranges => ranges,
-        }
+        })
     }
 
     pub fn plan(&self, sources: Vec<plan::Source>, film: plan::Film) -> Result<FramePlan, PlanError> {

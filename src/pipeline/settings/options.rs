@@ -3,6 +3,7 @@
 use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use crate::pipeline::{
     video::{Fps, Time, decimal},
@@ -32,6 +33,66 @@ pub enum Prompts {
     Each(Vec<String>),
     /// A file with one on each line.
     File(PathBuf),
+}
+
+/// The same for all segments, or one for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Each<T> {
+    All(T),
+    Each(Vec<T>),
+}
+
+impl<T: Clone> Each<T> {
+    /// For so many; how many there are where it is another number.
+    pub(super) fn of(&self, count: usize) -> Result<Vec<T>, usize> {
+        match self {
+            Self::All(value) => Ok(vec![value.clone(); count]),
+            Self::Each(values) if values.len() == count => Ok(values.clone()),
+            Self::Each(values) => Err(values.len()),
+        }
+    }
+}
+
+/// Which part of a structure clip guides which part of the film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StructureUse {
+    /// Of the journey's structure clips.
+    pub clip: usize,
+    /// None: from the film's start on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub film: Option<FrameRange>,
+    /// None: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<FrameRange>,
+    /// Whether its frames are spread over that part of the film, and do not stand one by one from its start.
+    #[serde(default)]
+    pub spread: bool,
+}
+
+words! {
+    /// Which seeds the segments of a journey have that have none of their own.
+    SeedMode {
+        Same = "same",
+        /// Each one more than the one before.
+        Increment = "increment",
+        /// The first 31 bits of the SHA-256 of `SEED SEGMENT`, in digits, segments counted from 0.
+        Hash = "hash",
+    }
+}
+
+impl SeedMode {
+    pub fn seed(self, base: u64, segment: usize) -> u64 {
+        match self {
+            Self::Same => base,
+            Self::Increment => base.wrapping_add(segment as u64),
+            Self::Hash => {
+                let hash = Sha256::digest(format!("{base} {segment}"));
+                u64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) >> 1)
+            }
+        }
+    }
 }
 
 /// How far from the negative prompt.

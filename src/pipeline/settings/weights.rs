@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::{Layer, LoraAsk, Preset, pick};
-use crate::pipeline::checkpoint::{Checkpoint, CheckpointError, Lacking, Located, ModelFiles, Part, Places, Wanted};
+use super::{Layer, LoraAsk, Preset, Sourced, layer::pick_own, pick};
+use crate::pipeline::checkpoint::{
+    Checkpoint, CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted,
+};
 
 #[derive(Debug)]
 pub struct Weights {
     pub models: ModelFiles,
     /// In the order in which they are asked for.
     pub loras: Vec<PathBuf>,
+    /// Of single segments.
+    pub segment_loras: Vec<Option<Vec<PathBuf>>>,
 }
 
 impl Weights {
@@ -25,15 +29,23 @@ impl Weights {
             }
             models => Ok(models?),
         };
-        let (mut loras, mut missing) = (vec![], vec![]);
-        for asked in pick(layers, |asked| asked.loras.clone()).map_or(vec![], |asked| asked.value) {
-            match places.lora(&asked.file)? {
-                Some(path) => loras.push(path),
-                None => missing.push(no_lora(&asked)),
+        let mut missing = vec![];
+        let mut find = |asked: Vec<LoraAsk>| {
+            let mut found = vec![];
+            for asked in asked {
+                match places.lora(&asked.file)? {
+                    Some(path) => found.push(path),
+                    None => missing.push(no_lora(&asked)),
+                }
             }
-        }
+            Ok::<_, CheckpointError>(found)
+        };
+        let loras = find(pick(layers, |asked| asked.loras.clone()).map_or(vec![], |asked| asked.value))?;
+        let of_segments = of_segments(layers).map_or(vec![], |asked| asked.value);
+        let segment_loras = of_segments.into_iter().map(|asked| asked.map(&mut find).transpose());
+        let segment_loras = segment_loras.collect::<Result<_, _>>()?;
         match models {
-            Ok(models) if missing.is_empty() => Ok(Self { models, loras }),
+            Ok(models) if missing.is_empty() => Ok(Self { models, loras, segment_loras }),
             models => {
                 let parts = models.err().unwrap_or_default();
                 let wanted = |(part, _): &&(Part, Lacking)| parts.iter().any(|missing| covers(*missing, *part));
@@ -44,6 +56,11 @@ impl Weights {
             }
         }
     }
+}
+
+/// LoRAs of single segments.
+pub(super) fn of_segments(layers: &[Layer]) -> Option<Sourced<Vec<Option<Vec<LoraAsk>>>>> {
+    pick_own(layers, |asked| asked.segment_loras.clone(), |asked| asked.loras.is_some())
 }
 
 /// Without any transformer nobody can tell that it would be two.
@@ -75,12 +92,15 @@ impl Preset {
         parts.into_iter().map(|(_, lacking)| lacking).chain(loras.map(no_lora)).collect()
     }
 
-    /// The first built-in one whose weights are here and make a model that can be shown a guide.
-    pub fn first_that_joins(places: &Places) -> Result<Option<(Self, Weights)>, CheckpointError> {
+    /// The first built-in one whose weights are here and make a model that is conditioned in one of these ways.
+    pub fn first_for(
+        conditionings: &[Conditioning],
+        places: &Places,
+    ) -> Result<Option<(Self, Weights)>, CheckpointError> {
         for preset in Self::built_in() {
             if preset.lacks(places).is_empty() {
                 let weights = Weights::find(&[preset.layer(None)], places)?;
-                if weights.models.transformer.vace.is_some() {
+                if weights.models.conditioning().is_ok_and(|own| conditionings.contains(&own)) {
                     return Ok(Some((preset, weights)));
                 }
             }

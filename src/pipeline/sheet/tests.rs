@@ -1,7 +1,13 @@
 //! The sheet's invariants, over every small plan.
 
-use super::*;
-use crate::pipeline::plan::{Align, Blend, Film, JoinAsk, MaskRule, Mode, RangeAsk, join, ranges};
+use super::{
+    guide::{column_x, place},
+    *,
+};
+use crate::pipeline::plan::{
+    Align, Blend, Continued, Curve, Film, JoinAsk, Lengths, Look, MaskRule, Mode, Places, RangeAsk, Round, SegmentAsk,
+    Slot, StructureAsk, Tone, TravelAsk, Treatment, join, ranges, travel,
+};
 
 const ASK: JoinAsk = JoinAsk {
     context: 8,
@@ -26,7 +32,8 @@ fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
 /// The sheet of a seam whose clips show one colour.
 fn teal(plan: &FramePlan, number: usize) -> RgbImage {
     let frame = Frame::filled(plan.made_size, TEAL);
-    drawn(plan, number, &|_| &frame)
+    let references = vec![frame.clone(); plan.seams[number].references.len()];
+    drawn(plan, number, &references, &|_| &frame)
 }
 
 fn count(sheet: &RgbImage, colour: Colour) -> usize {
@@ -155,4 +162,66 @@ fn the_sheet_of_every_range_shows_hints_and_what_stands_on_no_side() {
             assert_eq!(count(&sheet, TEAL), (shown + context) * thumbnail, "{length} {range:?}");
         }
     }
+}
+
+#[test]
+fn the_sheet_of_every_small_journey_shows_each_frame_and_each_source() {
+    let fps = "16".parse().unwrap();
+    let source = |name: &str, frames| Source {
+        path: name.into(),
+        frames,
+        fps,
+        size: SMALL,
+        resampled_frames: None,
+        still: frames == 1,
+    };
+    let film = Film { fps, size: SMALL, made_size: SMALL };
+    let mut sheets = 0;
+    for (images, goes_on, overlap, guided) in [(1, false, 0, 0), (2, true, 4, 0), (3, false, 8, 0), (3, true, 4, 60)] {
+        for fill_latents in [false, true] {
+            let continued = goes_on.then(|| Continued { clip: source("before.mp4", 30), in_film: true });
+            let places = Places {
+                images: (0..images).map(|n| source(&format!("{n}.png"), 1)).collect(),
+                continued,
+                structure: vec![source("structure.mp4", 99); guided / 60],
+                references: vec![source("reference.png", 1); 2],
+            };
+            let segments = if goes_on { images } else { images.max(2) - 1 };
+            let ask = TravelAsk {
+                segments: vec![SegmentAsk { frames: 33, overlap }; segments],
+                round: Round::Down,
+                lengths: Lengths::Shared,
+                align: Align::Latent,
+                mask_rule: MaskRule::Exact,
+                fill_latents,
+                looped: false,
+                curve: Curve::Even,
+                look: Look::PLAIN,
+                later: Tone::PLAIN,
+                structure: (0..guided / 60)
+                    .map(|clip| StructureAsk { clip, film: 0..guided, frames: 0..guided, spread: false })
+                    .collect(),
+                treatment: Treatment::Raw,
+            };
+            let plan = travel(places, film, &ask).unwrap();
+            for (number, seam) in plan.seams.iter().enumerate() {
+                let sheet = teal(&plan, number);
+                let thumbnail = thumbnail_size(SMALL).pixels();
+                let count_of = |which: &dyn Fn(&Slot) -> bool| seam.slots.iter().filter(|slot| which(slot)).count();
+                let (grey, unknown) = (count_of(&|slot| *slot == Slot::Fill), count_of(&|slot| !slot.is_known()));
+                assert_eq!(count(&sheet, GREY), grey * thumbnail + 16 * 16, "{ask:?}");
+                assert_eq!(count(&sheet, WHITE), unknown * (CELL * MASK) as usize + 16 * 16, "{ask:?}");
+                // In the guide, and once more in a row of each source.
+                let shown: HashSet<_> = seam.slots.iter().filter_map(|slot| slot.frame()).collect();
+                let carried = count_of(&|slot| matches!(slot, Slot::Carry(_)));
+                let guiding = count_of(&|slot| matches!(slot, Slot::Structure(_)));
+                let rows = shown.len() - guiding + guiding.min(COLUMNS) + seam.references.len();
+                let all = (seam.slots.len() - grey + rows) * thumbnail;
+                assert_eq!(count(&sheet, TEAL), all, "{carried} carried, {ask:?}");
+                assert!(sheet.height() < 1900, "{} high", sheet.height());
+                sheets += 1;
+            }
+        }
+    }
+    assert_eq!(sheets, 2 * (1 + 2 + 2 + 3));
 }

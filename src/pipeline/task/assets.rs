@@ -65,6 +65,14 @@ impl Assets {
         }
     }
 
+    /// Where it lies here, or why it does not.
+    pub(super) fn look(&self, address: &str, home: &Path) -> (Option<PathBuf>, Option<String>) {
+        match self.find(address, home) {
+            Found::Here(file) => (Some(file), None),
+            Found::Not(why) => (None, Some(why)),
+        }
+    }
+
     /// A mapping first, then a file of this very path, then one of its name in the folder. `home` is where relative paths
     /// begin.
     pub(super) fn find(&self, address: &str, home: &Path) -> Found {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{kind::Kind, spot::WrongValue};
+use super::{Command, kind::Kind, spot::WrongValue};
 use crate::pipeline::fault::{Code, Details, Fault};
 
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +31,10 @@ pub enum TaskError {
     Strict { path: PathBuf, items: Vec<String> },
     #[error("{option} goes with --task")]
     NoTask { option: &'static str },
-    #[error("{} is a {kind}, which {command} does not do", path.display())]
-    NotForCommand { path: PathBuf, kind: Kind, command: &'static str },
+    #[error("{} puts pieces together that are there: no engine is shown anything", path.display())]
+    NothingShown { path: PathBuf },
+    #[error("{} is {}, which wanctl {command} does not do", path.display(), a_kind(*kind, *right))]
+    NotForCommand { path: PathBuf, kind: Option<Kind>, command: Command, right: Command },
 }
 
 /// The rest is in the details.
@@ -41,6 +43,14 @@ fn first(items: &[String]) -> String {
         [one] => one.clone(),
         [one, rest @ ..] => format!("{one}, and {} more", rest.len()),
         [] => String::new(),
+    }
+}
+
+fn a_kind(kind: Option<Kind>, command: Command) -> String {
+    match (kind, command) {
+        (Some(kind), _) => format!("a {kind}"),
+        (None, Command::Travel) => "a journey".into(),
+        (None, Command::Join) => "a join".into(),
     }
 }
 
@@ -118,8 +128,18 @@ impl Fault for TaskError {
             Self::Strict { path, items } => {
                 (path, "no key without effect, as --strict asks", lines(items), "leave out --strict".into())
             }
-            Self::NotForCommand { path, .. } => {
-                (path, "a task that joins clips", None, "wanctl inspect shows what it asks for".into())
+            Self::NothingShown { path } => (
+                path,
+                "a task that has frames made",
+                None,
+                "make its film: wanctl join or wanctl travel, with --task".into(),
+            ),
+            Self::NotForCommand { path, command, right, .. } => {
+                let wanted = match command {
+                    Command::Join => "a task that joins clips",
+                    Command::Travel => "a task that travels through images",
+                };
+                (path, wanted, None, format!("use wanctl {right} --task {}", path.display()))
             }
         };
         Details { file: Some(file.clone()), wanted: Some(wanted.into()), found, help: Some(help), ..Details::default() }

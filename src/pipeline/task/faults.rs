@@ -55,6 +55,7 @@ const KNOWN: &[Known] = &[
     known("P-14", "segments without overlap could not be stitched, nor could those after a continued video", "plain joints are joints"),
     known("P-20", "frames were counted by the container, trimmed by that count, and decoded to another", "one count, by packets and where they disagree by decoding"),
     known("P-21", "structure guidance was painted where the mask then made all grey", "not painted under a mask"),
+    known("P-23", "guidance was taken one frame after another, and stood earlier than it should", "every frame by its place in the film"),
     known("P-24", "three timelines of different length were used side by side", "one timeline, that of the film"),
     known("P-25", "lengths were rounded by two rules, 80 frames to 77 or 81", "one rule, and what is used is printed"),
     known("P-26", "with a short clip it removed other frames than it made", "what is removed equals what is made"),
@@ -153,6 +154,13 @@ pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<Known> {
         let picked = plan::latents(slots, MaskRule::Reference);
         let unknown = |latent: &Latent| slots[latent.frames.clone()].iter().any(|slot| !slot.is_known());
         if picked.iter().any(|latent| latent.mask == Mask::Keep && unknown(latent)) {
+            met.insert("P-34");
+        }
+        // Images that the mask said nothing of.
+        let unsaid = |latent: &Latent| {
+            latent.mask != Mask::Keep && slots[latent.frames.clone()].iter().any(|slot| slot.is_known())
+        };
+        if plan.journey.is_some() && plan.mask_rule == MaskRule::Reference && picked.iter().any(unsaid) {
             met.insert("P-34");
         }
     }

@@ -15,12 +15,17 @@ pub(super) struct Lora {
 
 /// Asks for these; each is a file that the task names. None is an answer too where a phase_config says all.
 pub(super) fn ask(loras: Vec<Lora>, says_all: bool, draft: &mut Draft) {
+    let asks = asked(loras, draft);
+    draft.values.loras = (says_all || !asks.is_empty()).then_some(asks);
+}
+
+fn asked(loras: Vec<Lora>, draft: &mut Draft) -> Vec<LoraAsk> {
     let mut asks = vec![];
     for Lora { place, address, weights, written } in loras {
         draft.inputs.push(Input { weights: Some(written), ..Input::new(Role::Lora, place, address.clone()) });
         asks.push(LoraAsk { file: address.into(), weights });
     }
-    draft.values.loras = (says_all || !asks.is_empty()).then_some(asks);
+    asks
 }
 
 pub(super) fn of_config(place: &str, config: &PhaseConfig) -> Vec<Lora> {
@@ -37,6 +42,24 @@ pub(super) fn of_config(place: &str, config: &PhaseConfig) -> Vec<Lora> {
 pub(super) fn of_segment(places: &[&Fields], draft: &mut Draft) -> Option<Vec<Lora>> {
     let spot = places.iter().find_map(|fields| fields.at("segment_loras"))?;
     Some(read(&spot, draft))
+}
+
+/// `loras_per_segment_expanded`: of single segments, in place of all others.
+pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) {
+    let Some(spot) = details.at("loras_per_segment_expanded") else { return };
+    let mut lists = vec![];
+    for own in spot.list().unwrap_or_default() {
+        lists.push(match own.value() {
+            serde_json::Value::Null => None,
+            _ => Some(asked(read(&own, draft), draft)),
+        });
+    }
+    if lists.len() != segments {
+        spot.wrong::<()>(format!("{segments} entries, one for each segment"));
+    }
+    if lists.iter().any(Option::is_some) {
+        draft.values.segment_loras = Some(lists);
+    }
 }
 
 /// Those that stand beside a phase_config, or in its place.

@@ -35,17 +35,18 @@ pub use faults::{Blame, Diagnosis, Known, of_plan as faults_of_plan};
 pub use fields::Ignored;
 pub use kind::Kind;
 pub use ranges::Portion;
-pub use recorded::Recorded;
+pub use recorded::{Inputs, Recorded};
 pub use spot::WrongValue;
 pub use stitch::Stitch;
-pub use travel::{Segment, Travel, Way};
+pub use travel::{Travel, Way};
 
 use super::{
     checkpoint::Places,
     plan::Align,
-    settings::{EngineChoice, EngineSettings, Era, FilmAsk, Layer, Overrides, Source},
+    settings::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Overrides, Source},
+    words::words,
 };
-use assets::{Found, file_name};
+use assets::file_name;
 use draft::Draft;
 use envelope::Envelope;
 use spot::Notes;
@@ -82,6 +83,8 @@ pub struct Task {
 pub enum Work {
     Join,
     Ranges(Vec<Portion>),
+    /// A journey that wanctl made.
+    Journey,
     Stitch(Stitch),
     Travel(Travel),
 }
@@ -115,7 +118,10 @@ pub enum Role {
     Image,
     Audio,
     Lora,
+    /// A clip that guides what is made.
     Guide,
+    /// A picture of what things look like.
+    Reference,
     Transition,
 }
 
@@ -127,6 +133,7 @@ impl Role {
             Self::Audio => "audio",
             Self::Lora => "lora",
             Self::Guide => "guide",
+            Self::Reference => "reference",
             Self::Transition => "piece",
         }
     }
@@ -162,7 +169,10 @@ impl Task {
             Kind::IndividualSegment => travel::segment(&params, true, &mut draft).map(Work::Travel),
         };
         // What the worker did it with, and how: nothing else is the same task.
-        draft.values.engine = Some(EngineChoice::Wan);
+        draft.values.engine = Some(match &work {
+            Some(Work::Stitch(_)) => EngineChoice::Dissolve,
+            _ => EngineChoice::Wan,
+        });
         draft.values.align = Some(Align::Exact);
         let Draft { values, film, preset, inputs, differs, by_a_model, cannot, mut faults, has_phase_config, .. } =
             draft;
@@ -225,17 +235,17 @@ impl Task {
         let home = if self.row.is_none() { self.path.parent().unwrap_or(Path::new("")) } else { Path::new("") };
         for at in 0..self.inputs.len() {
             let (before, [input, ..]) = self.inputs.split_at_mut(at) else { continue };
-            (input.file, input.why) = match assets.find(&input.address, home) {
-                Found::Here(file) => (Some(file), None),
-                Found::Not(why) => (None, Some(why)),
-            };
+            (input.file, input.why) = assets.look(&input.address, home);
             let other = before.iter().find(|other| other.address != input.address && other.file == input.file);
             if let (Some(other), Some(file)) = (other, &input.file) {
                 let why = format!("{} is {} too, another address", file.display(), other.place);
                 (input.file, input.why) = (None, Some(why));
             }
         }
-        Ok(())
+        match &mut self.work {
+            Work::Stitch(stitch) => stitch::read_records(stitch, &mut self.inputs, assets),
+            _ => Ok(()),
+        }
     }
 
     /// Looks for the LoRAs that are still missing where weights lie.
@@ -250,7 +260,8 @@ impl Task {
     /// The same settings as a layer. LoRAs that lie here go by their paths, others by their names.
     pub fn layer(&self) -> Layer {
         let mut values = self.values.clone();
-        for lora in values.loras.iter_mut().flatten() {
+        let of_segments = values.segment_loras.iter_mut().flatten().flatten().flatten();
+        for lora in values.loras.iter_mut().flatten().chain(of_segments) {
             let address = lora.file.to_string_lossy().into_owned();
             let file = self.inputs.iter().find(|input| input.address == address).and_then(|input| input.file.clone());
             lora.file = file.unwrap_or_else(|| file_name(&address).into());
@@ -268,20 +279,75 @@ impl Task {
         film
     }
 
-    /// The clips, in order, if the task joins clips or makes ranges of one again, and all that it needs is here: files with these roles, and the
-    /// prompts where a model reads them.
-    pub fn clips(&self, command: &'static str, roles: &[Role], prompts: Needed) -> Result<Vec<PathBuf>, TaskError> {
-        if let (Some(row), false) = (&self.row, matches!(self.work, Work::Join | Work::Ranges(_))) {
-            return Err(TaskError::NotForCommand { path: self.path.clone(), kind: row.kind, command });
+    /// The pieces of a film that is put together of some that are there, if this is what the command does with the task.
+    pub fn stitch(&self, command: Command, needs: &Needs) -> Result<Option<(Vec<PathBuf>, Stitch)>, TaskError> {
+        let Work::Stitch(stitch) = &self.work else { return Ok(None) };
+        self.check(command, needs)?;
+        Ok(Some((self.pieces().collect(), stitch.clone())))
+    }
+
+    /// Of a film that is put together of some that are there, those that are here, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = PathBuf> {
+        let pieces = self.inputs.iter().filter(|input| matches!(input.role, Role::Clip | Role::Transition));
+        pieces.filter_map(|input| input.file.clone())
+    }
+
+    /// The clips, in order, if the task joins clips or makes ranges of one again, and all that it needs is here.
+    pub fn clips(&self, needs: &Needs) -> Result<Vec<PathBuf>, TaskError> {
+        self.check(Command::Join, needs)?;
+        self.shows()?;
+        Ok(self.files(Role::Clip).collect())
+    }
+
+    /// The files of a journey, if the task is one, and all that it needs is here.
+    pub fn journey(&self, needs: &Needs) -> Result<JourneyPaths, TaskError> {
+        self.check(Command::Travel, needs)?;
+        self.shows()?;
+        Ok(JourneyPaths {
+            images: self.files(Role::Image).collect(),
+            continued: self.files(Role::Clip).next(),
+            structure: self.files(Role::Guide).collect(),
+            references: self.files(Role::Reference).collect(),
+        })
+    }
+
+    fn shows(&self) -> Result<(), TaskError> {
+        match &self.work {
+            Work::Stitch(_) => Err(TaskError::NothingShown { path: self.path.clone() }),
+            _ => Ok(()),
         }
+    }
+
+    /// Those of its files that are here.
+    pub fn files(&self, role: Role) -> impl Iterator<Item = PathBuf> {
+        self.inputs.iter().filter(move |input| input.role == role).filter_map(|input| input.file.clone())
+    }
+
+    /// What does this task's work.
+    pub fn command(&self) -> Command {
+        match &self.work {
+            Work::Join | Work::Ranges(_) => Command::Join,
+            Work::Journey | Work::Travel(_) => Command::Travel,
+            Work::Stitch(stitch) => stitch.by,
+        }
+    }
+
+    fn check(&self, command: Command, needs: &Needs) -> Result<(), TaskError> {
+        if self.command() != command {
+            let kind = self.row.as_ref().map(|row| row.kind);
+            return Err(TaskError::NotForCommand { path: self.path.clone(), kind, command, right: self.command() });
+        }
+        let roles: &[Role] = match needs.sound {
+            true => &[Role::Clip, Role::Image, Role::Guide, Role::Reference, Role::Transition, Role::Audio],
+            false => &[Role::Clip, Role::Image, Role::Guide, Role::Reference, Role::Transition],
+        };
         let missing = self.missing(roles);
-        let by_a_model = self.by_a_model.iter().filter(|_| prompts == Needed::Yes);
+        let by_a_model = self.by_a_model.iter().filter(|_| needs.prompts);
         let items: Vec<String> = missing.chain(by_a_model.cloned()).chain(self.cannot.iter().cloned()).collect();
-        if !items.is_empty() {
-            return Err(TaskError::NotHere { path: self.path.clone(), items });
+        match items.is_empty() {
+            true => Ok(()),
+            false => Err(TaskError::NotHere { path: self.path.clone(), items }),
         }
-        let clips = self.inputs.iter().filter(|input| input.role == Role::Clip);
-        Ok(clips.filter_map(|input| input.file.clone()).collect())
     }
 
     fn missing(&self, roles: &[Role]) -> impl Iterator<Item = String> {
@@ -307,6 +373,12 @@ impl Task {
             items if items.is_empty() => Ok(()),
             items => Err(TaskError::Strict { path: self.path.clone(), items }),
         }
+    }
+
+    /// Of a run's own run.json the run's folder.
+    pub fn run_folder(&self) -> Option<&Path> {
+        let of_run = self.row.is_none() && self.path.file_name().is_some_and(|name| name == "run.json");
+        self.path.parent().filter(|_| of_run)
     }
 
     /// `task_4ef4789d`.
@@ -335,9 +407,23 @@ fn era_of(day: Date) -> Era {
     }
 }
 
-/// Whether something is needed for the run at hand.
+words! {
+    Command { Join = "join", Travel = "travel" }
+}
+
+impl Command {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Travel => "travel",
+        }
+    }
+}
+
+/// What is needed of a task for the run at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needed {
-    Yes,
-    No,
+pub struct Needs {
+    pub sound: bool,
+    /// Where a model reads them.
+    pub prompts: bool,
 }

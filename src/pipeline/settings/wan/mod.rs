@@ -10,9 +10,11 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, Multiplier, Overrides, Prompts, Seed, SettingsError, Source, Sourced, Weights, check,
+    Guidance, Layer, LoraAsk, Multiplier, Overrides, Parts, Prompts, Seed, SeedMode, SettingsError, Source, Sourced,
+    Weights, check,
+    layer::pick_own,
     phases::{Phased, high_phases, phased},
-    pick,
+    pick, weights,
 };
 use crate::pipeline::{
     checkpoint::{ModelFiles, Published},
@@ -26,10 +28,21 @@ pub struct WanSettings {
     /// One for each seam.
     pub prompts: Sourced<Vec<String>>,
     pub negative_prompt: Sourced<String>,
+    /// Of single segments.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub negative_prompts: Sourced<Vec<Option<String>>>,
     #[serde(flatten)]
     pub sampling: Sampling,
     pub seed: Sourced<u64>,
     pub noise: Sourced<Noise>,
+    #[serde(skip_serializing_if = "Sourced::is_built_in")]
+    pub seed_mode: Sourced<SeedMode>,
+    /// Of single segments, whatever the mode says.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub own_seeds: Sourced<Vec<Option<u64>>>,
+    /// Of single segments, in place of those of the sampling.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segment_loras: Vec<Option<Vec<Lora>>>,
     pub control_scale: Sourced<f64>,
     pub cfg_zero: Sourced<Option<CfgZero>>,
     pub dtype: Sourced<Dtype>,
@@ -133,14 +146,26 @@ impl Sampling {
 
 impl WanSettings {
     /// For so many seams, with these weights. `seed` is that of a run that is gone on with.
-    pub fn of(asked: &[Layer], weights: Weights, seams: usize, seed: Option<u64>) -> Result<Self, SettingsError> {
-        let Weights { models, loras } = weights;
+    pub fn of(asked: &[Layer], weights: Weights, seams: Parts, seed: Option<u64>) -> Result<Self, SettingsError> {
+        let Weights { models, loras, segment_loras } = weights;
         let sampling = Sampling::of(asked, ModelKind::from(&models), Some(loras))?;
         let prompts = pick(asked, |asked| asked.prompts.clone());
         let prompts = prompts.unwrap_or(Sourced::built_in(Prompts::One(String::new())));
-        let prompts = Sourced { value: prompts.value.of(seams)?, from: prompts.from };
+        let prompts = Sourced { value: prompts.value.of(seams, &prompts.from)?, from: prompts.from };
         let negative_prompt =
             pick(asked, |asked| asked.negative_prompt.clone()).unwrap_or(Sourced::built_in(String::new()));
+        let negative_prompts =
+            pick_own(asked, |asked| asked.negative_prompts.clone(), |asked| asked.negative_prompt.is_some());
+        let negative_prompts = seams.single(negative_prompts, "negative prompts")?;
+        let own_seeds = pick_own(asked, |asked| asked.seeds.clone(), |asked| asked.seed.is_some());
+        let own_seeds = seams.single(own_seeds, "seeds")?;
+        let own_loras = seams.single(weights::of_segments(asked), "lists of LoRAs")?;
+        let of_segment = |(asked, files): (Option<Vec<LoraAsk>>, Option<Vec<PathBuf>>)| {
+            let own = asked.zip(files).map(|(asked, files)| laid(asked, files, &own_loras.from, &sampling.phases));
+            own.transpose()
+        };
+        let segment_loras =
+            own_loras.value.iter().cloned().zip(segment_loras).map(of_segment).collect::<Result<_, _>>()?;
         let chosen = pick(asked, |asked| asked.seed).unwrap_or(Sourced::built_in(Seed::Random));
         let seed = chosen.map(|chosen| match chosen {
             Seed::Fixed(chosen) => chosen,
@@ -167,24 +192,36 @@ impl WanSettings {
             models,
             prompts,
             negative_prompt,
+            negative_prompts,
+            seed_mode: pick(asked, |asked| asked.seed_mode).unwrap_or(Sourced::built_in(SeedMode::Same)),
+            own_seeds,
+            segment_loras,
             sampling,
             seed,
             ignored,
         })
     }
 
+    /// What one seam's noise is drawn from.
+    pub fn seed_of(&self, seam: usize) -> u64 {
+        let own = self.own_seeds.get(seam).copied().flatten();
+        own.unwrap_or_else(|| self.seed_mode.seed(*self.seed, seam))
+    }
+
     /// The request for one seam.
     pub fn request(&self, seam: usize) -> Wan {
         let lora = |Lora { file, strengths, .. }: &Lora| LoraUse { file: file.clone(), strengths: strengths.clone() };
+        let own_loras = self.segment_loras.get(seam).and_then(Option::as_ref);
+        let negative_prompt = self.negative_prompts.get(seam).and_then(Option::as_ref);
         Wan {
             models: self.models.clone(),
-            loras: self.sampling.loras.iter().map(lora).collect(),
+            loras: own_loras.unwrap_or(&self.sampling.loras.value).iter().map(lora).collect(),
             prompt: self.prompts[seam].clone(),
-            negative_prompt: self.negative_prompt.value.clone(),
+            negative_prompt: negative_prompt.unwrap_or(&self.negative_prompt.value).clone(),
             solver: *self.sampling.solver,
             steps: self.sampling.schedule.clone(),
-            seed: *self.seed,
             noise: *self.noise,
+            seed: self.seed_of(seam),
             dtype: *self.dtype,
             vae_tile: *self.vae_tile,
             offload: *self.offload,
@@ -200,10 +237,14 @@ fn loras(
     phases: &Sourced<Vec<Phase>>,
 ) -> Result<Sourced<Vec<Lora>>, SettingsError> {
     let Some(asked) = pick(layers, |asked| asked.loras.clone()) else { return Ok(Sourced::built_in(vec![])) };
-    let steps: Vec<usize> = phases.iter().map(|phase| phase.steps).collect();
-    let from = asked.from;
     let files = files.unwrap_or_else(|| asked.value.iter().map(|lora| lora.file.clone()).collect());
-    let lora = |(ask, file): (super::LoraAsk, PathBuf)| {
+    Ok(Sourced { value: laid(asked.value, files, &asked.from, phases)?, from: asked.from })
+}
+
+/// With a strength for every step of these phases.
+fn laid(asked: Vec<LoraAsk>, files: Vec<PathBuf>, from: &Source, phases: &[Phase]) -> Result<Vec<Lora>, SettingsError> {
+    let steps: Vec<usize> = phases.iter().map(|phase| phase.steps).collect();
+    let lora = |(ask, file): (LoraAsk, PathBuf)| {
         let weights = match from.is_task() {
             true => ask.weights.stretched(steps.len(), high_phases(phases)),
             false => ask.weights,
@@ -214,24 +255,27 @@ fn loras(
             None => Err(SettingsError::LoraPhases { file, found, phases: steps.len(), from: from.clone() }),
         }
     };
-    let value = asked.value.into_iter().zip(files).map(lora).collect::<Result<_, _>>()?;
-    Ok(Sourced { value, from })
+    asked.into_iter().zip(files).map(lora).collect()
+}
+
+fn is_empty<T>(list: &Sourced<Vec<T>>) -> bool {
+    list.is_empty()
 }
 
 impl Prompts {
-    fn of(self, seams: usize) -> Result<Vec<String>, SettingsError> {
+    fn of(self, seams: Parts, from: &Source) -> Result<Vec<String>, SettingsError> {
         let path = match self {
-            Self::One(prompt) => return Ok(vec![prompt; seams]),
-            Self::Each(prompts) if prompts.len() == seams => return Ok(prompts),
-            Self::Each(prompts) => return Err(SettingsError::Prompts { found: prompts.len(), seams }),
+            Self::One(prompt) => return Ok(vec![prompt; seams.count]),
+            Self::Each(prompts) if prompts.len() == seams.count => return Ok(prompts),
+            Self::Each(prompts) => return Err(seams.counted(prompts.len(), "prompts", from.clone())),
             Self::File(path) => path,
         };
         let text = fs::read_to_string(&path)
             .map_err(|source| SettingsError::PromptFile { path: path.clone(), source: source.into() })?;
         let prompts: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
         match prompts.len() {
-            found if found == seams => Ok(prompts),
-            found => Err(SettingsError::PromptCount { path, found, seams }),
+            found if found == seams.count => Ok(prompts),
+            found => Err(SettingsError::PromptCount { path, found, parts: seams, from: from.clone() }),
         }
     }
 }

@@ -34,7 +34,7 @@ fn models(experts: usize) -> ModelFiles {
 }
 
 fn weights() -> Weights {
-    Weights { models: models(1), loras: vec![] }
+    Weights { models: models(1), loras: vec![], segment_loras: vec![] }
 }
 
 fn layer(from: Source, text: &str) -> Layer {
@@ -52,7 +52,10 @@ fn preset(name: &str) -> Layer {
 fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, SettingsError> {
     let loras = pick(layers, |asked| asked.loras.clone());
     let files = loras.iter().flat_map(|loras| loras.iter()).map(|lora| lora.file.clone()).collect();
-    WanSettings::of(layers, Weights { models, loras: files }, 2, Some(7))
+    let segment_loras = weights::of_segments(layers).map_or(vec![], |own| own.value);
+    let named = |loras: Vec<LoraAsk>| loras.into_iter().map(|lora| lora.file).collect();
+    let segment_loras = segment_loras.into_iter().map(|own| own.map(named)).collect();
+    WanSettings::of(layers, Weights { models, loras: files, segment_loras }, Parts::seams(2), Some(7))
 }
 
 fn phases(settings: &WanSettings) -> Vec<(usize, Expert, f64)> {
@@ -256,7 +259,7 @@ fn prompts_are_one_for_each_seam() {
         let values = Overrides { prompts: Some(Prompts::File(path.to_owned())), ..Overrides::default() };
         Layer { from: Source::Flag, values }
     };
-    let with = |seams| WanSettings::of(&[asked(&file)], weights(), seams, None);
+    let with = |seams| WanSettings::of(&[asked(&file)], weights(), Parts::seams(seams), None);
     assert_eq!(with(2).unwrap().prompts.value, ["one", "two"]);
     assert!(with(3).unwrap_err().to_string().contains("has 2 prompts, and the film has 3 seams"));
     let gone = of(&[asked("gone.txt".as_ref())], models(1));
@@ -265,7 +268,7 @@ fn prompts_are_one_for_each_seam() {
 
 #[test]
 fn a_seed_of_zero_is_that_seed_and_minus_one_is_any() {
-    let seed = |text: &str| WanSettings::of(&[flags(text)], weights(), 1, None).unwrap().seed;
+    let seed = |text: &str| WanSettings::of(&[flags(text)], weights(), Parts::seams(1), None).unwrap().seed;
     assert_eq!((seed(r#"{"seed": 0}"#).value, seed(r#"{"seed": 0}"#).from), (0, Source::Flag));
     assert_eq!(of(&[flags(r#"{"seed": -1}"#)], models(1)).unwrap().seed.value, 7, "that of the run gone on with");
     assert!(seed("{}").value <= 0x7fff_ffff);

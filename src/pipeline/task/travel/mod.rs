@@ -1,9 +1,8 @@
 //! Tasks that travel from image to image: the whole way, one segment of it, and the stitch at its end.
 
-use std::ops::Range;
-
 use serde::Serialize;
 
+mod guidance;
 mod keys;
 mod segment;
 mod whole;
@@ -20,23 +19,21 @@ use super::{
     spot::Spot,
 };
 use crate::pipeline::{
-    plan::{self, FrameRef, Mask, MaskRule, Origin, Slot},
-    settings::{Era, Length, Seed},
-    video::{Fps, Size},
+    checkpoint::Conditioning,
+    plan::{Curve, Lengths, Round, Tone},
+    settings::{Each, Era, Length},
+    video::Size,
 };
 
-/// What a travel task comes to.
+/// What a travel task comes to besides its settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Travel {
     pub way: Way,
     pub size_asked: Size,
-    pub size: Size,
-    pub fps: Fps,
     /// Whether each segment goes on from the frames of the one before it.
     pub chained: bool,
-    pub segments: Vec<Segment>,
-    /// Of the film that is stitched of them; none where they stay films of their own.
-    pub frames: Option<usize>,
+    /// Which one of its way, where the task is for one alone.
+    pub segment: Option<usize>,
 }
 
 /// How a segment is told its images.
@@ -49,96 +46,33 @@ pub enum Way {
     Vace,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Segment {
-    pub index: usize,
-    pub asked: usize,
-    /// To the model, overlap included.
-    pub frames: usize,
-    pub latents: usize,
-    /// Of the frames, those that the model is shown.
-    #[serde(serialize_with = "as_ranges")]
-    pub shown: Vec<Range<usize>>,
-    /// How many latents the worker's mask marked as known; an image model has a mask of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept_latents: Option<usize>,
-    /// With the segment before.
-    pub overlap: usize,
-    /// The frame of the film that shows its first image.
-    pub key_frame: Option<usize>,
-    pub images: [Option<String>; 2],
-    pub prompt: String,
-    pub seed: Seed,
-}
-
-fn as_ranges<S: serde::Serializer>(ranges: &[Range<usize>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(ranges.iter().map(|range| [range.start, range.end]))
-}
-
-impl Segment {
-    /// With what is shown of it worked out.
-    fn new(
-        way: Way,
-        (index, asked, frames, overlap): (usize, usize, usize, usize),
-        images: [Option<String>; 2],
-    ) -> Self {
-        let mut shown = vec![];
-        if overlap > 0 || images[0].is_some() {
-            shown.push(0..overlap.max(1));
-        }
-        if images[1].is_some() {
-            shown.push(frames - 1..frames);
-        }
-        let any = FrameRef { origin: Origin::Input(0), index: 0 };
-        let slot = |frame| match shown.iter().any(|range: &Range<usize>| range.contains(&frame)) {
-            true => Slot::Keep(any),
-            false => Slot::Fill,
-        };
-        let slots: Vec<Slot> = (0..frames).map(slot).collect();
-        let kept =
-            || plan::latents(&slots, MaskRule::Reference).iter().filter(|latent| latent.mask == Mask::Keep).count();
-        Self {
-            index,
-            asked,
-            frames,
-            latents: (frames - 1) / 4 + 1,
-            kept_latents: (way == Way::Vace).then(kept),
-            shown,
-            overlap,
-            key_frame: None,
-            images,
-            prompt: String::new(),
-            seed: Seed::Random,
+impl Way {
+    /// How a model of this kind is shown frames.
+    pub fn conditioning(self) -> Conditioning {
+        match self {
+            Self::I2v => Conditioning::Images,
+            Self::Vace => Conditioning::Vace,
         }
     }
 }
 
-/// Lengths as the worker rounded them: at first to the nearest 4n+1 from above, later down.
-fn quantised(frames: usize, era: Era) -> usize {
-    match era {
-        Era::V2 => (frames.max(1) - 1) / 4 * 4 + 1,
-        Era::Oct25 | Era::V1 => frames / 4 * 4 + 1,
-    }
-}
-
-/// Images that the mask says nothing of, and latents of which it says too much.
-fn known_latents(segment: &Segment, draft: &mut Draft) {
-    let Segment { kept_latents, shown, .. } = segment;
-    let whole = shown.iter().map(|range| range.len().div_ceil(4)).sum::<usize>();
-    if kept_latents.is_some_and(|kept| kept != whole) {
-        draft.meets("P-34");
-    }
+/// The segments in numbers, as settings that the planner takes. What the worker rounded, the planner rounds alike.
+fn ask(frames: Vec<usize>, overlaps: Vec<usize>, draft: &mut Draft) {
+    draft.values.segments = Some(frames.len());
+    draft.values.frames = Some(Each::Each(frames));
+    draft.values.overlap = Some(Each::Each(overlaps));
+    draft.values.lengths = Some(Lengths::Worker);
+    draft.values.round = Some(match draft.era {
+        Era::V2 => Round::Down,
+        Era::Oct25 | Era::V1 => Round::Nearest,
+    });
 }
 
 /// What every travel task says.
 struct Common {
     way: Way,
     asked: Size,
-    size: Size,
-    fps: Fps,
     chained: bool,
-    /// Whether the worker made one film of the segments.
-    stitched: bool,
 }
 
 fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Common> {
@@ -181,52 +115,66 @@ fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Com
         draft.meets("P-57");
     }
     let chained = way == Way::Vace && chained;
-    Some(Common { way, asked: size?, size: snap?, fps, chained, stitched: chained })
+    Some(Common { way, asked: size?, chained })
 }
 
-/// Keys that change how a segment's frames look, and that no part of wanctl does yet.
-fn common_keys(fields: &Fields, draft: &mut Draft) {
-    const LOOKS: &[&str] = &[
-        "subsequent_starting_strength_adjustment",
-        "desaturate_subsequent_starting_frames",
-        "adjust_brightness_subsequent_starting_frames",
-        "after_first_post_generation_brightness",
-    ];
-    for key in LOOKS {
-        if let Some(spot) = fields.at(key)
-            && spot.number().is_some_and(|value| value != 0.0)
-        {
-            draft.meets("P-60");
-        }
+/// How a segment's frames look: those that are carried over to it, and those that it makes.
+fn looks(places: &[&Fields], draft: &mut Draft) {
+    let number = |key: &str, plain: f64| {
+        let keys: Vec<_> = places.iter().map(|fields| (*fields, key)).collect();
+        first(&keys, Spot::number).filter(|value| *value != plain)
+    };
+    let strength = number("subsequent_starting_strength_adjustment", 0.0);
+    let desaturate = number("desaturate_subsequent_starting_frames", 0.0);
+    let brightness = number("adjust_brightness_subsequent_starting_frames", 0.0);
+    let saturation = number("after_first_post_generation_saturation", 1.0).filter(|saturation| *saturation >= 0.0);
+    let brighter = number("after_first_post_generation_brightness", 0.0);
+    let sharp = number("crossfade_sharp_amt", f64::NAN).unwrap_or(WORKERS_SHARPENING);
+    if strength.or(desaturate).or(brightness).or(brighter).is_some() {
+        draft.meets("P-60");
     }
-    if let Some(spot) = fields.at("after_first_post_generation_saturation") {
-        spot.number();
-    }
-    let guidance = ["structure_guidance", "structure_videos", "structure_video_path", "uni3c_guide_video"];
-    for spot in guidance.iter().filter_map(|key| fields.at(key)) {
-        let place = spot.place().to_owned();
-        let addresses: Vec<String> = match spot.value() {
-            serde_json::Value::String(address) => vec![address],
-            value => value
-                .pointer("/videos")
-                .or(Some(&value))
-                .and_then(|videos| videos.as_array().cloned())
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|video| video["path"].as_str().map(str::to_owned))
-                .collect(),
-        };
-        if !addresses.is_empty() {
-            draft.meets("P-21");
-        }
-        for address in addresses {
-            draft.input(Role::Guide, place.clone(), address);
-        }
-    }
+    let values = &mut draft.values;
+    values.strength = strength.map(|adjustment| (1.0 + adjustment).clamp(0.0, 1.0));
+    values.desaturate = desaturate.map(|weight| weight.clamp(0.0, 1.0));
+    // At first + made carried frames darker.
+    let sign = if draft.era == Era::V2 { 1.0 } else { -1.0 };
+    values.brightness = brightness.map(|brightness| (sign * brightness).clamp(-1.0, 1.0));
+    let tone = Tone { saturation: saturation.unwrap_or(1.0), brightness: brighter.unwrap_or(0.0) };
+    values.later = Some(tone).filter(|tone| *tone != Tone::PLAIN);
+    values.curve = Some(Curve::Worker(sharp));
+}
+
+/// Of a crossfade, where nobody says it.
+pub(super) const WORKERS_SHARPENING: f64 = 0.3;
+
+/// What a segment may have for itself and no part of wanctl has.
+fn beyond(fields: &Fields, draft: &mut Draft) {
+    const SVI: &str = "SVI chains segments by a model of its own, which is not here";
     if fields.at("svi_predecessor_video_url").is_some() {
-        let why = "SVI chains segments by a model of its own, which is not here";
-        draft.cannot(&fields.place("svi_predecessor_video_url"), why);
+        draft.cannot(&fields.place("svi_predecessor_video_url"), SVI);
     }
+    if fields.read("regenerate_anchors", Spot::truth) == Some(true) {
+        draft.differs(fields.place("regenerate_anchors"), "overlaps cross whole");
+    }
+}
+
+/// Pictures of what things look like.
+fn references(places: &[&Fields], way: Way, draft: &mut Draft) {
+    let key = "vace_image_refs_to_prepare_by_worker";
+    let Some((fields, spot)) = places.iter().find_map(|fields| Some((fields, fields.at(key)?))) else { return };
+    let listed: Vec<Fields> = spot.list().unwrap_or_default().iter().filter_map(Spot::fields).collect();
+    if listed.is_empty() {
+        return;
+    }
+    if way == Way::I2v {
+        return draft.differs(fields.place(key), "an image-to-video model is shown no reference images");
+    }
+    for reference in &listed {
+        if let Some(address) = reference.need("original_path", "an address", Spot::text) {
+            draft.input(Role::Reference, reference.place("original_path"), address);
+        }
+    }
+    draft.differs(fields.place(key), "every segment is shown all of them, at full strength");
 }
 
 /// Whether the way begins with a film that is there already.

@@ -1,7 +1,7 @@
 //! `travel_segment` and `individual_travel_segment`: one segment, told in up to three places of its task.
 
 use super::{
-    Common, Segment, Travel, common, common_keys, continued, keys::IGNORED, known_latents, lengths, positive, quantised,
+    Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, positive, references,
 };
 use crate::pipeline::{
     settings::{Prompts, Seed},
@@ -51,10 +51,23 @@ pub(in crate::pipeline::task) fn segment(params: &Fields, alone: bool, draft: &m
     draft.values.negative_prompt = negative.map(|text| one_line(&text));
     let overlap = params.read("frame_overlap_from_previous", Spot::whole).unwrap_or(0);
     let continued = continued(&details, draft);
-    let images = index.map(|index| segment_images(own.as_ref(), params, &details, (index, alone, continued), draft));
+    let chained = common.as_ref().is_some_and(|common| common.chained) && overlap >= 2;
+    let goes_on = chained && index.is_some_and(|index| index > 0) || chained && continued;
+    if goes_on && !continued {
+        draft.input(Role::Clip, "the segment before this one (dependant_on)".into(), "dependant_on".into());
+    }
+    if let Some(index) = index {
+        let images = segment_images(own.as_ref(), params, &details, (index, alone, continued));
+        shown(images, goes_on, &details, draft);
+    }
 
+    looks(&places, draft);
     for fields in own.iter().chain([params, &details]) {
-        common_keys(fields, draft);
+        beyond(fields, draft);
+    }
+    if let Some(common) = &common {
+        guidance::read(&places, common.way, draft);
+        references(&places, common.way, draft);
     }
     // Of the whole way: what concerns this segment was read above.
     for key in OF_THE_WHOLE {
@@ -64,22 +77,30 @@ pub(in crate::pipeline::task) fn segment(params: &Fields, alone: bool, draft: &m
         fields.finish(IGNORED);
     }
 
-    let (common, index, asked) = (common?, index?, asked?);
-    let overlap = if common.chained && index > 0 { overlap / 2 * 2 } else { 0 };
-    let base = quantised(asked, draft.era);
+    let (Common { way, asked: size_asked, chained }, index, asked) = (common?, index?, asked?);
     if asked % 4 != 1 {
         draft.meets(if own.is_some() || alone { "P-32" } else { "P-25" });
     }
-    let frames = if overlap > 0 { (base + overlap - 1) / 4 * 4 + 1 } else { base };
-    let seed = seed.unwrap_or(Seed::Fixed(12345));
-    let prompt = one_line(&prompt);
-    draft.values.seed = Some(seed);
-    draft.values.prompts = Some(Prompts::One(prompt.clone()));
-    let numbers = (index, asked, frames, overlap);
-    let segment = Segment { prompt, seed, ..Segment::new(common.way, numbers, images.unwrap_or_default()) };
-    known_latents(&segment, draft);
-    let Common { way, asked: size_asked, size, fps, chained, stitched: _ } = common;
-    Some(Travel { way, size_asked, size, fps, chained, segments: vec![segment], frames: None })
+    // Of what goes before it, the film of one segment has nothing but what it is shown.
+    draft.values.apart = Some(true);
+    ask(vec![asked], vec![if goes_on { overlap } else { 0 }], draft);
+    draft.values.seed = Some(seed.unwrap_or(Seed::Fixed(12345)));
+    draft.values.prompts = Some(Prompts::One(one_line(&prompt)));
+    Some(Travel { way, size_asked, chained, segment: Some(index) })
+}
+
+/// What a segment comes from and goes to, as files: frames that are carried over stand in the first image's place.
+fn shown([start, end]: [Option<String>; 2], goes_on: bool, details: &Fields, draft: &mut Draft) {
+    let start = start.filter(|_| !goes_on);
+    if start.is_none() && !goes_on {
+        let why = "a segment that has an image at its end alone is not made here";
+        return draft.cannot(&details.place("input_image_paths_resolved"), why);
+    }
+    for (side, image) in [("start", start), ("end", end)] {
+        if let Some(image) = image {
+            draft.input(Role::Image, format!("{side} image"), image);
+        }
+    }
 }
 
 /// A segment's own images; else those at its place on the way.
@@ -88,7 +109,6 @@ fn segment_images(
     params: &Fields,
     details: &Fields,
     (index, alone, continued): (usize, bool, bool),
-    draft: &mut Draft,
 ) -> [Option<String>; 2] {
     let named = |fields: &Fields| {
         let ends = ["start_image_url", "end_image_url"].map(|key| fields.read(key, Spot::text));
@@ -109,11 +129,6 @@ fn segment_images(
     if images.iter().all(Option::is_none) {
         details.lacks::<()>("input_image_paths_resolved", &format!("the images of segment {index}"));
     }
-    for (side, image) in ["start", "end"].iter().zip(&images) {
-        if let Some(image) = image {
-            draft.input(Role::Image, format!("{side} image"), image.clone());
-        }
-    }
     images
 }
 
@@ -128,4 +143,6 @@ const OF_THE_WHOLE: &[&str] = &[
     "seed_base",
     "base_prompt",
     "negative_prompt",
+    "phase_configs_expanded",
+    "loras_per_segment_expanded",
 ];

@@ -1,11 +1,9 @@
 //! `travel_orchestrator`: the whole way, segment by segment.
 
-use super::{
-    Common, Segment, Travel, common, common_keys, continued, keys::IGNORED, known_latents, lengths, quantised,
-};
+use super::{Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, references};
 use crate::pipeline::{
     settings::{Era, Prompts, Seed},
-    task::{Draft, Role, fields::Fields, join::one_line, sampling, spot::Spot},
+    task::{Draft, Role, fields::Fields, join::one_line, loras, sampling, spot::Spot},
 };
 
 pub(in crate::pipeline::task) fn whole(params: &Fields, draft: &mut Draft) -> Option<Travel> {
@@ -25,11 +23,22 @@ pub(in crate::pipeline::task) fn whole(params: &Fields, draft: &mut Draft) -> Op
     let prompts = segment_prompts(&details, count.unwrap_or(0), draft);
     let seed = details.read("seed_base", sampling::seed).unwrap_or(Seed::Fixed(12345));
     let continued = continued(&details, draft);
-    common_keys(&details, draft);
+    looks(&[&details], draft);
+    beyond(&details, draft);
+    if let Some(common) = &common {
+        guidance::read(&[&details], common.way, draft);
+        references(&[&details], common.way, draft);
+    }
+    if let Some(spot) = details.at("phase_configs_expanded")
+        && spot.list().unwrap_or_default().iter().any(|own| !own.value().is_null())
+    {
+        draft.differs(spot.place().into(), "all segments have the journey's own phase_config");
+    }
+    loras::of_segments(&details, count.unwrap_or(0), draft);
     details.finish(IGNORED);
     params.finish(IGNORED);
 
-    let (common, count, asked, overlaps) = (common?, count?, asked?, overlaps?);
+    let (Common { way, asked: size_asked, chained }, count, asked, overlaps) = (common?, count?, asked?, overlaps?);
     let counted = |key, found: usize, wanted: usize| {
         if found != wanted {
             details.at(key).and_then(|spot| spot.wrong::<()>(format!("{wanted} entries for {count} segments")));
@@ -50,47 +59,33 @@ pub(in crate::pipeline::task) fn whole(params: &Fields, draft: &mut Draft) -> Op
     if continued && count > 1 {
         draft.meets("P-14");
     }
-    let mut segments: Vec<Segment> = vec![];
-    let mut end = 0;
-    for index in 0..count {
-        let base = quantised(asked[index], draft.era);
-        let even = |overlap: usize| overlap / 2 * 2;
-        let overlap = match index.checked_sub(1).and_then(|before| overlaps.get(before)) {
-            Some(overlap) if common.chained => even(*overlap).min(base).min(quantised(asked[index - 1], draft.era)),
-            _ => 0,
-        };
-        if overlap % 4 == 2 {
-            draft.meets("P-33");
-        }
-        if asked[index] % 4 == 0 && draft.era != Era::V2 {
-            draft.meets("P-25");
-        }
-        let frames = if overlap > 0 { (base + overlap - 1) / 4 * 4 + 1 } else { base };
-        let image = |at: usize| images.get(at).cloned();
-        let images = match continued {
-            true => [index.checked_sub(1).and_then(image), image(index)],
-            false => [image(index), image(index + 1)],
-        };
-        let key_frame = common.stitched.then(|| end.max(1) - 1);
-        end += frames - overlap;
-        let numbers = (index, asked[index], frames, overlap);
-        let segment = Segment::new(common.way, numbers, images);
-        segments.push(Segment { key_frame, prompt: prompts[index].clone(), seed, ..segment });
+    // The first of a list stands between the clip gone on from and the first segment too.
+    let overlap = |index: usize| match index.checked_sub(1) {
+        _ if !chained => 0,
+        Some(before) => overlaps.get(before).copied().unwrap_or(0),
+        None if continued => overlaps.first().copied().unwrap_or(0),
+        None => 0,
+    };
+    let shared: Vec<usize> = (0..count).map(overlap).collect();
+    if shared.iter().any(|overlap| overlap % 4 == 2) {
+        draft.meets("P-33");
+    }
+    if asked.iter().any(|frames| frames % 4 == 0) && draft.era != Era::V2 {
+        draft.meets("P-25");
     }
     if count > 1 {
         draft.meets("P-63");
     }
-    if common.stitched && count > 1 {
+    if chained && count > 1 {
         draft.meets("P-24");
-        if segments.iter().skip(1).all(|segment| segment.overlap == 0) {
+        if shared.iter().all(|overlap| *overlap == 0) {
             draft.meets("P-14");
         }
     }
-    segments.iter().for_each(|segment| known_latents(segment, draft));
+    ask(asked, shared, draft);
     draft.values.seed = Some(seed);
     draft.values.prompts = Some(Prompts::Each(prompts));
-    let Common { way, asked: size_asked, size, fps, chained, stitched } = common;
-    Some(Travel { way, size_asked, size, fps, chained, segments, frames: stitched.then_some(end) })
+    Some(Travel { way, size_asked, chained, segment: None })
 }
 
 fn images(details: &Fields, draft: &mut Draft) -> Vec<String> {
@@ -118,10 +113,10 @@ fn segment_prompts(details: &Fields, count: usize, draft: &mut Draft) -> Vec<Str
     let negatives: Vec<String> =
         (0..count).map(|at| one_line(&filled(&negatives, at).unwrap_or_else(|| common_negative.clone()))).collect();
     if let Some((first, rest)) = negatives.split_first() {
-        if rest.iter().any(|other| other != first) {
-            draft.differs(details.place("negative_prompts_expanded"), "all segments have the first one's");
-        }
         draft.values.negative_prompt = Some(first.clone());
+        if rest.iter().any(|other| other != first) {
+            draft.values.negative_prompts = Some(negatives.into_iter().map(Some).collect());
+        }
     }
     let whole = |at| {
         let prompt = filled(&enhanced, at).or_else(|| filled(&base, at)).unwrap_or_else(|| common.clone());

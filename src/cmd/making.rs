@@ -1,0 +1,327 @@
+//! From what was asked to a film: planned, recorded, made, checked. Joins and journeys, whole or in parts.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    between::Between,
+    cancel::Cancel,
+    checkpoint::Conditioning,
+    child::Leash,
+    engine::Engine,
+    film::plain,
+    footage::Footage,
+    job::Device,
+    media::Media,
+    output::{self, Destination, Replace},
+    plan::FramePlan,
+    render::Render,
+    run::{PartLock, RunDir, RunError, Share},
+    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Overrides, Parts, SettingsError},
+    slurm::Slurm,
+    story::Story,
+    task::{Recorded, Task},
+};
+
+use super::{
+    RunLog, Ui,
+    args::{self, Part, RunArgs},
+    asked::{Asked, PresetArgs, Words},
+    session::{self, Prepared},
+    show_plan, show_settings,
+    ui::Answer,
+    wan_args::{self, WanArgs},
+    work::Work,
+};
+
+/// What a command starts with: the time it has, and the programs it may start.
+pub(crate) struct Begun {
+    pub(crate) cancel: Cancel,
+    pub(crate) media: Media,
+    pub(crate) program: Engine,
+}
+
+impl Begun {
+    pub(crate) fn new(run: &RunArgs, cancel: &Cancel) -> Self {
+        let cancel = cancel.with_timeout(run.timeout);
+        Self { media: Media::new(cancel.clone()), program: Engine::new(Leash::new(cancel.clone())), cancel }
+    }
+
+    /// What was typed, over a task or a story, over a preset; `shown`: how a model of this command is shown frames.
+    pub(crate) fn asked(
+        &self,
+        preset: &PresetArgs,
+        (wan, typed): (&WanArgs, Overrides),
+        (task, story): (Option<&Task>, Option<&Story>),
+        (shown, device): (&[Conditioning], Device),
+        ui: &Ui,
+    ) -> Result<Asked> {
+        let flags = wan.typed(typed);
+        let program = Some((&self.program, device));
+        let words = Words { flags: flags.clone(), task, story, models: wan.models(), program, shown };
+        let asked = Asked::new(preset, words, ui)?;
+        wan_args::refuse(&flags, *asked.engine)?;
+        Ok(asked)
+    }
+}
+
+/// Everything that was said, understood.
+pub(crate) struct Making<'a> {
+    pub(crate) work: Work,
+    pub(crate) asked: Asked,
+    pub(crate) task: Option<&'a Task>,
+    pub(crate) part: Part,
+    pub(crate) film: FilmSettings,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) transition: Option<PathBuf>,
+    pub(crate) with: EngineSettings,
+    pub(crate) run: &'a RunArgs,
+    pub(crate) begun: &'a Begun,
+    pub(crate) started: Instant,
+}
+
+impl Making<'_> {
+    pub(crate) fn make(self, ui: &Ui, log: &RunLog) -> Result<Answer> {
+        let parts = self.work.parts();
+        match self.part {
+            Part::One(part) if part >= parts.count => {
+                return Err(SettingsError::NoSuchPart { part: part + 1, parts }.into());
+            }
+            Part::Emit if parts.count == 0 => return Err(SettingsError::NoParts.into()),
+            _ => {}
+        }
+        let output = self.output();
+        if self.run.dry_run {
+            return self.show(&output, ui);
+        }
+        let transitions = numbered(self.transition.as_deref(), parts);
+        output::distinct(transitions.iter().chain([&output]))?;
+        let mut inputs = self.work.files();
+        if let Audio::File(file) = &self.film.audio {
+            inputs.push(file.clone());
+        }
+        let claim = |name: &PathBuf| Destination::claim(name, self.run.replace(), &inputs);
+        let destination = claim(&output)?;
+        let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+
+        let resumable = json!({
+            "inputs": self.work.files().iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
+            "asked": self.asked.task(),
+        });
+        let resumed = self.resumed(&resumable, ui)?;
+        let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"]["value"].as_u64());
+        let Self { work, mut asked, part, film, with, run, begun, started, .. } = self;
+        let Begun { cancel, media, program } = begun;
+        // Before anything is decoded: what is missing of gigabytes of weights is soon said.
+        let wan = asked.wan(parts, seed, ui)?;
+        let work = work.for_model(&asked)?;
+        let recorded = Recorded::new(&work.inputs(), work.again(wan.as_ref()), &film, with.clone())?;
+        let home = std::path::absolute(&output)?;
+        let note = recorded.note(home.parent().unwrap_or(&home));
+
+        let scene = session::Scene { command: work.command().word(), part, args: run, resumed };
+        session::with_run(scene, ui, log, |folder| {
+            folder.record("repeat", &recorded)?;
+            let makers = session::makers(&work, wan.as_ref(), ui);
+            let Prepared { cast, plan } = session::prepare(&work, wan.as_ref(), film.lossless, media, ui)?;
+            folder.is_for(&resumable)?;
+            folder.record(
+                "settings",
+                &json!({
+                    "plan": work.settings(),
+                    "film": film,
+                    "wan": wan,
+                    "asked": asked.merged(),
+                    "engine_because": asked.because,
+                }),
+            )?;
+            folder.record("plan", &plan)?;
+            let seeds = wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>());
+            folder.record("seeds", &seeds)?;
+            if part == Part::Emit {
+                let gpu = work.engine() == EngineChoice::Wan && with.device.first() != Device::Cpu;
+                return emit(folder, &plan, (&work, &home), (gpu, run.replace()), ui);
+            }
+            let footage = Footage { media, cast: &cast, fit: work.fit() };
+            let place = folder.path().to_owned();
+            let between = Between::dissolve();
+            let mut render = Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
+            let made = needed(&plan, part);
+            if let Some(makers) = &makers {
+                if part == Part::Stitch {
+                    render.gather(makers, folder.id(), ui)?;
+                } else {
+                    let _held = hold(folder, part, &made, parts, cancel, ui)?;
+                    let outcomes = render.run_engine(program, makers, &with, (folder.id(), &made), ui)?;
+                    folder.record("engine", &outcomes)?;
+                }
+            }
+            for (seam, destination) in transitions.iter().enumerate() {
+                render.transition(seam, destination, ui)?;
+            }
+            let finished = match part {
+                Part::One(part) => render.transition(part, &destination, ui)?,
+                Part::Whole | Part::Rest | Part::Stitch | Part::Emit => render.film(&destination, ui)?,
+            };
+            // The film last: where its name stands, everything does.
+            let written = transitions.into_iter().map(Destination::finish).collect::<Result<Vec<_>, _>>()?;
+            let path = destination.finish()?;
+            let seconds = |time: std::time::Duration| (time.as_secs_f64() * 100.0).round() / 100.0;
+            ui.end_progress();
+            ui.note(&format!(
+                "{} frames at {} fps, decoded and counted; {:.1} s",
+                finished.film.frames,
+                plain(finished.film.fps),
+                started.elapsed().as_secs_f64()
+            ));
+            Ok(json!({
+                "output": path,
+                "transitions": written,
+                "frames": finished.film.frames,
+                "fps": finished.film.fps,
+                "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
+                "seed": wan.as_ref().map(|wan| *wan.seed),
+                "seeds": seeds,
+                "keys": plan.journey.as_ref().map(|journey| &journey.keys),
+                "seconds": seconds(started.elapsed()),
+                "verify_seconds": seconds(finished.verifying),
+            }))
+        })?;
+        Ok(Answer::Yes)
+    }
+
+    /// The film's name.
+    fn output(&self) -> PathBuf {
+        if let Some(output) = &self.output {
+            return output.clone();
+        }
+        let extension = format!(".{}", self.film.extension());
+        let mut name = match self.task.and_then(Task::output_stem) {
+            Some(stem) => PathBuf::from(stem),
+            None => match &self.work {
+                Work::Join { clips, settings } => {
+                    args::default_name(clips, if settings.ranges.is_empty() { "join" } else { "range" }, "")
+                }
+                Work::Travel { paths, .. } => args::default_name(&paths.images, "travel", ""),
+                Work::Stitch { pieces, .. } => args::default_name(pieces, "stitch", ""),
+            },
+        }
+        .into_os_string();
+        if let Part::One(part) = self.part {
+            name.push(format!("_{}_{}", self.work.parts().of, part + 1));
+        }
+        name.push(extension);
+        name.into()
+    }
+
+    /// The plan, and with which numbers it would be made.
+    fn show(self, output: &Path, ui: &Ui) -> Result<Answer> {
+        let Self { work, mut asked, film, begun, .. } = self;
+        let wan = asked.wan(work.parts(), None, ui)?;
+        let work = work.for_model(&asked)?;
+        let Prepared { plan, .. } = session::prepare(&work, wan.as_ref(), film.lossless, &begun.media, ui)?;
+        if !ui.json() {
+            ui.print(&show_plan::plan(&plan, Some(output)));
+            ui.print(&work.lines(wan.as_ref()).join("\n"));
+            if let Some(wan) = &wan {
+                ui.print(&show_settings::sampler(&wan.sampling));
+                ui.print(&show_settings::memory(wan, &plan)?);
+            }
+        }
+        Ok(Answer::Yes)
+    }
+
+    /// The run that is gone on with: the one whose run.json was given, else the newest of the same film.
+    fn resumed(&self, resumable: &Value, ui: &Ui) -> Result<Option<RunDir>> {
+        let share = match self.part {
+            Part::Whole | Part::Emit => return Ok(None),
+            Part::One(_) => Share::Parts,
+            Part::Rest | Part::Stitch => Share::Nobody,
+        };
+        let found = match self.task.and_then(Task::run_folder) {
+            Some(folder) => Some(RunDir::open(folder, share)?),
+            None => RunDir::resume(self.run.work_dir.as_deref(), resumable, share)?,
+        };
+        match (&found, self.part) {
+            (Some(run), _) => ui.note(&format!("going on with run {}", run.id())),
+            (None, Part::Stitch) => return Err(RunError::NothingMade.into()),
+            (None, Part::Rest) => ui.note("nothing to go on with: a new run"),
+            (None, _) => {}
+        }
+        Ok(found)
+    }
+}
+
+/// Writes the scripts that have a cluster do the rest.
+fn emit(
+    run: &RunDir,
+    plan: &FramePlan,
+    (work, output): (&Work, &Path),
+    (gpu, replace): (bool, Replace),
+    ui: &Ui,
+) -> Result<Value> {
+    let folder = std::path::absolute(run.path())?;
+    let told = std::env::vars().filter(|(name, _)| name.starts_with("WANCTL_") && name != "WANCTL_WORK_DIR");
+    let script = Slurm {
+        program: &std::env::current_exe()?,
+        command: work.command().word(),
+        run: &folder,
+        output,
+        overwrite: replace == Replace::Existing,
+        parts: plan.seams.len(),
+        chained: plan.lanes().iter().any(|lane| lane.len() > 1),
+        gpu,
+        environment: told.collect(),
+    }
+    .write()?;
+    ui.note(&format!("{} and this program must lie where all nodes see them", folder.display()));
+    Ok(json!({ "output": script, "film": output }))
+}
+
+/// What has to be made for a part of the film: a segment needs those that it goes on from.
+fn needed(plan: &FramePlan, part: Part) -> Vec<usize> {
+    match part {
+        Part::One(part) => {
+            let lane = plan.lanes().into_iter().find(|lane| lane.contains(&part)).unwrap_or_default();
+            lane.into_iter().take_while(|before| *before <= part).collect()
+        }
+        Part::Whole | Part::Rest | Part::Stitch | Part::Emit => (0..plan.seams.len()).collect(),
+    }
+}
+
+/// Of a single part, the folders of all that it needs, so that no other process makes them meanwhile.
+fn hold(run: &RunDir, part: Part, made: &[usize], parts: Parts, cancel: &Cancel, ui: &Ui) -> Result<Vec<PartLock>> {
+    let Part::One(one) = part else { return Ok(vec![]) };
+    if made.len() > 1 {
+        let of = parts.of;
+        ui.note(&format!("{of} {} goes on from those before it, which are made first where they are not yet", one + 1));
+    }
+    let hold = |part: &usize| {
+        let waits = || ui.note(&format!("{} {} is being made by another wanctl: waiting for it", parts.of, part + 1));
+        Ok(run.hold(*part, cancel, waits)?)
+    };
+    made.iter().map(hold).collect()
+}
+
+/// One name for one seam; for several the number goes before the extension.
+fn numbered(name: Option<&Path>, parts: Parts) -> Vec<PathBuf> {
+    let Some(name) = name else { return vec![] };
+    if parts.count == 1 {
+        return vec![name.to_owned()];
+    }
+    let numbered = |part: usize| {
+        let mut file = name.file_stem().unwrap_or_default().to_owned();
+        file.push(format!("_{}", part + 1));
+        if let Some(extension) = name.extension() {
+            file.push(".");
+            file.push(extension);
+        }
+        name.with_file_name(file)
+    };
+    (0..parts.count).map(numbered).collect()
+}

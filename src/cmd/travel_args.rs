@@ -1,0 +1,151 @@
+//! Flags that only a journey through images understands.
+
+use std::{path::PathBuf, str::FromStr};
+
+use wanctl::pipeline::{
+    plan::{Round, Treatment},
+    settings::{Each, JourneyPaths, Overrides, SeedMode},
+    story::{Story, StoryError},
+};
+
+use super::args::ShapeArgs;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct TravelArgs {
+    /// A journey in YAML: images, prompts, frames, seeds and LoRAs of each segment
+    #[arg(long, value_name = "FILE", conflicts_with = "task", help_heading = "Journey")]
+    pub(crate) story: Option<PathBuf>,
+
+    /// Frames of each segment, both its images included [default: 81]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Journey")]
+    frames: Option<u32>,
+
+    /// Frames of what stands before a segment that it is shown, a multiple of 4 [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Journey")]
+    overlap: Option<u32>,
+
+    /// Where a length goes that is not 4n+1: down, up or nearest [default: down]
+    #[arg(long, value_name = "WHERE", help_heading = "Journey")]
+    round: Option<Round>,
+
+    /// A clip that the journey goes on from, and the film begins with
+    #[arg(long = "continue", value_name = "CLIP", help_heading = "Journey")]
+    continued: Option<PathBuf>,
+
+    /// How much of the frames carried over is shown, the rest grey: 0 to 1 [default: 1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    strength: Option<f64>,
+
+    /// How grey the frames carried over are shown: 0 to 1 [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    desaturate: Option<f64>,
+
+    /// How much brighter (+) or darker (-) the frames carried over are shown: -1 to 1 [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    brightness: Option<f64>,
+
+    /// A clip whose frames guide those of the film, one by one from its start: as they are (raw), or as edges
+    #[arg(long, value_name = "CLIP[,raw|edges]", help_heading = "Journey")]
+    structure: Option<Structure>,
+
+    /// Seeds of the segments: same, increment (each one more), hash (of the seed and the segment's number)
+    /// [default: same]
+    #[arg(long, value_name = "MODE", help_heading = "Wan")]
+    seed_mode: Option<SeedMode>,
+}
+
+/// What was typed of a journey, and the story under it.
+pub(crate) struct Told {
+    pub(crate) typed: Overrides,
+    pub(crate) story: Option<Story>,
+    pub(crate) paths: JourneyPaths,
+}
+
+impl TravelArgs {
+    /// What was typed of these, for these images; those of the story where there are none.
+    pub(crate) fn told(&self, images: &[PathBuf], shape: &ShapeArgs) -> Result<Told, StoryError> {
+        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
+            self;
+        let story = story.as_deref().map(Story::read).transpose()?;
+        let mut paths = story.as_ref().map_or_else(JourneyPaths::default, |story| story.paths.clone());
+        if !images.is_empty() {
+            paths.images = images.to_vec();
+        }
+        if let Some(clip) = continued {
+            paths.continued = Some(clip.clone());
+        }
+        if let Some(Structure { clip, .. }) = structure {
+            paths.structure = vec![clip.clone()];
+        }
+        let whole = |number: u32| number as usize;
+        let typed = shape.typed(Overrides {
+            frames: frames.map(whole).map(Each::All),
+            overlap: overlap.map(whole).map(Each::All),
+            round: *round,
+            strength: *strength,
+            desaturate: *desaturate,
+            brightness: *brightness,
+            treatment: structure.as_ref().map(|structure| structure.treatment),
+            seed_mode: *seed_mode,
+            ..Overrides::default()
+        });
+        Ok(Told { typed, story, paths })
+    }
+
+    /// The first of these that was typed.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
+            self;
+        let given = [
+            (story.is_some(), "--story"),
+            (frames.is_some(), "--frames"),
+            (overlap.is_some(), "--overlap"),
+            (round.is_some(), "--round"),
+            (continued.is_some(), "--continue"),
+            (strength.is_some(), "--strength"),
+            (desaturate.is_some(), "--desaturate"),
+            (brightness.is_some(), "--brightness"),
+            (structure.is_some(), "--structure"),
+            (seed_mode.is_some(), "--seed-mode"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+}
+
+/// `CLIP`, `CLIP,raw` or `CLIP,edges`.
+#[derive(Debug, Clone)]
+struct Structure {
+    clip: PathBuf,
+    treatment: Treatment,
+}
+
+impl FromStr for Structure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (clip, word) = match text.rsplit_once(',') {
+            // A name may hold a comma.
+            Some((clip, word)) if !word.contains(['.', '/']) => (clip, Some(word)),
+            _ => (text, None),
+        };
+        let treatment = match word {
+            None => Treatment::Raw,
+            Some(word) => word.parse().map_err(|_| not_done(word))?,
+        };
+        if clip.is_empty() {
+            return Err("wanted a clip, and how it is shown: CLIP, CLIP,raw or CLIP,edges".into());
+        }
+        Ok(Self { clip: clip.into(), treatment })
+    }
+}
+
+/// What the hosted worker had besides, and what stands in for it.
+fn not_done(word: &str) -> String {
+    let instead = match word {
+        "flow" => "flow pictures lose how fast things move; use raw, which shows the motion itself",
+        "depth" | "uni3c" => "it takes a network that is not here; use raw, or edges for the shapes alone",
+        "canny" | "scribble" => "use edges",
+        _ => "wanted raw or edges",
+    };
+    format!("a structure clip is not shown as `{word}`: {instead}")
+}

@@ -1,0 +1,171 @@
+//! What is made: a join of clips, or a journey through images. They differ here, and alike is all that comes after.
+
+use std::path::PathBuf;
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    film::{Cast, JourneyFiles, MadeSize, Shape},
+    media::{Fit, Media},
+    plan::{self, FramePlan},
+    settings::{
+        self, EngineChoice, JourneyPaths, JourneySettings, Overrides, Parts, Settings, SettingsError, WanSettings,
+    },
+    task::{Command, Inputs, Stitch},
+};
+
+use super::{asked::Asked, show_settings};
+
+pub(crate) enum Work {
+    Join {
+        clips: Vec<PathBuf>,
+        settings: Settings,
+    },
+    Travel {
+        paths: JourneyPaths,
+        parts: Parts,
+        settings: JourneySettings,
+    },
+    /// Pieces that are there already, put together.
+    Stitch {
+        pieces: Vec<PathBuf>,
+        stitch: Stitch,
+        settings: Settings,
+    },
+}
+
+impl Work {
+    pub(crate) fn join(clips: Vec<PathBuf>, asked: &Asked) -> Result<Self, SettingsError> {
+        Ok(Self::Join { clips, settings: asked.join()? })
+    }
+
+    pub(crate) fn travel(paths: JourneyPaths, asked: &Asked) -> Result<Self, SettingsError> {
+        let continued = paths.continued.is_some();
+        let parts = settings::count(&asked.layers, paths.images.len(), continued)?;
+        let settings = asked.journey(parts, continued)?;
+        settings.check_guides(!paths.structure.is_empty(), !paths.references.is_empty())?;
+        Ok(Self::Travel { paths, parts, settings })
+    }
+
+    pub(crate) fn stitch((pieces, stitch): (Vec<PathBuf>, Stitch), asked: &Asked) -> Result<Self, SettingsError> {
+        Ok(Self::Stitch { pieces, stitch, settings: asked.join()? })
+    }
+
+    /// The same, for the model whose weights were found meanwhile.
+    pub(crate) fn for_model(self, asked: &Asked) -> Result<Self, SettingsError> {
+        match self {
+            Self::Join { clips, .. } => Self::join(clips, asked),
+            Self::Travel { paths, .. } => Self::travel(paths, asked),
+            Self::Stitch { pieces, stitch, .. } => Self::stitch((pieces, stitch), asked),
+        }
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        match self {
+            Self::Join { .. } => Command::Join,
+            Self::Travel { .. } => Command::Travel,
+            Self::Stitch { stitch, .. } => stitch.by,
+        }
+    }
+
+    /// Its seams or segments.
+    pub(crate) fn parts(&self) -> Parts {
+        match self {
+            Self::Join { clips, settings } => settings.seams(clips.len()),
+            Self::Travel { parts, .. } => *parts,
+            Self::Stitch { .. } => Parts::seams(0),
+        }
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs {
+        match self {
+            Self::Join { clips, .. } => Inputs::Clips(clips.clone()),
+            Self::Travel { paths, .. } => Inputs::Journey(paths.clone()),
+            Self::Stitch { pieces, stitch, .. } => Inputs::Pieces(pieces.clone(), stitch.clone()),
+        }
+    }
+
+    /// All of them, in the order of the plan's.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Join { clips, .. } => clips.clone(),
+            Self::Travel { paths, .. } => paths.all().cloned().collect(),
+            Self::Stitch { pieces, .. } => pieces.clone(),
+        }
+    }
+
+    /// As it is asked for once more.
+    pub(crate) fn again(&self, wan: Option<&WanSettings>) -> Overrides {
+        match self {
+            Self::Join { settings, .. } | Self::Stitch { settings, .. } => settings::again(settings, wan),
+            Self::Travel { settings, .. } => settings::journey_again(settings, wan),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> EngineChoice {
+        match self {
+            Self::Join { settings, .. } | Self::Stitch { settings, .. } => *settings.engine,
+            Self::Travel { settings, .. } => *settings.engine,
+        }
+    }
+
+    pub(crate) fn fit(&self) -> Fit {
+        match self {
+            Self::Join { settings, .. } | Self::Stitch { settings, .. } => *settings.fit,
+            Self::Travel { settings, .. } => *settings.fit,
+        }
+    }
+
+    /// With who said each.
+    pub(crate) fn settings(&self) -> Value {
+        match self {
+            Self::Join { settings, .. } | Self::Stitch { settings, .. } => json!(settings),
+            Self::Travel { settings, .. } => json!(settings),
+        }
+    }
+
+    /// The same as lines of text.
+    pub(crate) fn lines(&self, wan: Option<&WanSettings>) -> Vec<String> {
+        match self {
+            Self::Join { settings, .. } => show_settings::settings(settings, wan),
+            // What a join is asked says nothing of other work.
+            Self::Stitch { .. } => vec![],
+            Self::Travel { settings, .. } => show_settings::settings(settings, wan),
+        }
+    }
+
+    /// The facts of its files, and the plan that comes of them.
+    pub(crate) fn plan(&self, lossless: bool, media: &Media) -> Result<(Cast, FramePlan)> {
+        match self {
+            Self::Join { clips, settings } => {
+                let cast = Cast::new(media.probe_clips(clips)?, settings, lossless);
+                let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
+                Ok((cast, plan))
+            }
+            Self::Stitch { pieces, stitch, settings } => {
+                let cast = Cast::new(media.probe_clips(pieces)?, settings, lossless);
+                let sources = cast.sources();
+                let ask = stitch.ask(&sources)?;
+                let plan = plan::stitch(sources, cast.film.for_plan(), &ask)?;
+                Ok((cast, plan))
+            }
+            Self::Travel { paths, settings, .. } => {
+                let JourneyPaths { images, continued, structure, references } = paths;
+                let continued: Vec<PathBuf> = continued.iter().cloned().collect();
+                let files = JourneyFiles {
+                    images: media.probe_stills(images)?,
+                    continued: media.probe_clips(&continued)?.pop(),
+                    in_film: !*settings.apart,
+                    structure: media.probe_clips(structure)?,
+                    references: media.probe_stills(references)?,
+                };
+                let JourneySettings { engine, fps, size, made_size, .. } = settings;
+                let made = MadeSize::new(**engine, **made_size);
+                let (cast, places) = Cast::journey(files, &Shape { fps: **fps, size: **size, made, lossless });
+                let plan = settings.plan(places, cast.film.for_plan())?;
+                Ok((cast, plan))
+            }
+        }
+    }
+}
