@@ -25,6 +25,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::dissolve", 3),
     ("pipeline::retouch", 3),
     ("pipeline::run", 3),
+    ("pipeline::slurm", 4),
     ("pipeline::output", 3),
     ("pipeline::settings", 2),
     ("pipeline::story", 2),

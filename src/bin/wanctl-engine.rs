@@ -23,7 +23,7 @@ mod engine;
 const USAGE: &str = "\
 usage: wanctl-engine [--device auto|cpu|cuda:N] [--threads N] [--share N] FOLDER ...
                                   does the jobs in these folders, in order; says how as one JSON object a line;
-                                  --share: so many engines share the device's memory
+                                  --share: so many engines share this machine's memory
        wanctl-engine --devices    the devices that libtorch sees, one JSON object a line
        wanctl-engine --version    versions of this program and of libtorch";
 

@@ -117,6 +117,16 @@ pub(crate) struct PartArgs {
     /// Make the film of what a run has made already, and nothing else
     #[arg(long, conflicts_with = "resume", help_heading = "Parts")]
     stitch_only: bool,
+
+    /// Make nothing here, but write scripts that have a cluster make it: slurm, a job for each segment or seam, and one for
+    /// the film; the run folder must lie where all nodes see it (--work-dir)
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["resume", "segment", "stitch_only"], help_heading = "Parts")]
+    emit: Option<EmitArg>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum EmitArg {
+    Slurm,
 }
 
 /// What of a film is made.
@@ -129,13 +139,16 @@ pub(crate) enum Part {
     One(usize),
     /// The film of segments that are made.
     Stitch,
+    /// Nothing: a cluster makes it.
+    Emit,
 }
 
 impl PartArgs {
     pub(crate) fn part(&self) -> Part {
-        let &Self { resume, segment, stitch_only } = self;
+        let &Self { resume, segment, stitch_only, emit } = self;
         match segment {
             Some(segment) => Part::One(segment as usize - 1),
+            None if emit.is_some() => Part::Emit,
             None if stitch_only => Part::Stitch,
             None if resume => Part::Rest,
             None => Part::Whole,

@@ -18,11 +18,12 @@ use wanctl::pipeline::{
     footage::Footage,
     job::Device,
     media::Media,
-    output::{self, Destination},
+    output::{self, Destination, Replace},
     plan::FramePlan,
     render::Render,
     run::{PartLock, RunDir, RunError, Share},
-    settings::{Audio, EngineSettings, FilmSettings, Overrides, Parts, SettingsError},
+    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Overrides, Parts, SettingsError},
+    slurm::Slurm,
     story::Story,
     task::{Recorded, Task},
 };
@@ -87,10 +88,12 @@ pub(crate) struct Making<'a> {
 impl Making<'_> {
     pub(crate) fn make(self, ui: &Ui, log: &RunLog) -> Result<Answer> {
         let parts = self.work.parts();
-        if let Part::One(part) = self.part
-            && part >= parts.count
-        {
-            return Err(SettingsError::NoSuchPart { part: part + 1, parts }.into());
+        match self.part {
+            Part::One(part) if part >= parts.count => {
+                return Err(SettingsError::NoSuchPart { part: part + 1, parts }.into());
+            }
+            Part::Emit if parts.count == 0 => return Err(SettingsError::NoParts.into()),
+            _ => {}
         }
         let output = self.output();
         if self.run.dry_run {
@@ -138,11 +141,16 @@ impl Making<'_> {
                 }),
             )?;
             folder.record("plan", &plan)?;
+            let seeds = wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>());
+            folder.record("seeds", &seeds)?;
+            if part == Part::Emit {
+                let gpu = work.engine() == EngineChoice::Wan && with.device.first() != Device::Cpu;
+                return emit(folder, &plan, (&work, &home), (gpu, run.replace()), ui);
+            }
             let footage = Footage { media, cast: &cast, fit: work.fit() };
             let place = folder.path().to_owned();
             let between = Between::dissolve();
-            let mut render =
-                Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
+            let mut render = Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
             let made = needed(&plan, part);
             if let Some(makers) = &makers {
                 if part == Part::Stitch {
@@ -158,7 +166,7 @@ impl Making<'_> {
             }
             let finished = match part {
                 Part::One(part) => render.transition(part, &destination, ui)?,
-                Part::Whole | Part::Rest | Part::Stitch => render.film(&destination, ui)?,
+                Part::Whole | Part::Rest | Part::Stitch | Part::Emit => render.film(&destination, ui)?,
             };
             // The film last: where its name stands, everything does.
             let written = transitions.into_iter().map(Destination::finish).collect::<Result<Vec<_>, _>>()?;
@@ -178,7 +186,7 @@ impl Making<'_> {
                 "fps": finished.film.fps,
                 "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
                 "seed": wan.as_ref().map(|wan| *wan.seed),
-                "seeds": wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>()),
+                "seeds": seeds,
                 "keys": plan.journey.as_ref().map(|journey| &journey.keys),
                 "seconds": seconds(started.elapsed()),
                 "verify_seconds": seconds(finished.verifying),
@@ -231,7 +239,7 @@ impl Making<'_> {
     /// The run that is gone on with: the one whose run.json was given, else the newest of the same film.
     fn resumed(&self, resumable: &Value, ui: &Ui) -> Result<Option<RunDir>> {
         let share = match self.part {
-            Part::Whole => return Ok(None),
+            Part::Whole | Part::Emit => return Ok(None),
             Part::One(_) => Share::Parts,
             Part::Rest | Part::Stitch => Share::Nobody,
         };
@@ -249,6 +257,32 @@ impl Making<'_> {
     }
 }
 
+/// Writes the scripts that have a cluster do the rest.
+fn emit(
+    run: &RunDir,
+    plan: &FramePlan,
+    (work, output): (&Work, &Path),
+    (gpu, replace): (bool, Replace),
+    ui: &Ui,
+) -> Result<Value> {
+    let folder = std::path::absolute(run.path())?;
+    let told = std::env::vars().filter(|(name, _)| name.starts_with("WANCTL_") && name != "WANCTL_WORK_DIR");
+    let script = Slurm {
+        program: &std::env::current_exe()?,
+        command: work.command().word(),
+        run: &folder,
+        output,
+        overwrite: replace == Replace::Existing,
+        parts: plan.seams.len(),
+        chained: plan.lanes().iter().any(|lane| lane.len() > 1),
+        gpu,
+        environment: told.collect(),
+    }
+    .write()?;
+    ui.note(&format!("{} and this program must lie where all nodes see them", folder.display()));
+    Ok(json!({ "output": script, "film": output }))
+}
+
 /// What has to be made for a part of the film: a segment needs those that it goes on from.
 fn needed(plan: &FramePlan, part: Part) -> Vec<usize> {
     match part {
@@ -256,7 +290,7 @@ fn needed(plan: &FramePlan, part: Part) -> Vec<usize> {
             let lane = plan.lanes().into_iter().find(|lane| lane.contains(&part)).unwrap_or_default();
             lane.into_iter().take_while(|before| *before <= part).collect()
         }
-        Part::Whole | Part::Rest | Part::Stitch => (0..plan.seams.len()).collect(),
+        Part::Whole | Part::Rest | Part::Stitch | Part::Emit => (0..plan.seams.len()).collect(),
     }
 }
 

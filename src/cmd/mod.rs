@@ -25,6 +25,7 @@ mod show_plan;
 mod show_settings;
 mod show_task;
 mod task;
+mod track;
 mod travel;
 mod travel_args;
 mod ui;

@@ -97,7 +97,7 @@ pub(crate) fn with_run(
     let Scene { command, part, args, resumed } = scene;
     let (share, name) = match part {
         Part::One(part) => (Share::Parts, format!("run_{}.log", part + 1)),
-        Part::Whole | Part::Rest | Part::Stitch => (Share::Nobody, "run.log".into()),
+        Part::Whole | Part::Rest | Part::Stitch | Part::Emit => (Share::Nobody, "run.log".into()),
     };
     let mut run = match resumed {
         Some(run) => run,
@@ -110,7 +110,7 @@ pub(crate) fn with_run(
         Ok(mut result) => {
             let folder = run.path().to_owned();
             let outcome = match part {
-                Part::One(_) => Outcome::Part { result: result.clone() },
+                Part::One(_) | Part::Emit => Outcome::Part { result: result.clone() },
                 Part::Whole | Part::Rest | Part::Stitch => Outcome::Done { result: result.clone() },
             };
             // What others have made stays with them.

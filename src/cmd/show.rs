@@ -64,6 +64,9 @@ pub(crate) fn still(still: &Still) -> String {
     row("format", format!("{}, {} bit", still.format, still.bits));
     let turned = still.orientation.map_or(String::new(), |turn| format!(" as shown; stored otherwise and {turn}"));
     row("size", format!("{}{turned}", still.size));
+    if let Some(colours) = &still.colours {
+        row("colour", format!("{colours}, brought to sRGB"));
+    }
     if still.transparent {
         let [red, green, blue] = UNDER;
         row("alpha", format!("transparent in places; laid over white (#{red:02x}{green:02x}{blue:02x})"));

@@ -117,13 +117,16 @@ fn segment(plan: &FramePlan, number: usize) -> Vec<String> {
         (Some(image), carried, _) => format!("{} of what stands before and {image}", counted(carried, "frame")),
         (None, carried, _) => format!("{} of what stands before", counted(carried, "frame")),
     };
-    let to = slots.last().and_then(still).map_or("nowhere in particular".into(), |image| image);
+    let way = match slots.last().and_then(still).filter(|_| used.context[1] > 0) {
+        Some(to) => format!("{from} to {to}"),
+        None => format!("on from {from}"),
+    };
     let mut line = format!("{} frames for the engine, {} of them to make", slots.len(), used.gap);
     let anchors = count(|slot| matches!(slot, Slot::Anchor(_)));
     if anchors > 0 {
         line += &format!(", {anchors} showing the last image too, to fill its latent");
     }
-    let mut lines = vec![format!("{} {:<2}{from} to {to}", Part::Segment, number + 1), format!("         {line}")];
+    let mut lines = vec![format!("{} {:<2}{way}", Part::Segment, number + 1), format!("         {line}")];
     let guided = count(|slot| matches!(slot, Slot::Structure(_)));
     if guided > 0 {
         lines.push(format!("         {} guided by a structure clip", counted(guided, "frame")));

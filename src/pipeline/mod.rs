@@ -23,6 +23,7 @@ pub mod run;
 pub mod schedule;
 pub mod settings;
 pub mod sheet;
+pub mod slurm;
 pub mod soundtrack;
 pub mod story;
 pub mod task;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::harness::{Room, Run};
 
 /// examples/fake_engine.rs, which `cargo test` builds beside the tests.
-pub(super) fn fake() -> PathBuf {
+pub(crate) fn fake() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().unwrap().parent().unwrap().join("examples/fake_engine");
     assert!(program.exists(), "with --test alone cargo builds no examples: cargo build --example fake_engine");

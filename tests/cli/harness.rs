@@ -49,7 +49,9 @@ impl Room {
         let words: Vec<OsString> = arguments.iter().map(|word| word.as_ref().to_owned()).collect();
         // What is tested here is not what lies between the clips: the engine is the quick one unless a test names another.
         let says = |option: &str| words.iter().any(|word| word == option);
-        let quick = words.first().is_some_and(|word| word == "join") && !says("--engine") && !says("--task");
+        let quick = words.first().is_some_and(|word| word == "join" || word == "travel")
+            && !says("--engine")
+            && !says("--task");
         command.args(words.iter().take(1)).args(if quick { &["--engine", "dissolve"][..] } else { &[] });
         command.args(words.iter().skip(1)).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.dir.path());
@@ -137,6 +139,20 @@ impl Room {
                 to,
             ]);
         }
+    }
+
+    /// Images of real frames, as many as there are names: 160x90, each another moment of one shot.
+    pub(crate) fn stills(&self, names: &[&str]) {
+        for (number, name) in names.iter().enumerate() {
+            let (from, at) = (fixture("bunny_a.mp4"), format!("{}.{}", number / 5, number % 5 * 2));
+            let from = from.to_str().unwrap();
+            self.ffmpeg_words(&["-ss", &at, "-i", from, "-frames:v", "1", "-vf", "scale=160:90", name]);
+        }
+    }
+
+    /// A picture as the film would have it, in RGB.
+    pub(crate) fn picture(&self, name: &str, size: (usize, usize)) -> Vec<u8> {
+        self.frames(name, "rgb24", size).remove(0)
     }
 
     /// Every decoded frame of a file in `pixel_format`, each as its bytes.

@@ -4,6 +4,7 @@
 
 mod bad_clips;
 mod bad_runs;
+mod chains;
 mod checkpoints;
 mod colours;
 mod crew;
@@ -24,8 +25,12 @@ mod refusals;
 #[cfg(feature = "torch")]
 mod rife;
 mod shapes;
+mod slurm;
 mod sound;
 mod tasks;
+mod travel;
+mod travel_parts;
+mod travel_tasks;
 #[cfg(feature = "torch")]
 mod travel_wan;
 mod wan;

@@ -11,6 +11,7 @@ mod guidance;
 mod loras;
 mod network;
 mod pixels;
+mod room;
 mod session;
 mod solver;
 mod store;
@@ -79,7 +80,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Does the seams in order; `emit` takes each when it is done. So many engines share the device, this one among them.
+/// Does the seams in order; `emit` takes each when it is done. `share`: as a place has it.
 pub(crate) fn run(
     tasks: &[Task<'_>],
     device: Device,

@@ -41,7 +41,7 @@ pub struct Place {
     pub device: Device,
     /// None: one for every core.
     pub threads: Option<usize>,
-    /// Engines that share the device's memory, this one among them.
+    /// Engines that work at once on this machine, this one among them: its memory is all theirs.
     pub share: usize,
 }
 

@@ -43,11 +43,7 @@ impl Media {
     pub fn probe_stills(&self, paths: &[PathBuf]) -> Result<Vec<Still>, MediaError> {
         let still = |path: &PathBuf| match self.look(path)? {
             Look::Material(Material::Still(still)) => Ok(still),
-            Look::Animated => Err(Unusable::new(path, "is animated")
-                .wanted("an image with one picture")
-                .found("more than one")
-                .help("save the picture that is meant as a PNG")
-                .into()),
+            Look::Animated => Err(animated(path)),
             Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
                 .wanted("an image")
                 .found(format!("{} frames of {}", clip.frames, clip.picture.codec))
@@ -65,7 +61,11 @@ impl Media {
         match self.look(path)? {
             Look::Material(material) => Ok(material),
             // It may move as a video does.
-            Look::Animated => Ok(Material::Clip(Box::new(self.probe(path)?))),
+            Look::Animated => match self.probe(path) {
+                Ok(clip) => Ok(Material::Clip(Box::new(clip))),
+                Err(error) if error.is_about_the_file() => Err(animated(path)),
+                Err(other) => Err(other),
+            },
         }
     }
 
@@ -78,11 +78,11 @@ impl Media {
                     Found::Animated => Look::Animated,
                 });
             }
-            // A large picture is stored in tiles, and ffmpeg before 7 takes the first of them for all.
-            Looks::Heic => {
-                return Err(Unusable::new(path, "is a HEIC image")
-                    .wanted("PNG, JPEG, WebP, AVIF or what else ffmpeg reads")
-                    .found("HEIC")
+            // ffmpeg before 7 takes the first of the tiles for the whole.
+            Looks::Tiled(kind) => {
+                return Err(Unusable::new(path, format!("is {kind} image in tiles"))
+                    .wanted("a picture that is stored whole: PNG, JPEG, WebP, AVIF or what else ffmpeg reads")
+                    .found("tiles")
                     .help(format!("convert it first: heif-convert {} picture.png", dialect::typed(path)))
                     .into());
             }
@@ -97,6 +97,14 @@ impl Media {
         self.only_frame(&clip)?;
         Ok(Look::Material(Material::Still(Still::of_clip(clip))))
     }
+}
+
+fn animated(path: &Path) -> MediaError {
+    Unusable::new(path, "is animated")
+        .wanted("an image with one picture")
+        .found("more than one")
+        .help("save the picture that is meant as a PNG")
+        .into()
 }
 
 enum Look {

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "this room starts ffmpeg and ffprobe")]
 
 mod clip;
+mod colours;
 mod decode;
 mod dialect;
 mod encode;

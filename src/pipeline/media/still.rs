@@ -19,7 +19,9 @@ use serde::Serialize;
 use super::{
     Media,
     clip::{Clip, Sampling, name},
+    colours::Colours,
     decode::Wanted,
+    dialect,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
 };
@@ -45,6 +47,9 @@ pub struct Still {
     pub bits: u32,
     /// Whether it is transparent anywhere.
     pub transparent: bool,
+    /// The colours that it means, where those are not sRGB; brought to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
     /// What a viewer does with the stored picture, where it says so: turned clockwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<&'static str>,
@@ -83,10 +88,11 @@ impl Still {
         Self {
             path: clip.path.clone(),
             bytes: clip.bytes,
-            format: picture.codec.clone(),
+            format: if dialect::is_image(&clip.container) { picture.codec.clone() } else { "avif".into() },
             size: picture.size,
             bits: picture.bits,
             transparent: false,
+            colours: None,
             orientation,
             reader: Reader::Ffmpeg(Box::new(clip)),
         }
@@ -97,7 +103,15 @@ impl Media {
     /// The picture, upright and opaque, at a size of its own or of the film.
     pub fn picture(&self, still: &Still, size: Size, fit: Fit, around: [u8; 3]) -> Result<Frame, MediaError> {
         let picture = match &still.reader {
-            Reader::Own(format) => opaque(decode(&still.path, *format)?.1),
+            Reader::Own(format) => {
+                let (Facts { colours, .. }, image) = decode(&still.path, *format)?;
+                let Frame { size, rgb } = opaque(image);
+                let rgb = match colours {
+                    Some(colours) => colours.brought(&rgb),
+                    None => rgb,
+                };
+                Frame { size, rgb }
+            }
             Reader::Ffmpeg(clip) => self.only_frame(clip)?,
         };
         match picture.size == still.size {
@@ -123,21 +137,25 @@ pub(super) enum Looks {
     Own(ImageFormat),
     /// An image in a file that videos have too.
     Avif,
-    Heic,
+    /// An image in pieces.
+    Tiled(&'static str),
     Other,
 }
 
 pub(super) fn looks(path: &Path) -> Looks {
-    let mut head = [0; 16];
+    let mut head = [0; 4096];
     let length = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
     let format = image::guess_format(&head[..length]);
+    // The type of an item whose pieces are items of their own (ISO/IEC 23008-12, 6.6.2.3).
+    let tiled = head.windows(4).any(|word| word == b"grid");
     // A stream of many JPEG pictures begins like one.
     let stream = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("mjpeg") || extension.eq_ignore_ascii_case("mjpg"));
     match (&head[4..8], &head[8..12], format) {
+        (b"ftyp", b"avif", _) if tiled => Looks::Tiled("an AVIF"),
         (b"ftyp", b"avif", _) => Looks::Avif,
-        (b"ftyp", b"heic" | b"heix" | b"heim" | b"heis" | b"mif1", _) => Looks::Heic,
+        (b"ftyp", b"heic" | b"heix" | b"heim" | b"heis" | b"mif1", _) => Looks::Tiled("a HEIC"),
         (_, _, Ok(format)) if format.reading_enabled() && !stream => Looks::Own(format),
         _ => Looks::Other,
     }
@@ -151,7 +169,8 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         return Ok(Found::Animated);
     }
     let (facts, image) = decode(path, format)?;
-    let Facts { bits, orientation } = facts;
+    let Facts { bits, orientation, colours } = facts;
+    let colours = colours.map(|colours| colours.name);
     let size = Size::new(image.width(), image.height());
     if size.width < 2 || size.height < 2 {
         return Err(Unusable::new(path, format!("is {size} pixels"))
@@ -163,12 +182,13 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
     let format_name = format.extensions_str()[0].replace("jpg", "jpeg");
     let path = path.to_owned();
     let reader = Reader::Own(format);
-    Ok(Found::Still(Still { path, bytes, format: format_name, size, bits, transparent, orientation, reader }))
+    Ok(Found::Still(Still { path, bytes, format: format_name, size, bits, transparent, colours, orientation, reader }))
 }
 
 struct Facts {
     bits: u32,
     orientation: Option<&'static str>,
+    colours: Option<Colours>,
 }
 
 /// The whole picture, upright.
@@ -181,9 +201,10 @@ fn decode(path: &Path, format: ImageFormat) -> Result<(Facts, DynamicImage), Med
         let mut decoder = decoder(&file, format)?;
         let orientation = decoder.orientation()?;
         let stored = decoder.original_color_type();
+        let colours = decoder.icc_profile()?.and_then(|profile| Colours::of_profile(&profile));
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
-        Ok((Facts { bits: depth(stored), orientation: told(orientation) }, image))
+        Ok((Facts { bits: depth(stored), orientation: told(orientation), colours }, image))
     };
     read().map_err(|error| meaning(path, format, error))
 }

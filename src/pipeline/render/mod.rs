@@ -108,12 +108,7 @@ impl<'a> Render<'a> {
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(
-        &mut self,
-        seam: usize,
-        destination: &Destination,
-        progress: &dyn Progress,
-    ) -> Result<Finished> {
+    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
@@ -189,7 +184,7 @@ impl<'a> Render<'a> {
     fn reel(&self, stretch: &Stretch) -> Result<Reel<'a>, MediaError> {
         let Stretch { origin, frames } = stretch;
         Ok(match origin {
-            Origin::Input(input) => Reel::Clip(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?),
+            Origin::Input(input) => Reel::Clip(Box::new(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?)),
             Origin::Gap(seam) => Reel::Made(*seam, frames.clone()),
         })
     }
@@ -239,7 +234,7 @@ impl<'a> Render<'a> {
 
 /// Frames that are crossed with others.
 enum Reel<'a> {
-    Clip(Frames<'a>),
+    Clip(Box<Frames<'a>>),
     Made(usize, Range<usize>),
 }
 

@@ -7,10 +7,9 @@ use color_eyre::eyre::{Result, WrapErr};
 use super::of_seams;
 use crate::pipeline::{
     engine::{self, Ask, Made},
-    footage::{Footage, FootageError, MadeBefore},
+    footage::Footage,
     job::{self, Maker},
     plan::FramePlan,
-    video::Frame,
 };
 
 pub(super) struct Orders<'a> {
@@ -35,9 +34,11 @@ impl Orders<'_> {
     pub(super) fn draw_in(&self, folder: &Path, seam: usize, before: Option<&mut Made>) -> Result<()> {
         let Self { makers, footage, plan, run, .. } = *self;
         let context = || of_seams(seam, plan.seams.len());
-        let mut carried = before.map(|made| |index| -> Result<Frame, FootageError> { Ok(made.frames.frame(index)?) });
-        let before = carried.as_mut().map(|carried| carried as MadeBefore<'_>);
-        let known = footage.shown(plan, seam, before).wrap_err_with(context)?;
+        let known = match before {
+            None => footage.shown(plan, seam, None),
+            Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
+        };
+        let known = known.wrap_err_with(context)?;
         let references = footage.references(&plan.seams[seam]).wrap_err_with(context)?;
         let ask = Ask { run, maker: &makers[seam], plan, seam };
         Ok(engine::write_job(folder, ask, &known, &references)?)

@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command};
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::jpeg::JpegEncoder};
 use tempfile::TempDir;
 
 use super::*;
@@ -283,18 +283,26 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
     let wide = studio.image("wide.webp", &noise(90, 20, 2));
     let large = studio.image("large.bmp", &noise(201, 150, 3));
     let deep = studio.path("deep.png");
-    image::DynamicImage::from(noise(40, 40, 4)).into_rgba16().save(&deep).unwrap();
-    let images = studio.media.probe_stills(&[odd, wide, large, deep]).unwrap();
+    let clear = RgbaImage::from_fn(40, 40, |x, y| Rgba([x as u8, 90, y as u8, (x * 6) as u8]));
+    DynamicImage::from(clear).into_rgba16().save(&deep).unwrap();
+    // On its side (Exif 2.3, tag 0x0112).
+    let held = studio.path("held.jpg");
+    let mut file = fs::File::create(&held).unwrap();
+    let mut encoder = JpegEncoder::new(&mut file);
+    encoder.set_exif_metadata(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec()).unwrap();
+    encoder.encode_image(&noise(60, 25, 5)).unwrap();
+    let images = studio.media.probe_stills(&[odd, wide, large, deep, held]).unwrap();
+    assert_eq!(images[4].size, Size::new(25, 60));
     for (fit, size) in [(Fit::Crop, None), (Fit::Pad, None), (Fit::Stretch, None), (Fit::Crop, Some(Size::new(33, 45)))]
     {
         let files = JourneyFiles { images: images.clone(), ..JourneyFiles::default() };
         let (cast, places) = studio.cast(files, size);
         assert_eq!(cast.film.size, size.unwrap_or(Size::new(31, 17)));
-        let ask = TravelAsk { segments: segments(3, 9, 4), ..PLAIN };
+        let ask = TravelAsk { segments: segments(4, 9, 4), ..PLAIN };
         let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
         let (_, frames) = studio.film(&cast, &plan, fit);
         let keys = &plan.journey.as_ref().unwrap().keys;
-        assert_eq!(keys.iter().map(|key| key.frame).collect::<Vec<_>>(), [0, 8, 16, 24]);
+        assert_eq!(keys.iter().map(|key| key.frame).collect::<Vec<_>>(), [0, 8, 16, 24, 32]);
         for (key, image) in keys.iter().zip(&images) {
             let wanted = studio.media.picture(image, cast.film.size, fit, [0; 3]).unwrap();
             assert!(frames[key.frame] == wanted, "{} by {fit}", image.name());
@@ -304,7 +312,7 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
             assert_eq!(frames[0].rgb, noise(31, 17, 1).into_raw());
         }
         let codes: Vec<_> = cast.warnings.iter().map(|warning| warning.code).collect();
-        assert_eq!(codes, ["resized", "depth"]);
+        assert_eq!(codes, ["resized", "depth", "transparent"]);
     }
 }
 

@@ -53,10 +53,11 @@ impl EngineSettings {
     /// Where engines work at once, one at each; no more of them than there is work for.
     pub fn places(&self, work: usize) -> Vec<Place> {
         let Self { device, threads, jobs } = self;
-        let one = |device: Device| Place { device, threads: *threads, share: 1 };
         let several = (*jobs).min(work).max(1);
         if several == 1 {
-            return device.0.iter().copied().map(one).take(work.max(1)).collect();
+            let devices = &device.0[..device.0.len().min(work.max(1))];
+            let place = |device: &Device| Place { device: *device, threads: *threads, share: devices.len() };
+            return devices.iter().map(place).collect();
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.unwrap_or((cores / several).max(1));
@@ -189,7 +190,7 @@ mod tests {
         let places = |device, jobs, work| EngineSettings::new(asked(device, Some(3), jobs), None).unwrap().places(work);
         let place = |device, share| Place { device, threads: Some(3), share };
         assert_eq!(places(None, None, 5), [place(Device::Auto, 1)]);
-        assert_eq!(places(Some("cuda:0,1"), None, 5), [place(Device::Cuda(0), 1), place(Device::Cuda(1), 1)]);
+        assert_eq!(places(Some("cuda:0,1"), None, 5), [place(Device::Cuda(0), 2), place(Device::Cuda(1), 2)]);
         assert_eq!(places(Some("cuda:0,1"), None, 1), [place(Device::Cuda(0), 1)]);
         assert_eq!(places(None, Some(3), 5), [place(Device::Cpu, 3); 3]);
         assert_eq!(places(Some("cpu"), Some(3), 2), [place(Device::Cpu, 2); 2]);

@@ -54,6 +54,8 @@ pub enum SettingsError {
     NotGuided { engine: EngineChoice, option: &'static str },
     #[error("there is no {} {part}: the film has {parts}", parts.of)]
     NoSuchPart { part: usize, parts: Parts },
+    #[error("there is nothing to make, only pieces to put together")]
+    NoParts,
     #[error("{} is an image, and {} a video", image.display(), clip.display())]
     Mixed { image: PathBuf, clip: PathBuf },
     #[error("{option} is of a {of}")]
@@ -107,6 +109,7 @@ impl Fault for SettingsError {
             | Self::LoopContinued
             | Self::NotGuided { .. }
             | Self::NoSuchPart { .. }
+            | Self::NoParts
             | Self::Mixed { .. }
             | Self::NotOfThis { .. }
             | Self::Jobs { .. }
@@ -172,14 +175,14 @@ impl Fault for SettingsError {
                 "leave it out, or name a VACE model with --model or --preset",
             ),
             Self::NoSuchPart { parts, .. } => (format!("1 to {}", parts.count), "correct --segment"),
+            Self::NoParts => ("a film with seams or segments".into(), "leave out --emit"),
             Self::Mixed { .. } => (
                 "videos alone for a join, or images alone for a journey".into(),
                 "a journey goes on from a video with --continue",
             ),
-            Self::NotOfThis { .. } => (
-                "videos with options of a join, images with options of a journey".into(),
-                "leave the option out",
-            ),
+            Self::NotOfThis { .. } => {
+                ("videos with options of a join, images with options of a journey".into(), "leave the option out")
+            }
             Self::Jobs { .. } => {
                 ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")
             }

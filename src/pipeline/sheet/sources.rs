@@ -29,6 +29,8 @@ impl Sheet<'_> {
                 None => sources.push(Shown { colour, what, frames: vec![frame] }),
             }
         }
+        // What it goes to stands beside what it comes from.
+        sources.sort_by_key(|shown| shown.colour == MADE);
         let whole = |input: &usize| vec![FrameRef { origin: Origin::Input(*input), index: 0 }];
         let reference = |input| Shown { colour: PLAIN, what: "what things look like", frames: whole(input) };
         sources.extend(self.seam.references.iter().map(reference));
@@ -48,13 +50,13 @@ impl Sheet<'_> {
                 let source = &self.plan.inputs[input];
                 let facts = match source.still {
                     true => format!("image of {}", source.size),
-                    false => format!("{}  ·  {} of them", frames(source.length()), shown.len()),
+                    false => format!("{} of {}", shown.len(), frames(source.length())),
                 };
                 (name(source), facts)
             }
         };
         let range = shown[0].index..shown[shown.len() - 1].index + 1;
-        let which = if range.len() > 1 { format!("  ·  frames {}", numbers(&range)) } else { String::new() };
+        let which = if range.len() > 1 { format!(": {}", numbers(&range)) } else { String::new() };
         self.headline(&letter(origin), &title, &format!("{what}  ·  {facts}{which}"), colour);
         // One row of as many as there is room for.
         let last = shown.len() - 1;

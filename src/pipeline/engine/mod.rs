@@ -1,26 +1,24 @@
 //! The parent's side of the engine: job folders written, the engine program started and listened to, its work checked.
 #![allow(clippy::disallowed_types, reason = "this room starts the engine program")]
 
+mod folder;
+
 use std::{
     env, fs, io,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
 use serde::Deserialize;
 
+pub use folder::{Ask, Made, check, write_job};
+
 use super::{
     cancel::{Cancel, Stop},
     child::{Child, Ending, Failed, Feeds, Leash, Transcript},
     fault::{Code, Details, Fault},
-    footage::Known,
-    job::{
-        self, Event, FrameFile, GuideHead, JobError, Maker, Outcome, Place, Request, SlotKind, Trouble, TroubleCode,
-    },
-    pixels,
-    plan::{FramePlan, Mask, Slot},
-    video::{Frame, Size},
+    job::{self, Event, JobError, Place, Trouble, TroubleCode},
 };
 
 /// The engine program, and how long it may be silent.
@@ -38,24 +36,6 @@ pub struct DeviceFacts {
     pub available: bool,
     /// All of its memory, used or not.
     pub memory_bytes: Option<u64>,
-}
-
-/// A job that is done and checked.
-#[derive(Debug)]
-pub struct Made {
-    pub outcome: Outcome,
-    pub guide: FrameFile,
-    pub frames: FrameFile,
-}
-
-/// What the engine is asked to make at a seam.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// The run that it belongs to.
-    pub run: &'a str,
-    pub maker: &'a Maker,
-    pub plan: &'a FramePlan,
-    pub seam: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +142,11 @@ impl Engine {
             let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
         };
-        Self { program: env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash }
+        Self::at(env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash)
+    }
+
+    pub fn at(program: PathBuf, leash: Leash) -> Self {
+        Self { program, leash }
     }
 
     /// What it can work on.
@@ -258,89 +242,4 @@ impl Engine {
             Ending::Failed(Failed { how, signal, .. }) => EngineError::Died { how, signal, transcript },
         }
     }
-}
-
-/// Writes a seam's job folder: what the engine is asked and shown.
-pub fn write_job(
-    folder: &Path,
-    Ask { run, maker, plan, seam }: Ask<'_>,
-    known: &Known,
-    references: &[Frame],
-) -> Result<(), EngineError> {
-    fs::create_dir_all(folder).map_err(|source| JobError::Write { path: folder.to_owned(), source })?;
-    let size = plan.made_size;
-    let head = head(plan, seam);
-    let path = folder.join(job::GUIDE);
-    let slots = &plan.seams[seam].slots;
-    job::write_guide::<JobError>(&path, &head, |index| {
-        Ok(slots[index].frame().map_or_else(|| Frame::filled(size, pixels::GREY), |at| known.frame(at).clone()))
-    })?;
-    let guide = job::hash(&path)?;
-    let references = match references {
-        [] => None,
-        _ => {
-            let path = folder.join(job::REFERENCES);
-            let pictures: Vec<&[u8]> = references.iter().map(|picture| picture.rgb.as_slice()).collect();
-            job::write_frames(&path, size, &pictures)?;
-            Some(job::hash(&path)?)
-        }
-    };
-    let request = Request {
-        version: job::VERSION,
-        program: job::PROGRAM.into(),
-        run: run.to_owned(),
-        seam,
-        maker: maker.clone(),
-        width: size.width,
-        height: size.height,
-        frames: slots.len(),
-        guide,
-        references,
-    };
-    Ok(job::write_json(&folder.join(job::REQUEST), &request)?)
-}
-
-fn head(plan: &FramePlan, seam: usize) -> GuideHead {
-    let seam = &plan.seams[seam];
-    let kind = |slot: &Slot| match slot {
-        Slot::Keep(_) | Slot::Repeat(_) | Slot::Carry(_) => SlotKind::Keep,
-        Slot::Anchor(_) => SlotKind::Anchor,
-        Slot::Hint(_) => SlotKind::Hint,
-        Slot::Structure(_) => SlotKind::Structure,
-        Slot::Fill => SlotKind::Fill,
-    };
-    let unit = |generate: bool| if generate { 1.0 } else { 0.0 };
-    GuideHead {
-        size: plan.made_size,
-        slots: seam.slots.iter().map(kind).collect(),
-        mask: seam.known().map(|known| unit(!known)).collect(),
-        latent_mask: seam.latents.iter().map(|latent| unit(latent.mask != Mask::Keep)).collect(),
-    }
-}
-
-/// A job is done when its result names the request as it stands and the frames as they are.
-pub fn check(folder: &Path) -> Result<Made, EngineError> {
-    let wrong =
-        |problem: &str, wanted: String, found: String| EngineError::Wrong { problem: problem.into(), wanted, found };
-    let request: Request = job::read_json(&folder.join(job::REQUEST))?;
-    if !folder.join(job::RESULT).exists() {
-        return Err(wrong("there is no result", format!("{} in {}", job::RESULT, folder.display()), "none".into()));
-    }
-    let outcome: Outcome = job::read_json(&folder.join(job::RESULT))?;
-    let asked = job::hash(&folder.join(job::REQUEST))?;
-    if outcome.request != asked {
-        return Err(wrong("its result is for another request", asked, outcome.request));
-    }
-    let made = folder.join(job::MADE);
-    let hash = job::hash(&made)?;
-    if outcome.made != hash {
-        return Err(wrong("its frames are not those it vouched for", outcome.made, hash));
-    }
-    let (frames, guide) = (FrameFile::open(&made)?, FrameFile::open(&folder.join(job::GUIDE))?);
-    let size = Size::new(request.width, request.height);
-    if (frames.frames, frames.size) != (request.frames, size) {
-        let say = |frames: usize, size: Size| format!("{frames} frames of {size}");
-        return Err(wrong("its frames do not fit", say(request.frames, size), say(frames.frames, frames.size)));
-    }
-    Ok(Made { outcome, guide, frames })
 }

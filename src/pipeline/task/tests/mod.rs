@@ -8,10 +8,12 @@ use super::*;
 use crate::pipeline::{
     media::Codec,
     plan::Mode,
-    schedule::{Expert, Solver},
     settings::{Audio, EngineSettings, FilmSettings, FrameRange, Length, Prompts, Seed},
     video::{Fps, Size},
 };
+
+mod journeys;
+mod stitches;
 
 fn failed(name: &str) -> Task {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tasks").join(name);
@@ -81,69 +83,6 @@ fn the_failed_join_is_read_whole() {
         assert!(ignored.contains(&key), "{ignored:?}");
     }
     assert!(task.ignored.iter().all(|key| key.reason != "no key that wanctl knows"), "{:?}", task.ignored);
-}
-
-#[test]
-fn the_failed_segments_have_nothing_wrong_in_them() {
-    for (name, index) in [("travel_segment_78cd8678.json", 0), ("travel_segment_e040ae48.json", 2)] {
-        let task = failed(name);
-        let Work::Travel(travel) = &task.work else { panic!("{:?}", task.work) };
-        assert_eq!((travel.way, travel.size, travel.size_asked), (Way::I2v, Size::new(896, 496), Size::new(902, 508)));
-        let segment = &travel.segments[0];
-        assert_eq!((segment.index, segment.asked, segment.frames, segment.latents), (index, 81, 81, 21));
-        let image = |at: usize| Some(format!("https://storage.invalid/travel/image_{at:02}.png"));
-        assert_eq!(segment.images, [image(index), image(index + 1)]);
-        let phases = task.values.phases.as_ref().unwrap();
-        let phases: Vec<_> = phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect();
-        assert_eq!(phases, [(3, Expert::High, 1.0), (3, Expert::Low, 1.0)]);
-        assert_eq!((task.values.shift, task.values.solver), (Some(5.0), Some(Solver::Euler)));
-        let loras = task.values.loras.as_ref().unwrap();
-        let weights: Vec<_> = loras.iter().map(|lora| lora.weights.to_string()).collect();
-        assert_eq!(weights, ["1.2;0", "1.05;1.05", "0;1"]);
-        // The stored threshold is the phases' own to the last bit, and the lists agree.
-        assert_eq!(task.conflicts, [""; 0]);
-        assert_eq!(task.diagnosis().unwrap().fault.unwrap().id, "P-10");
-        assert!(ids(&task).contains(&"P-10"), "{:?}", ids(&task));
-        assert!(task.ignored.iter().all(|key| key.reason != "no key that wanctl knows"), "{:?}", task.ignored);
-    }
-}
-
-#[test]
-fn the_failed_way_is_thirteen_segments_that_stay_apart() {
-    let task = failed("travel_orchestrator_8172a7f6.json");
-    let Work::Travel(travel) = &task.work else { panic!("{:?}", task.work) };
-    assert_eq!((travel.segments.len(), travel.chained, travel.frames), (13, false, None));
-    assert!(travel.segments.iter().all(|segment| (segment.frames, segment.overlap) == (81, 0)));
-    assert_eq!(task.inputs.iter().filter(|input| input.role == Role::Image).count(), 14);
-    assert_eq!(task.diagnosis().unwrap().fault.unwrap().id, "P-03");
-    assert_eq!(task.conflicts, [""; 0]);
-}
-
-#[test]
-fn a_stitched_way_has_one_timeline() {
-    for (overlap, frames, keys) in [(10, 397, [0, 80, 159, 238, 317]), (8, 405, [0, 80, 161, 242, 323])] {
-        let task = travel(|details| {
-            *details = json!({ "num_new_segments_to_generate": 5, "segment_frames_expanded": [81, 81, 81, 81, 81],
-                "frame_overlap_expanded": overlap, "base_prompts_expanded": ["a", "", "", "", "e"], "base_prompt": "z",
-                "negative_prompts_expanded": [], "model_type": "vace", "fps_helpers": 16,
-                "model_name": "wan_2_2_vace_lightning_baseline_2_2_2", "parsed_resolution_wh": "854x480",
-                "input_image_paths_resolved": ["0", "1", "2", "3", "4", "5"] });
-        });
-        let task = read(&task).unwrap();
-        let Work::Travel(travel) = &task.work else { panic!("{:?}", task.work) };
-        assert_eq!((travel.chained, travel.frames, travel.size), (true, Some(frames), Size::new(848, 480)));
-        let found: Vec<_> = travel.segments.iter().map(|segment| segment.key_frame.unwrap()).collect();
-        assert_eq!(found, keys);
-        assert!(travel.segments.iter().skip(1).all(|segment| segment.frames == 89));
-        let prompts: Vec<_> = travel.segments.iter().map(|segment| segment.prompt.as_str()).collect();
-        assert_eq!(prompts, ["a", "z", "z", "z", "e"]);
-        assert_eq!(ids(&task).contains(&"P-33"), overlap == 10);
-        // What the worker's mask made of the images and of the frames carried over.
-        let kept: Vec<_> = travel.segments.iter().map(|segment| segment.kept_latents.unwrap()).collect();
-        assert_eq!(kept[..2], [0, if overlap == 10 { 3 } else { 2 }]);
-        assert_eq!(travel.segments[1].shown, [0..overlap, 88..89]);
-        assert!(ids(&task).contains(&"P-34"));
-    }
 }
 
 #[test]
@@ -313,43 +252,6 @@ fn portions_are_frames_to_make_again() {
 }
 
 #[test]
-fn a_stitch_has_a_piece_between_every_two() {
-    let stitch = |transitions: Value| {
-        read(&json!({ "task_type": "join_final_stitch", "params": {
-            "clip_list": [{"url": "a.mp4"}, {"url": "b.mp4"}], "transition_task_ids": transitions, "blend_frames": 8 } }))
-    };
-    let Work::Stitch(found) = stitch(json!(["t1"])).unwrap().work else { panic!() };
-    assert_eq!(found, Stitch { pieces: 3, overlaps: vec![8, 8] });
-    assert!(stitch(json!([])).unwrap_err().to_string().contains("1 transitions between 2 clips, found []"));
-    let travel = |overlaps: Value| {
-        read(&json!({ "task_type": "travel_stitch", "params": {
-            "num_total_segments_generated": 3, "frame_overlap_settings_expanded": overlaps, "crossfade_sharp_amt": 0.3 } }))
-    };
-    let Work::Stitch(found) = travel(json!([8, 8])).unwrap().work else { panic!() };
-    assert_eq!(found, Stitch { pieces: 3, overlaps: vec![8, 8] });
-    assert!(travel(json!([8])).unwrap_err().to_string().contains("2 overlaps between 3 segments"));
-    assert!(ids(&travel(json!([0, 0])).unwrap()).contains(&"P-14"));
-}
-
-#[test]
-fn a_segments_own_values_go_before_its_tasks_and_those_before_the_ways() {
-    let task = segment(|params| {
-        params["individual_segment_params"] = json!({ "num_frames": 29, "seed_to_use": 42, "base_prompt": "own",
-            "start_image_url": "s.png", "end_image_url": null });
-        params["seed_to_use"] = 7.into();
-        params["base_prompt"] = "task".into();
-    });
-    let task = read(&task).unwrap();
-    let Work::Travel(travel) = &task.work else { panic!() };
-    let segment = &travel.segments[0];
-    assert_eq!((segment.frames, segment.seed, segment.prompt.as_str()), (29, Seed::Fixed(42), "own"));
-    // One of the two named: the other is left open, though the way has it.
-    assert_eq!(segment.images, [Some("s.png".into()), None]);
-    assert_eq!(task.conflicts.len(), 2, "{:?}", task.conflicts);
-    assert!(task.conflicts[0].contains("individual_segment_params.seed_to_use says 42 and params.seed_to_use says 7"));
-}
-
-#[test]
 fn lists_of_loras_that_contradict_the_phases_are_named_and_the_phases_count() {
     let task = read(&segment(|params| params["lora_multipliers"] = json!(["1.0;0", "1.05;1.05", "0;1.0"]))).unwrap();
     assert_eq!(task.values.loras.unwrap()[0].weights.to_string(), "1.2;0");
@@ -428,7 +330,9 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
     let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
-    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone()).unwrap().note(Path::new("/clips"));
+    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone())
+        .unwrap()
+        .note(Path::new("/clips"));
     let task = Task::of_film(film, Some(&note)).unwrap();
     let addresses: Vec<_> = task.inputs.iter().map(|input| input.address.as_str()).collect();
     assert_eq!(addresses, ["a.mp4", "/elsewhere/b.mp4"]);
