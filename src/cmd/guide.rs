@@ -72,10 +72,14 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         let Told { typed, story, paths } = travel.told(&inputs, &shape)?;
         let words = Words { flags: typed, task, story: story.as_ref(), models, program: None, shown: TRAVELS };
         let asked = Asked::new(&preset, words, ui)?;
-        Work::travel(task.map_or(Ok(paths.clone()), |task| task.journey(&needs).map(|below| paths.over(below)))?, &asked)?
+        Work::travel(
+            task.map_or(Ok(paths.clone()), |task| task.journey(&needs).map(|below| paths.over(below)))?,
+            &asked,
+        )?
     } else {
         refuse(travel.first(), "journey through images")?;
-        let words = Words { flags: join.typed(&inputs, &shape)?, task, story: None, models, program: None, shown: JOINS };
+        let words =
+            Words { flags: join.typed(&inputs, &shape)?, task, story: None, models, program: None, shown: JOINS };
         let asked = Asked::new(&preset, words, ui)?;
         Work::join(task.map_or(Ok(inputs), |task| task.clips(&needs))?, &asked)?
     };
@@ -131,9 +135,7 @@ fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
         }
     }
     match (image, clip) {
-        (Some(image), Some(clip)) => {
-            Err(SettingsError::Mixed { image: image.clone(), clip: clip.clone() }.into())
-        }
+        (Some(image), Some(clip)) => Err(SettingsError::Mixed { image: image.clone(), clip: clip.clone() }.into()),
         (image, _) => Ok(image.is_some()),
     }
 }

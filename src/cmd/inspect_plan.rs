@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     media::Media,
     plan::{self, Continued, FramePlan, JoinAsk, Places, Source},
-    settings::{
-        self, EngineChoice, JourneyPaths, JourneySettings, Layer, Parts, Settings, SettingsError,
-    },
+    settings::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Parts, Settings, SettingsError},
     task::{Role, Stitch, Task, Work as Wanted},
     video::{Fps, Size},
 };
@@ -73,7 +71,8 @@ impl Planning {
                 let still = |path| Source { still: true, ..clip(path, 1, &film) };
                 // As long as any model takes.
                 let long = |path| clip(path, 129, &film);
-                let continued = of(Role::Clip).next().map(|path| Continued { clip: long(path), in_film: !*settings.apart });
+                let continued =
+                    of(Role::Clip).next().map(|path| Continued { clip: long(path), in_film: !*settings.apart });
                 let places = Places {
                     images: of(Role::Image).map(still).collect(),
                     continued,

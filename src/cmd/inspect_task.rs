@@ -253,7 +253,9 @@ struct Files {
 
 impl Files {
     fn probe(task: &Task, media: &Media) -> Self {
-        let pictures = |input: &&Input| matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Reference | Role::Transition);
+        let pictures = |input: &&Input| {
+            matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Reference | Role::Transition)
+        };
         let here: Vec<_> = task.inputs.iter().filter(pictures).filter(|input| input.file.is_some()).collect();
         let paths: Vec<_> = here.iter().filter_map(|input| input.file.clone()).collect();
         let (mut facts, mut problems) = (vec![], vec![]);

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Instant};
 
 use color_eyre::eyre::Result;
 
-use wanctl::pipeline::{cancel::Cancel, task::{Command, Needs}};
+use wanctl::pipeline::{
+    cancel::Cancel,
+    task::{Command, Needs},
+};
 
 use super::{
     RunLog, Ui,

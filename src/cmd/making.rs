@@ -150,8 +150,7 @@ impl Making<'_> {
             let footage = Footage { media, cast: &cast, fit: work.fit() };
             let place = folder.path().to_owned();
             let between = Between::dissolve();
-            let mut render =
-                Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
+            let mut render = Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
             let made = needed(&plan, part);
             if let Some(makers) = &makers {
                 if part == Part::Stitch {

@@ -78,11 +78,14 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
         let from = field.get("from")?.as_str()?.to_owned();
         let text = match (name.as_str(), field.get("value")?) {
             // The table of steps has them.
-            ("phases" | "guidance" | "loras" | "ranges" | "structure", Value::Array(list)) if list.is_empty() => return None,
+            ("phases" | "guidance" | "loras" | "ranges" | "structure", Value::Array(list)) if list.is_empty() => {
+                return None;
+            }
             // What nobody asked for goes without saying.
-            ("strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure" | "lengths", _)
-                if from == "built-in" =>
-            {
+            (
+                "strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure" | "lengths",
+                _,
+            ) if from == "built-in" => {
                 return None;
             }
             ("frames" | "overlap", Value::Array(list)) if list.iter().all(|other| *other == list[0]) => {

@@ -240,11 +240,7 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
 }
 
 /// What was resolved, under who said it, and what comes of it step by step.
-pub(crate) fn resolved(
-    mut values: Vec<(String, String, String)>,
-    sampling: Option<&Sampling>,
-    rows: &mut Rows,
-) {
+pub(crate) fn resolved(mut values: Vec<(String, String, String)>, sampling: Option<&Sampling>, rows: &mut Rows) {
     values.extend(sampling.map(show_settings::sourced).into_iter().flatten());
     rows.lines(show_settings::by_source(values));
     let Some(sampling) = sampling else { return };

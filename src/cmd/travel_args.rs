@@ -64,18 +64,8 @@ pub(crate) struct Told {
 impl TravelArgs {
     /// What was typed of these, for these images; those of the story where there are none.
     pub(crate) fn told(&self, images: &[PathBuf], shape: &ShapeArgs) -> Result<Told, StoryError> {
-        let Self {
-            story,
-            frames,
-            overlap,
-            round,
-            continued,
-            strength,
-            desaturate,
-            brightness,
-            structure,
-            seed_mode,
-        } = self;
+        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
+            self;
         let story = story.as_deref().map(Story::read).transpose()?;
         let mut paths = story.as_ref().map_or_else(JourneyPaths::default, |story| story.paths.clone());
         if !images.is_empty() {
@@ -104,18 +94,8 @@ impl TravelArgs {
 
     /// The first of these that was typed.
     pub(crate) fn first(&self) -> Option<&'static str> {
-        let Self {
-            story,
-            frames,
-            overlap,
-            round,
-            continued,
-            strength,
-            desaturate,
-            brightness,
-            structure,
-            seed_mode,
-        } = self;
+        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
+            self;
         let given = [
             (story.is_some(), "--story"),
             (frames.is_some(), "--frames"),

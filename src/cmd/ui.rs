@@ -381,7 +381,11 @@ impl Track {
             due: now,
             interval: FIRST_LOG_INTERVAL,
         };
-        Self { bar: bars.add(ProgressBar::no_length().with_style(bar_style("{msg}"))), state: Mutex::new(state), beside }
+        Self {
+            bar: bars.add(ProgressBar::no_length().with_style(bar_style("{msg}"))),
+            state: Mutex::new(state),
+            beside,
+        }
     }
 
     fn begin(&self, ui: &Ui, stage: Stage, seam: Option<usize>, part: Option<&'static str>, total: usize) {

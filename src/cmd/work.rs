@@ -18,10 +18,21 @@ use wanctl::pipeline::{
 use super::{asked::Asked, show_settings};
 
 pub(crate) enum Work {
-    Join { clips: Vec<PathBuf>, settings: Settings },
-    Travel { paths: JourneyPaths, parts: Parts, settings: JourneySettings },
+    Join {
+        clips: Vec<PathBuf>,
+        settings: Settings,
+    },
+    Travel {
+        paths: JourneyPaths,
+        parts: Parts,
+        settings: JourneySettings,
+    },
     /// Pieces that are there already, put together.
-    Stitch { pieces: Vec<PathBuf>, stitch: Stitch, settings: Settings },
+    Stitch {
+        pieces: Vec<PathBuf>,
+        stitch: Stitch,
+        settings: Settings,
+    },
 }
 
 impl Work {

@@ -64,7 +64,8 @@ impl Slurm<'_> {
 
     fn script(&self, name: &str, more: &str, log: &str, words: &str) -> String {
         let gpu = if self.gpu && !more.is_empty() { "#SBATCH --gres=gpu:1\n" } else { "" };
-        let exports = self.environment.iter().map(|(name, value)| format!("export {name}={}\n", shell_words::quote(value)));
+        let exports =
+            self.environment.iter().map(|(name, value)| format!("export {name}={}\n", shell_words::quote(value)));
         // Slurm's own pattern for the name of the log would read a % in the path.
         format!(
             "#!/bin/sh\n#SBATCH --job-name={name}\n#SBATCH --output=/dev/null\n{more}{gpu}exec >{log} 2>&1\n{}exec {} {} --task {} {words}\n",
@@ -131,7 +132,10 @@ mod tests {
             assert!(script.contains("export WANCTL_MODELS='/m 1:/m2'\n"), "{script}");
         }
         let stitch = slurm(false, false).stitch();
-        assert_eq!(shell_words::split(stitch.lines().last().unwrap()).unwrap()[5..], ["--stitch-only", "-o", "/shared/a film.mp4"]);
+        assert_eq!(
+            shell_words::split(stitch.lines().last().unwrap()).unwrap()[5..],
+            ["--stitch-only", "-o", "/shared/a film.mp4"]
+        );
     }
 
     #[test]

@@ -27,7 +27,9 @@ use super::{
     fault::{Code, Details, Fault},
     media::Fit,
     plan::{Round, Treatment},
-    settings::{Each, EngineChoice, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Overrides, Prompts, Seed, SeedMode, Source},
+    settings::{
+        Each, EngineChoice, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Overrides, Prompts, Seed, SeedMode, Source,
+    },
     video::{Fps, Size},
     yaml::{self, YamlError},
 };
@@ -349,7 +351,8 @@ mod tests {
     #[test]
     fn what_is_said_beside_an_image_is_of_the_segment_that_starts_there() {
         let beside = "images: [a.png, {image: b.png, prompt: hedge, frames: 49, seed: 3}, c.png]\nprompt: light\n";
-        let apart = "images: [a.png, b.png, c.png]\nprompt: light\nsegments: [{}, {prompt: hedge, frames: 49, seed: 3}]\n";
+        let apart =
+            "images: [a.png, b.png, c.png]\nprompt: light\nsegments: [{}, {prompt: hedge, frames: 49, seed: 3}]\n";
         for text in [beside, apart] {
             let Story { paths, values, .. } = story(text).unwrap();
             assert_eq!(paths.images, ["a.png", "b.png", "c.png"].map(PathBuf::from));
@@ -371,7 +374,8 @@ mod tests {
 
     #[test]
     fn values_are_written_as_they_are_typed_on_the_command_line() {
-        let text = "images: [a.png]\nfps: 30000/1001\nsize: 832x480\nloras: [a=1;0, {file: b, weights: 0.5}]\nfit: pad\n";
+        let text =
+            "images: [a.png]\nfps: 30000/1001\nsize: 832x480\nloras: [a=1;0, {file: b, weights: 0.5}]\nfit: pad\n";
         let values = story(text).unwrap().values;
         assert_eq!((values.fps, values.size), ("30000/1001".parse().ok(), "832x480".parse().ok()));
         let loras = values.loras.unwrap();

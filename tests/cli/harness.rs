@@ -49,7 +49,9 @@ impl Room {
         let words: Vec<OsString> = arguments.iter().map(|word| word.as_ref().to_owned()).collect();
         // What is tested here is not what lies between the clips: the engine is the quick one unless a test names another.
         let says = |option: &str| words.iter().any(|word| word == option);
-        let quick = words.first().is_some_and(|word| word == "join" || word == "travel") && !says("--engine") && !says("--task");
+        let quick = words.first().is_some_and(|word| word == "join" || word == "travel")
+            && !says("--engine")
+            && !says("--task");
         command.args(words.iter().take(1)).args(if quick { &["--engine", "dissolve"][..] } else { &[] });
         command.args(words.iter().skip(1)).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.dir.path());

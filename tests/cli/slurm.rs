@@ -53,13 +53,24 @@ impl Cluster {
             format!("NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN"),
             format!("PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP"),
         ];
-        for (key, name) in [("StateSaveLocation", "state"), ("SlurmdSpoolDir", "spool"), ("SlurmctldPidFile", "ctl.pid"),
-            ("SlurmdPidFile", "d.pid"), ("SlurmctldLogFile", "ctl.log"), ("SlurmdLogFile", "d.log")] {
+        for (key, name) in [
+            ("StateSaveLocation", "state"),
+            ("SlurmdSpoolDir", "spool"),
+            ("SlurmctldPidFile", "ctl.pid"),
+            ("SlurmdPidFile", "d.pid"),
+            ("SlurmctldLogFile", "ctl.log"),
+            ("SlurmdLogFile", "d.log"),
+        ] {
             lines.push(format!("{key}={}", at(name)));
         }
         fs::write(at("slurm.conf"), format!("{}{}\n", PLAIN, lines.join("\n"))).unwrap();
-        let munge = [("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid"),
-            ("log-file", "munge.log"), ("seed-file", "munge.seed")];
+        let munge = [
+            ("key-file", "munge.key"),
+            ("socket", "munge.socket"),
+            ("pid-file", "munge.pid"),
+            ("log-file", "munge.log"),
+            ("seed-file", "munge.seed"),
+        ];
         let munge: Vec<String> = munge.iter().map(|(option, name)| format!("--{option}={}", at(name))).collect();
         let conf = at("slurm.conf");
         let commands = [

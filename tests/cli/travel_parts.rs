@@ -50,7 +50,10 @@ fn segments_made_one_by_one_are_the_film_that_is_made_at_once() {
         room.run(&format!("{words} -o whole.mkv")).good();
         // In any order; of a chain those before one are made with it.
         let first = room.run(&format!("{words} --segment 2")).good().event("result");
-        assert_eq!((&first["output"], &first["frames"]), (&"a_travel_d_segment_2.mkv".into(), &(9 + overlap.len() / 12 * 4).into()));
+        assert_eq!(
+            (&first["output"], &first["frames"]),
+            (&"a_travel_d_segment_2.mkv".into(), &(9 + overlap.len() / 12 * 4).into())
+        );
         let run = only_run(&room);
         let chained = !overlap.is_empty();
         assert_eq!((made(&run, 0), made(&run, 1), made(&run, 2)), (chained, true, false));

@@ -108,12 +108,7 @@ impl<'a> Render<'a> {
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(
-        &mut self,
-        seam: usize,
-        destination: &Destination,
-        progress: &dyn Progress,
-    ) -> Result<Finished> {
+    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
         let format = self.footage.cast.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);

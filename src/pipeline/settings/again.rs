@@ -125,8 +125,7 @@ fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
     let Sampling { steps: _, phases, guidance: _, shift, solver, grid, loras, schedule: _ } = sampling;
     let lora = |Lora { file, weights, strengths: _ }: &Lora| LoraAsk { file: file.clone(), weights: weights.clone() };
     let said = |loras: &Vec<Lora>| loras.iter().map(lora).collect();
-    let own_loras: Vec<Option<Vec<LoraAsk>>> =
-        segment_loras.iter().map(|loras| loras.as_ref().map(said)).collect();
+    let own_loras: Vec<Option<Vec<LoraAsk>>> = segment_loras.iter().map(|loras| loras.as_ref().map(said)).collect();
     Overrides {
         model: Some(named(models)),
         prompts: Some(Prompts::Each(prompts.value.clone())),

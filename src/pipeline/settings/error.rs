@@ -180,10 +180,9 @@ impl Fault for SettingsError {
                 "videos alone for a join, or images alone for a journey".into(),
                 "a journey goes on from a video with --continue",
             ),
-            Self::NotOfThis { .. } => (
-                "videos with options of a join, images with options of a journey".into(),
-                "leave the option out",
-            ),
+            Self::NotOfThis { .. } => {
+                ("videos with options of a join, images with options of a journey".into(), "leave the option out")
+            }
             Self::Jobs { .. } => {
                 ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")
             }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Each, EngineChoice, Layer, Overrides, Parts, SettingsError, Sourced, StructureUse, check, engine, pick,
-    ruled,
+    Each, EngineChoice, Layer, Overrides, Parts, SettingsError, Sourced, StructureUse, check, engine, pick, ruled,
 };
 use crate::pipeline::{
     checkpoint::Conditioning,
@@ -116,12 +115,7 @@ pub fn count(layers: &[Layer], images: usize, continued: bool) -> Result<Parts, 
 
 impl JourneySettings {
     /// Of these layers over the built-in one, for so many segments; `auto` is the engine that stands for auto.
-    pub fn of(
-        layers: &[Layer],
-        auto: EngineChoice,
-        parts: Parts,
-        continued: bool,
-    ) -> Result<Self, SettingsError> {
+    pub fn of(layers: &[Layer], auto: EngineChoice, parts: Parts, continued: bool) -> Result<Self, SettingsError> {
         check::ranges(layers)?;
         let engine = engine(layers, auto);
         let guided = matches!(*engine, EngineChoice::Auto | EngineChoice::Wan);

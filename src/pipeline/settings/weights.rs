@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Layer, LoraAsk, Preset, Sourced, layer::pick_own, pick};
-use crate::pipeline::checkpoint::{Checkpoint, CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted};
+use crate::pipeline::checkpoint::{
+    Checkpoint, CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted,
+};
 
 #[derive(Debug)]
 pub struct Weights {

@@ -128,9 +128,12 @@ impl Fault for TaskError {
             Self::Strict { path, items } => {
                 (path, "no key without effect, as --strict asks", lines(items), "leave out --strict".into())
             }
-            Self::NothingShown { path } => {
-                (path, "a task that has frames made", None, "make its film: wanctl join or wanctl travel, with --task".into())
-            }
+            Self::NothingShown { path } => (
+                path,
+                "a task that has frames made",
+                None,
+                "make its film: wanctl join or wanctl travel, with --task".into(),
+            ),
             Self::NotForCommand { path, command, right, .. } => {
                 let wanted = match command {
                     Command::Join => "a task that joins clips",

@@ -157,7 +157,9 @@ pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<Known> {
             met.insert("P-34");
         }
         // Images that the mask said nothing of.
-        let unsaid = |latent: &Latent| latent.mask != Mask::Keep && slots[latent.frames.clone()].iter().any(|slot| slot.is_known());
+        let unsaid = |latent: &Latent| {
+            latent.mask != Mask::Keep && slots[latent.frames.clone()].iter().any(|slot| slot.is_known())
+        };
         if plan.journey.is_some() && plan.mask_rule == MaskRule::Reference && picked.iter().any(unsaid) {
             met.insert("P-34");
         }

@@ -17,7 +17,6 @@ use crate::pipeline::{
 
 const VERSION: u32 = 1;
 
-
 /// Everything that decides a film but the program itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,12 +48,7 @@ pub enum Inputs {
 
 impl Recorded {
     /// `settings`: with what was chosen on the way.
-    pub fn new(
-        inputs: &Inputs,
-        settings: Overrides,
-        film: &FilmSettings,
-        engine: EngineSettings,
-    ) -> io::Result<Self> {
+    pub fn new(inputs: &Inputs, settings: Overrides, film: &FilmSettings, engine: EngineSettings) -> io::Result<Self> {
         let FilmSettings { codec, crf, lossless, audio } = film;
         let film = FilmAsk {
             codec: Some(*codec),
@@ -68,9 +62,7 @@ impl Recorded {
         let whole = |paths: &[PathBuf]| paths.iter().map(std::path::absolute).collect::<Result<_, _>>();
         let (command, inputs, journey, stitch) = match inputs {
             Inputs::Clips(clips) => (Command::Join, whole(clips)?, None, None),
-            Inputs::Journey(paths) => {
-                (Command::Travel, vec![], Some(paths.clone().map(std::path::absolute)?), None)
-            }
+            Inputs::Journey(paths) => (Command::Travel, vec![], Some(paths.clone().map(std::path::absolute)?), None),
             Inputs::Pieces(pieces, stitch) => (stitch.by, whole(pieces)?, None, Some(stitch.clone())),
         };
         Ok(Self {
@@ -89,7 +81,8 @@ impl Recorded {
     /// As the film carries it that will stand in `folder`.
     pub fn note(&self, folder: &Path) -> String {
         let within = |path: PathBuf| path.strip_prefix(folder).map(Path::to_owned).unwrap_or(path);
-        let Ok(journey) = self.journey.clone().map(|paths| paths.map(|path| Ok::<_, Infallible>(within(path)))).transpose();
+        let Ok(journey) =
+            self.journey.clone().map(|paths| paths.map(|path| Ok::<_, Infallible>(within(path)))).transpose();
         let note = Self { inputs: self.inputs.iter().cloned().map(within).collect(), journey, ..self.clone() };
         serde_json::to_string(&note).expect("settings have only string keys")
     }
@@ -108,13 +101,7 @@ impl Recorded {
                 format!("it has settings of version {version} for `{command}`, by wanctl {wanctl}"),
             ));
         }
-        Ok(Task {
-            inputs,
-            values: settings,
-            film,
-            engine: Some(engine),
-            ..Task::empty(path, work)
-        })
+        Ok(Task { inputs, values: settings, film, engine: Some(engine), ..Task::empty(path, work) })
     }
 }
 

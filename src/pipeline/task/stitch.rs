@@ -69,7 +69,8 @@ pub(super) fn of_join(params: &Fields, draft: &mut Draft) -> Option<Stitch> {
     }
     draft.inputs.extend(pieces);
     draft.meets("P-29");
-    let mut stitch = Stitch { by: Command::Join, cuts: vec![[0, 0]], overlaps: vec![], curve: Curve::Worker(WORKERS_SHARPENING) };
+    let mut stitch =
+        Stitch { by: Command::Join, cuts: vec![[0, 0]], overlaps: vec![], curve: Curve::Worker(WORKERS_SHARPENING) };
     for _ in &transitions {
         stitch.meet(gap, [blend, blend]);
     }

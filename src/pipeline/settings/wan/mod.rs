@@ -10,10 +10,10 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, LoraAsk, Multiplier, Overrides, Parts, Prompts, Seed, SeedMode, SettingsError, Source,
-    Sourced, Weights, check,
-    phases::{Phased, high_phases, phased},
+    Guidance, Layer, LoraAsk, Multiplier, Overrides, Parts, Prompts, Seed, SeedMode, SettingsError, Source, Sourced,
+    Weights, check,
     layer::pick_own,
+    phases::{Phased, high_phases, phased},
     pick, weights,
 };
 use crate::pipeline::{
@@ -154,7 +154,8 @@ impl WanSettings {
         let prompts = Sourced { value: prompts.value.of(seams, &prompts.from)?, from: prompts.from };
         let negative_prompt =
             pick(asked, |asked| asked.negative_prompt.clone()).unwrap_or(Sourced::built_in(String::new()));
-        let negative_prompts = pick_own(asked, |asked| asked.negative_prompts.clone(), |asked| asked.negative_prompt.is_some());
+        let negative_prompts =
+            pick_own(asked, |asked| asked.negative_prompts.clone(), |asked| asked.negative_prompt.is_some());
         let negative_prompts = seams.single(negative_prompts, "negative prompts")?;
         let own_seeds = pick_own(asked, |asked| asked.seeds.clone(), |asked| asked.seed.is_some());
         let own_seeds = seams.single(own_seeds, "seeds")?;

@@ -21,14 +21,8 @@ fn planned(task: &Task) -> FramePlan {
     let settings = JourneySettings::of(&layers, EngineChoice::Wan, parts, continued).unwrap();
     let settings = settings.for_model(travel.way.conditioning()).unwrap();
     let (fps, size) = (Fps::new(16, 1).unwrap(), settings.size.unwrap());
-    let source = |path: &str, frames, still| Source {
-        path: path.into(),
-        frames,
-        fps,
-        size,
-        resampled_frames: None,
-        still,
-    };
+    let source =
+        |path: &str, frames, still| Source { path: path.into(), frames, fps, size, resampled_frames: None, still };
     let clip = |frames| move |input: &Input| source(&input.address, frames, false);
     let places = Places {
         images: of(Role::Image).map(|input| source(&input.address, 1, true)).collect(),
@@ -246,12 +240,14 @@ fn single_segments_have_their_own_negatives_and_loras() {
     let task = read(&way(|details| {
         details["negative_prompts_expanded"] = json!(["x", "", "y", "", ""]);
         details["negative_prompt"] = "n".into();
-        details["loras_per_segment_expanded"] = json!([null, [{ "path": "https://w.invalid/a.safetensors", "strength": 0.5 }], null, [], null]);
+        details["loras_per_segment_expanded"] =
+            json!([null, [{ "path": "https://w.invalid/a.safetensors", "strength": 0.5 }], null, [], null]);
     }))
     .unwrap();
     let negatives = ["x", "n", "y", "n", "n"].map(|text| Some(text.to_owned()));
     assert_eq!(task.values.negative_prompts, Some(negatives.into()));
-    let own: Vec<_> = task.values.segment_loras.as_ref().unwrap().iter().map(|own| own.as_ref().map(Vec::len)).collect();
+    let own: Vec<_> =
+        task.values.segment_loras.as_ref().unwrap().iter().map(|own| own.as_ref().map(Vec::len)).collect();
     assert_eq!(own, [None, Some(1), None, Some(0), None]);
     assert_eq!(addresses(&task, Role::Lora), ["https://w.invalid/a.safetensors"]);
     // As a layer it goes by its name, where it lies nowhere.

@@ -330,7 +330,9 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
     let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
-    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone()).unwrap().note(Path::new("/clips"));
+    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone())
+        .unwrap()
+        .note(Path::new("/clips"));
     let task = Task::of_film(film, Some(&note)).unwrap();
     let addresses: Vec<_> = task.inputs.iter().map(|input| input.address.as_str()).collect();
     assert_eq!(addresses, ["a.mp4", "/elsewhere/b.mp4"]);

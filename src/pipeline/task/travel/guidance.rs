@@ -96,5 +96,7 @@ fn not_done(kind: &str) -> String {
         "flow" => "flow pictures lose how fast things move",
         _ => "it takes a network that is not here",
     };
-    format!("guidance by {kind} is not done here: {why}; travel --structure CLIP,raw or CLIP,edges shows a clip to a VACE model")
+    format!(
+        "guidance by {kind} is not done here: {why}; travel --structure CLIP,raw or CLIP,edges shows a clip to a VACE model"
+    )
 }

@@ -1,8 +1,6 @@
 //! `travel_orchestrator`: the whole way, segment by segment.
 
-use super::{
-    Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, references,
-};
+use super::{Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, references};
 use crate::pipeline::{
     settings::{Era, Prompts, Seed},
     task::{Draft, Role, fields::Fields, join::one_line, loras, sampling, spot::Spot},
