@@ -150,6 +150,9 @@ fn ffmpeg_reads_what_is_not_read_here() {
     shelf.save("a.png", noise(31, 17));
     shelf.ffmpeg("-i a.png a.ppm");
     assert_eq!((shelf.pixels("a.ppm").rgb, shelf.still("a.ppm").format), (noise(31, 17).into_raw(), "ppm".into()));
+    // A kind of TIFF that only ffmpeg knows.
+    shelf.ffmpeg("-f lavfi -i color=0x4080c0:size=64x48 -frames:v 1 -pix_fmt yuv420p a.tiff");
+    assert_eq!(shelf.pixels("a.tiff").rgb, shelf.ffmpeg("-i a.tiff -vf scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp -f rawvideo -pix_fmt rgb24 -"));
     shelf.ffmpeg("-f lavfi -i color=0x4080c0:size=64x48 -frames:v 1 -c:v libaom-av1 -still-picture 1 a.avif");
     let found = shelf.pixels("a.avif").rgb;
     assert!(found.as_chunks::<3>().0.iter().all(|p| p.iter().zip([0x40, 0x80, 0xc0]).all(|(a, b)| a.abs_diff(b) < 6)));
