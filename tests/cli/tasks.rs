@@ -122,7 +122,7 @@ fn with_its_clips_a_task_has_a_plan_and_the_faults_that_those_would_meet() {
     }
     let task = room.run(&format!("inspect {JOIN} --assets assets --json")).good().event("task");
     assert_eq!((&task["plan"]["sure"], &task["plan"]["plan"]["frames"]), (&true.into(), &(24 + 33 + 24).into()));
-    assert_eq!(task["inputs"][0]["facts"]["picture"]["size"], json!([853, 480]));
+    assert_eq!(task["inputs"][0]["facts"]["size"], json!([853, 480]));
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn loras_are_found_where_weights_lie_too() {
     assert_eq!(task["verdict"].as_str().unwrap().split("; ").last(), Some("one file is not here"));
     fs::copy(room.path("assets/image_00.png"), room.path("assets/image_01.png")).unwrap();
     let task = room.run(line).good().event("task");
-    assert_eq!(task["inputs"][3]["facts"]["picture"]["size"], json!([64, 36]));
+    assert_eq!(task["inputs"][3]["facts"]["size"], json!([64, 36]));
 }
 
 #[test]
