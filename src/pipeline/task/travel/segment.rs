@@ -52,7 +52,7 @@ pub(in crate::pipeline::task) fn segment(params: &Fields, alone: bool, draft: &m
     let overlap = params.read("frame_overlap_from_previous", Spot::whole).unwrap_or(0);
     let continued = continued(&details, draft);
     let chained = common.as_ref().is_some_and(|common| common.chained) && overlap >= 2;
-    let goes_on = chained && index.is_some_and(|index| index > 0) || chained && continued;
+    let goes_on = chained && (continued || index.is_some_and(|index| index > 0));
     if goes_on && !continued {
         draft.input(
             Role::Clip,
