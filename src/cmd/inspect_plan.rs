@@ -25,7 +25,7 @@ pub(crate) struct Planned {
 /// What the plan needs, by what is to be made.
 pub(crate) enum Planning {
     Join(Settings),
-    Journey(Parts, JourneySettings),
+    Journey(Parts, Box<JourneySettings>),
     Stitch(Settings, Stitch),
 }
 
@@ -40,8 +40,10 @@ impl Planning {
                 let parts = settings::count(layers, count(Role::Image), continued)?;
                 let settings = JourneySettings::of(layers, EngineChoice::Wan, parts, continued)?;
                 match &task.work {
-                    Wanted::Travel(travel) => Self::Journey(parts, settings.for_model(travel.way.conditioning())?),
-                    _ => Self::Journey(parts, settings),
+                    Wanted::Travel(travel) => {
+                        Self::Journey(parts, Box::new(settings.for_model(travel.way.conditioning())?))
+                    }
+                    _ => Self::Journey(parts, Box::new(settings)),
                 }
             }
         })

@@ -25,7 +25,7 @@ pub(crate) enum Work {
     Travel {
         paths: JourneyPaths,
         parts: Parts,
-        settings: JourneySettings,
+        settings: Box<JourneySettings>,
     },
     /// Pieces that are there already, put together.
     Stitch {
@@ -45,7 +45,7 @@ impl Work {
         let parts = settings::count(&asked.layers, paths.images.len(), continued)?;
         let settings = asked.journey(parts, continued)?;
         settings.check_guides(!paths.structure.is_empty(), !paths.references.is_empty())?;
-        Ok(Self::Travel { paths, parts, settings })
+        Ok(Self::Travel { paths, parts, settings: Box::new(settings) })
     }
 
     pub(crate) fn stitch((pieces, stitch): (Vec<PathBuf>, Stitch), asked: &Asked) -> Result<Self, SettingsError> {
@@ -160,7 +160,7 @@ impl Work {
                     structure: media.probe_clips(structure)?,
                     references: media.probe_stills(references)?,
                 };
-                let JourneySettings { engine, fps, size, made_size, .. } = settings;
+                let JourneySettings { engine, fps, size, made_size, .. } = &**settings;
                 let made = MadeSize::new(**engine, **made_size);
                 let (cast, places) = Cast::journey(files, &Shape { fps: **fps, size: **size, made, lossless });
                 let plan = settings.plan(places, cast.film.for_plan())?;
