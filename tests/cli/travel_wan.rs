@@ -24,14 +24,15 @@ fn pictures() -> Room {
 
 fn travel(room: &Room, images: &str, case: &Value, models: Vec<String>, more: &str) -> Run {
     let guidance: Vec<String> = case["guidance"].as_array().unwrap().iter().map(Value::to_string).collect();
-    let mut words: Vec<String> = format!("travel {images} --engine wan --device cpu --dtype f32 --lossless --threads 2")
-        .split(' ')
-        .chain("--json --overwrite -o film.mkv".split(' '))
-        .chain(more.split(' ').filter(|word| !word.is_empty()))
-        .chain(["--prompt", "a red balloon rises over the quiet harbour at dawn"])
-        .chain(["--negative-prompt", "blurry, low quality, static frame"])
-        .map(str::to_owned)
-        .collect();
+    let mut words: Vec<String> =
+        format!("travel {images} --engine wan --device cpu --dtype f32 --lossless --threads 2")
+            .split(' ')
+            .chain("--json --overwrite -o film.mkv".split(' '))
+            .chain(more.split(' ').filter(|word| !word.is_empty()))
+            .chain(["--prompt", "a red balloon rises over the quiet harbour at dawn"])
+            .chain(["--negative-prompt", "blurry, low quality, static frame"])
+            .map(str::to_owned)
+            .collect();
     for option in ["steps", "shift", "seed"] {
         words.extend([format!("--{option}"), case[option].to_string()]);
     }
