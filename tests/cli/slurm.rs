@@ -26,7 +26,8 @@ impl Cluster {
     /// None where Slurm is not installed.
     fn start() -> Option<Self> {
         if !PROGRAMS.iter().all(|program| Path::new(program).exists()) {
-            writeln!(std::io::stderr(), "skipped: Slurm (slurm-wlm, munge) is not installed").unwrap();
+            // What a test says when it passes is shown to nobody unless it goes past the harness.
+            std::io::stderr().write_all(b"skipped: Slurm (slurm-wlm, munge) is not installed\n").unwrap();
             return None;
         }
         let folder = TempDir::new().unwrap();
