@@ -62,7 +62,7 @@ impl Fault for StoryError {
                 let help = match error {
                     YamlError::Read(_) => "check the path and its permissions",
                     YamlError::Large => "a story is a short text",
-                    YamlError::Wrong { .. } => "README.md shows a story with everything that one can say",
+                    YamlError::Wrong { .. } => "examples/story.yaml shows everything that one can say",
                 };
                 (path, None, help)
             }
@@ -370,6 +370,14 @@ mod tests {
         let first = story("images: [{image: a.png, prompt: on}, b.png, c.png]").unwrap().values;
         assert_eq!(first.prompts, Some(Prompts::Each(vec!["on".into(), String::new()])));
         assert_eq!(story("images: [a.png]").unwrap().values, Overrides::default());
+    }
+
+    #[test]
+    fn the_example_is_a_story() {
+        let Story { paths, values, .. } = story(include_str!("../../examples/story.yaml")).unwrap();
+        assert_eq!((paths.images.len(), paths.references.len(), values.segments), (4, 1, Some(3)));
+        assert_eq!(values.frames, Some(Each::Each(vec![81, 49, 81])));
+        assert_eq!(values.segment_loras.unwrap()[2].as_ref().unwrap().len(), 1);
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Chain {
         let engine = Engine::at(program, Leash::new(Cancel::default()));
         let place = EngineSettings::new(EngineAsk { jobs: Some(jobs), ..EngineAsk::default() }, None).unwrap();
         let makers = vec![Maker::Rife; self.plan.seams.len()];
-        let outcomes = render.run_engine(&engine, &makers, &place, ("chain", &[0, 1, 2]), &Silent);
+        let all: Vec<usize> = (0..self.plan.seams.len()).collect();
+        let outcomes = render.run_engine(&engine, &makers, &place, ("chain", &all), &Silent);
         outcomes.map(|outcomes| assert_eq!(outcomes.len(), makers.len())).map_err(|error| format!("{error:#}"))
     }
 

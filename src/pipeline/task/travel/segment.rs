@@ -54,7 +54,11 @@ pub(in crate::pipeline::task) fn segment(params: &Fields, alone: bool, draft: &m
     let chained = common.as_ref().is_some_and(|common| common.chained) && overlap >= 2;
     let goes_on = chained && (continued || index.is_some_and(|index| index > 0));
     if goes_on && !continued {
-        draft.input(Role::Clip, "the segment before this one (dependant_on)".into(), "dependant_on".into());
+        draft.input(
+            Role::Clip,
+            "the film of the segment before this one (--map dependant_on=FILE)".into(),
+            "dependant_on".into(),
+        );
     }
     if let Some(index) = index {
         let images = segment_images(own.as_ref(), params, &details, (index, alone, continued));
