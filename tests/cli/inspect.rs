@@ -67,7 +67,7 @@ fn images_are_told_from_clips_and_several_files_are_shown_in_order() {
 #[test]
 fn what_becomes_of_an_image_is_said_and_a_bad_one_is_a_problem_by_name() {
     let room = Room::new();
-    room.ffmpeg("-f lavfi -i color=red@0.4:size=64x48,format=rgba64 -frames:v 1 glass.png");
+    room.ffmpeg("-f lavfi -i color=red@0.4:size=64x48,format=rgba -frames:v 1 -pix_fmt rgba64be glass.png");
     room.ffmpeg("-f lavfi -i testsrc2=size=64x48:rate=8 -frames:v 3 -c:v libwebp_anim moves.webp");
     std::fs::write(room.path("cut.png"), &std::fs::read(room.path("glass.png")).unwrap()[..90]).unwrap();
     let run = room.run("inspect glass.png").good();

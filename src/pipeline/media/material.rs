@@ -72,12 +72,11 @@ impl Media {
     fn look(&self, path: &Path) -> Result<Look, MediaError> {
         let bytes = regular_file(path)?;
         let avif = match still::looks(path) {
-            Looks::Own(format) => {
-                return Ok(match still::look(path, bytes, format)? {
-                    Found::Still(still) => Look::Material(Material::Still(still)),
-                    Found::Animated => Look::Animated,
-                });
-            }
+            Looks::Own(format) => match still::look(path, bytes, format)? {
+                Found::Still(still) => return Ok(Look::Material(Material::Still(still))),
+                Found::Animated => return Ok(Look::Animated),
+                Found::Foreign => false,
+            },
             // ffmpeg before 7 takes the first of the tiles for the whole.
             Looks::Tiled(kind) => {
                 return Err(Unusable::new(path, format!("is {kind} image in tiles"))

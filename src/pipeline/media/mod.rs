@@ -12,6 +12,7 @@ mod material;
 mod note;
 mod probe;
 mod process;
+mod reading;
 mod report;
 mod rhythm;
 mod sound;

@@ -1,40 +1,30 @@
-//! An image: a file with one picture, and the facts about it. PNG, JPEG, WebP, GIF, BMP and TIFF are read here; whatever
-//! else ffmpeg knows is read by ffmpeg.
+//! An image: a file with one picture, and the facts about it. PNG, JPEG, WebP, GIF, BMP and TIFF are read by ourselves;
+//! whatever else ffmpeg knows is read by ffmpeg.
 
 use std::{
-    fs::File,
-    io::{Cursor, Read},
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
-use image::{
-    AnimationDecoder, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult,
-    Rgba,
-    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
-    metadata::Orientation,
-};
-use rayon::prelude::*;
+use image::{ImageError, ImageFormat};
 use serde::Serialize;
 
 use super::{
     Media,
     clip::{Clip, Sampling, name},
-    colours::Colours,
     decode::Wanted,
     dialect,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
+    reading::{self, LONGEST_SIDE, MOST_BYTES},
 };
 use crate::pipeline::video::{Frame, Layout, Size};
 
 /// What lies under an image that is transparent somewhere.
 pub const UNDER: [u8; 3] = [255; 3];
 
-/// As of clips; what more decodes to is no picture for a film.
-const LONGEST_SIDE: u32 = 16384;
-const MOST_BYTES: u64 = 512 << 20;
-
-/// Made by [`Media::probe_still`] alone, which has decoded all of it once.
+/// Made by [`Media::probe_files`] and [`Media::probe_stills`] alone, which have decoded all of it once.
 #[derive(Debug, Clone, Serialize)]
 pub struct Still {
     pub path: PathBuf,
@@ -68,6 +58,8 @@ pub(super) enum Found {
     Still(Still),
     /// More than one picture.
     Animated,
+    /// Of a kind that is left to ffmpeg.
+    Foreign,
 }
 
 impl Still {
@@ -104,13 +96,8 @@ impl Media {
     pub fn picture(&self, still: &Still, size: Size, fit: Fit, around: [u8; 3]) -> Result<Frame, MediaError> {
         let picture = match &still.reader {
             Reader::Own(format) => {
-                let (Facts { colours, .. }, image) = decode(&still.path, *format)?;
-                let Frame { size, rgb } = opaque(image);
-                let rgb = match colours {
-                    Some(colours) => colours.brought(&rgb),
-                    None => rgb,
-                };
-                Frame { size, rgb }
+                let read = reading::read(&whole(&still.path)?, *format);
+                read.map_err(|error| meaning(&still.path, *format, error))?.over(UNDER)
             }
             Reader::Ffmpeg(clip) => self.only_frame(clip)?,
         };
@@ -165,60 +152,39 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
     if bytes > MOST_BYTES {
         return Err(too_large(path, format!("{bytes} bytes")));
     }
-    if is_animated(path, format)? {
-        return Ok(Found::Animated);
-    }
-    let (facts, image) = decode(path, format)?;
-    let Facts { bits, orientation, colours } = facts;
-    let colours = colours.map(|colours| colours.name);
-    let size = Size::new(image.width(), image.height());
+    let file = whole(path)?;
+    let picture = match reading::is_animated(&file, format).and_then(|animated| match animated {
+        true => Ok(None),
+        false => reading::read(&file, format).map(Some),
+    }) {
+        Ok(Some(picture)) => picture,
+        Ok(None) => return Ok(Found::Animated),
+        Err(ImageError::Unsupported(_)) => return Ok(Found::Foreign),
+        Err(error) => return Err(meaning(path, format, error)),
+    };
+    let size = picture.size();
     if size.width < 2 || size.height < 2 {
         return Err(Unusable::new(path, format!("is {size} pixels"))
             .wanted(format!("2 to {LONGEST_SIDE} pixels on each side"))
             .found(size.to_string())
             .into());
     }
-    let transparent = image.color().has_alpha() && image.to_rgba16().pixels().any(|Rgba(p)| p[3] < u16::MAX);
-    let format_name = format.extensions_str()[0].replace("jpg", "jpeg");
-    let path = path.to_owned();
-    let reader = Reader::Own(format);
-    Ok(Found::Still(Still { path, bytes, format: format_name, size, bits, transparent, colours, orientation, reader }))
+    Ok(Found::Still(Still {
+        path: path.to_owned(),
+        bytes,
+        format: format.extensions_str()[0].replace("jpg", "jpeg"),
+        size,
+        bits: picture.bits,
+        transparent: picture.is_transparent(),
+        colours: picture.colours.map(|colours| colours.name),
+        orientation: picture.orientation,
+        reader: Reader::Own(format),
+    }))
 }
 
-struct Facts {
-    bits: u32,
-    orientation: Option<&'static str>,
-    colours: Option<Colours>,
-}
-
-/// The whole picture, upright.
-fn decode(path: &Path, format: ImageFormat) -> Result<(Facts, DynamicImage), MediaError> {
-    let file = whole(path)?;
-    if format == ImageFormat::Jpeg && !jpeg_ends(&file) {
-        return Err(damaged(path, format, "it has no end"));
-    }
-    let read = || {
-        let mut decoder = decoder(&file, format)?;
-        let orientation = decoder.orientation()?;
-        let stored = decoder.original_color_type();
-        let colours = decoder.icc_profile()?.and_then(|profile| Colours::of_profile(&profile));
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok((Facts { bits: depth(stored), orientation: told(orientation), colours }, image))
-    };
-    read().map_err(|error| meaning(path, format, error))
-}
-
-/// Of a picture that is not too large by its header.
-fn decoder(file: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder> {
-    let mut reader = ImageReader::with_format(Cursor::new(file), format);
-    let mut limits = image::Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-    limits.max_alloc = Some(MOST_BYTES);
-    reader.limits(limits.clone());
-    let decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
-    Ok(decoder)
+fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {
+    fs::read(path)
+        .map_err(|error| Unusable::new(path, "cannot be read").wanted("an image").found(error.to_string()).into())
 }
 
 fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
@@ -226,86 +192,6 @@ fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
         ImageError::Limits(limits) => too_large(path, limits.to_string()),
         other => damaged(path, format, &other.to_string()),
     }
-}
-
-fn depth(stored: ExtendedColorType) -> u32 {
-    u32::from(stored.bits_per_pixel()) / u32::from(stored.channel_count())
-}
-
-fn told(orientation: Orientation) -> Option<&'static str> {
-    match orientation {
-        Orientation::NoTransforms => None,
-        Orientation::Rotate90 => Some("turned by 90°"),
-        Orientation::Rotate180 => Some("turned by 180°"),
-        Orientation::Rotate270 => Some("turned by 270°"),
-        Orientation::FlipHorizontal => Some("mirrored"),
-        Orientation::FlipVertical => Some("turned by 180° and mirrored"),
-        Orientation::Rotate90FlipH => Some("turned by 90° and mirrored"),
-        Orientation::Rotate270FlipH => Some("turned by 270° and mirrored"),
-    }
-}
-
-/// Every pixel over [`UNDER`] by its own alpha; 16 bits rounded to 8.
-fn opaque(image: DynamicImage) -> Frame {
-    let size = Size::new(image.width(), image.height());
-    if !image.color().has_alpha() {
-        return Frame { size, rgb: image.into_rgb8().into_raw() };
-    }
-    const FULL: u64 = u16::MAX as u64;
-    let image = image.into_rgba16();
-    let mut rgb = vec![0; size.rgb_bytes()];
-    rgb.par_chunks_exact_mut(3).zip(image.as_raw().par_chunks_exact(4)).for_each(|(rgb, rgba)| {
-        let alpha = u64::from(rgba[3]);
-        for ((byte, own), under) in rgb.iter_mut().zip(rgba).zip(UNDER) {
-            // In units of 1/255 of FULL squared.
-            let mixed = u64::from(*own) * alpha * 255 + u64::from(under) * FULL * (FULL - alpha);
-            *byte = ((mixed + FULL * FULL / 2) / (FULL * FULL)) as u8;
-        }
-    });
-    Frame { size, rgb }
-}
-
-fn is_animated(path: &Path, format: ImageFormat) -> Result<bool, MediaError> {
-    if !matches!(format, ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP) {
-        return Ok(false);
-    }
-    let file = whole(path)?;
-    let more = |frames: image::Frames<'_>| Ok(frames.take(2).collect::<ImageResult<Vec<_>>>()?.len() > 1);
-    let count = || {
-        drop(decoder(&file, format)?);
-        let file = Cursor::new(&file);
-        match format {
-            ImageFormat::Gif => more(GifDecoder::new(file)?.into_frames()),
-            ImageFormat::Png => {
-                let png = PngDecoder::new(file)?;
-                if png.is_apng()? { more(png.apng()?.into_frames()) } else { Ok(false) }
-            }
-            _ => {
-                let webp = WebPDecoder::new(file)?;
-                if webp.has_animation() { more(webp.into_frames()) } else { Ok(false) }
-            }
-        }
-    };
-    count().map_err(|error| meaning(path, format, error))
-}
-
-fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {
-    std::fs::read(path)
-        .map_err(|error| Unusable::new(path, "cannot be read").wanted("an image").found(error.to_string()).into())
-}
-
-/// Whether an end stands after the first scan: decoders fill what is missing with grey and say nothing. In a scan no
-/// FF D9 can stand but the end (ITU-T T.81, B.1.1.5).
-fn jpeg_ends(file: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[0xff, kind, high, low]) = file.get(at..at + 4) {
-        match kind {
-            0xda => return file[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
-            0xff => at += 1,
-            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-        }
-    }
-    false
 }
 
 fn too_large(path: &Path, found: String) -> MediaError {

@@ -150,6 +150,9 @@ fn ffmpeg_reads_what_is_not_read_here() {
     shelf.save("a.png", noise(31, 17));
     shelf.ffmpeg("-i a.png a.ppm");
     assert_eq!((shelf.pixels("a.ppm").rgb, shelf.still("a.ppm").format), (noise(31, 17).into_raw(), "ppm".into()));
+    // A kind of TIFF that only ffmpeg knows.
+    shelf.ffmpeg("-f lavfi -i color=0x4080c0:size=64x48 -frames:v 1 -pix_fmt yuv420p a.tiff");
+    assert_eq!(shelf.pixels("a.tiff").rgb, shelf.ffmpeg("-i a.tiff -vf scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp -f rawvideo -pix_fmt rgb24 -"));
     shelf.ffmpeg("-f lavfi -i color=0x4080c0:size=64x48 -frames:v 1 -c:v libaom-av1 -still-picture 1 a.avif");
     let found = shelf.pixels("a.avif").rgb;
     assert!(found.as_chunks::<3>().0.iter().all(|p| p.iter().zip([0x40, 0x80, 0xc0]).all(|(a, b)| a.abs_diff(b) < 6)));
@@ -233,6 +236,21 @@ fn a_picture_that_would_fill_the_memory_is_refused_by_its_header() {
         let error = shelf.refusal("bomb.png");
         assert_eq!(error.to_string(), "bomb.png is too large", "{:?}", error.details());
     }
+    // Or by its own length, before any of it is read.
+    fs::File::options().write(true).open(shelf.path("a.png")).unwrap().set_len(600 << 20).unwrap();
+    let error = shelf.refusal("a.png");
+    assert_eq!(
+        (error.to_string().as_str(), error.details().found.unwrap().as_str()),
+        ("a.png is too large", "629145600 bytes")
+    );
+}
+
+#[test]
+fn a_stream_of_pictures_is_a_clip() {
+    let shelf = Shelf::new();
+    shelf.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 4 -pix_fmt yuvj420p -f mjpeg a.mjpeg");
+    assert_eq!(shelf.refusal("a.mjpeg").to_string(), "a.mjpeg is a video");
+    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")]).unwrap()[0].frames, 4);
 }
 
 /// As PNG has it (annex D), bit by bit.

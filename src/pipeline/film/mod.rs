@@ -1,9 +1,9 @@
 //! What the film is: rate, size, colours. Everything that the first input or the user decides for all of them.
 
-use std::path::PathBuf;
+mod remarks;
 
 use super::{
-    media::{Clip, Codec, Effort, FilmFormat, Sampling, Still, Timing, UNDER},
+    media::{Clip, Codec, Effort, FilmFormat, Sampling, Still},
     plan::{self, Continued, Places, Source},
     progress::Warning,
     settings::{EngineChoice, FilmSettings, Settings},
@@ -177,25 +177,6 @@ impl Film {
         Take::Clip { sampling: clip.at_rate(self.fps), clip: Box::new(clip) }
     }
 
-    /// What of the inputs does not reach the film as it is; `asked` is its size before 4:2:0 was thought of.
-    fn warnings(&self, takes: &[Take], asked: Size) -> Vec<Warning> {
-        let size = self.size;
-        let odd = format!("4:2:0 video cannot hold {asked}, so the film is {size}; --lossless keeps all of it");
-        let odd = (size != asked).then(|| warning("odd_size", None, odd));
-        let stills: Vec<&Still> = takes
-            .iter()
-            .filter_map(|take| match take {
-                Take::Still(still) => Some(still),
-                Take::Clip { .. } => None,
-            })
-            .collect();
-        let of_clips = takes.iter().flat_map(|take| match take {
-            Take::Clip { clip, sampling } => remarks(clip, sampling, self, asked),
-            Take::Still(_) => vec![],
-        });
-        odd.into_iter().chain(of_clips).chain(remarks_on_stills(&stills, self, asked)).collect()
-    }
-
     pub fn for_plan(&self) -> plan::Film {
         plan::Film { fps: self.fps, size: self.size, made_size: self.made_size }
     }
@@ -237,70 +218,6 @@ impl Film {
             key_frames,
         }
     }
-}
-
-/// What of a clip does not reach the film as it is.
-fn remarks(clip: &Clip, sampling: &Sampling, film: &Film, asked: Size) -> Vec<Warning> {
-    let (name, path) = (clip.name(), Some(clip.path.clone()));
-    let mut remarks = vec![];
-    let mut remark = |code, message| remarks.push(warning(code, path.clone(), message));
-    if clip.timing == Timing::Variable {
-        let rate = plain(film.fps);
-        remark(
-            "variable_rate",
-            format!("{name} has a variable frame rate and was resampled to a constant {rate} fps by its timestamps"),
-        );
-    } else if matches!(sampling, Sampling::Resampled(_)) {
-        remark("resampled", format!("{name} runs at {} fps and was resampled to {}", plain(clip.fps), plain(film.fps)));
-    }
-    if clip.picture.size != asked {
-        remark("resized", format!("{name} is {} and was fitted to {}", clip.picture.size, film.size));
-    }
-    if clip.picture.bits > 8 {
-        remark("depth", format!("{name} has {} bits a sample, the film has 8", clip.picture.bits));
-    }
-    if clip.picture.interlaced {
-        remark(
-            "interlaced",
-            format!("{name} is interlaced and was taken as it is; deinterlace it first for a clean result"),
-        );
-    }
-    if let (Some(decoded), Some(promised)) = (clip.counts.decoded, clip.counts.container)
-        && decoded != promised
-    {
-        remark("count", format!("{name} says it has {promised} frames, {decoded} were counted by decoding"));
-    }
-    remarks
-}
-
-/// One for all images: what is to say of one is often to say of most.
-fn remarks_on_stills(stills: &[&Still], film: &Film, asked: Size) -> Vec<Warning> {
-    let remark = |code, of: Vec<&&Still>, says: String| {
-        let first = of.first()?;
-        let names = match of[1..] {
-            [] => first.name(),
-            [second] => format!("{} and {}", first.name(), second.name()),
-            _ => format!("{} and {} other images", first.name(), of.len() - 1),
-        };
-        Some(warning(code, Some(first.path.clone()), format!("{names}: {says}")))
-    };
-    let of = |applies: &dyn Fn(&Still) -> bool| stills.iter().filter(|still| applies(still)).collect::<Vec<_>>();
-    let [red, green, blue] = UNDER;
-    let remarks = [
-        remark("resized", of(&|still| still.size != asked), format!("not {asked}, fitted to {}", film.size)),
-        remark("depth", of(&|still| still.bits > 8), "more than 8 bits a sample, the film has 8".into()),
-        remark("colours", of(&|still| still.colours.is_some()), "colours of another profile, brought to sRGB".into()),
-        remark(
-            "transparent",
-            of(&|still| still.transparent),
-            format!("transparent in places, laid over white (#{red:02x}{green:02x}{blue:02x})"),
-        ),
-    ];
-    remarks.into_iter().flatten().collect()
-}
-
-fn warning(code: &'static str, file: Option<PathBuf>, message: String) -> Warning {
-    Warning { code, file, message }
 }
 
 /// 25 or 23.976, for people.
