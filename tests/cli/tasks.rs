@@ -99,7 +99,7 @@ fn the_failed_segments_have_no_input_problem_and_the_workers_fault_is_named() {
             assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
         }
         let task = room.run(&format!("inspect {name} --json")).good().event("task");
-        assert_eq!(task["work"]["travel"]["size"], json!([896, 496]));
+        assert_eq!(task["settings"]["size"]["value"], json!([896, 496]));
         assert_eq!((&task["conflicts"], &task["problems"]), (&json!([]), &json!([])));
         assert_eq!(task["sampler"]["thresholds"], json!([826.0999755859375]));
         assert_eq!((&task["sampler"]["steps"]["value"], &task["inputs"][2]["weights"]), (&6.into(), &"0;1.0".into()));
@@ -351,7 +351,9 @@ fn options_of_a_task_without_one_are_wrong_usage() {
 fn types_that_join_nothing_are_told() {
     let room = Room::new();
     room.task("travel_segment_78cd8678.json");
-    room.run("join --task travel_segment_78cd8678.json").fails(3).says("is a travel_segment, which join does not do");
+    room.run("join --task travel_segment_78cd8678.json")
+        .fails(3)
+        .says("is a travel_segment, which wanctl join does not do");
 }
 
 #[test]
