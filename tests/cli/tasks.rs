@@ -413,7 +413,7 @@ fn loras_are_found_where_weights_lie_too() {
     assert_eq!(task["verdict"].as_str().unwrap().split("; ").last(), Some("one file is not here"));
     fs::copy(room.path("assets/image_00.png"), room.path("assets/image_01.png")).unwrap();
     let task = room.run(line).good().event("task");
-    assert_eq!(task["inputs"][3]["facts"]["picture"]["size"], json!([64, 36]));
+    assert_eq!(task["inputs"][3]["facts"]["size"], json!([64, 36]));
 }
 
 #[test]
