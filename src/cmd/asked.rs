@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     checkpoint::{Conditioning, Places, Surroundings},
     engine::Engine,
-    job::Device,
+    job::{Device, Dtype, Offload, VaeTile},
+    memory::{Sizes, Work},
     progress::{Progress, Warning},
     settings::{
         self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
@@ -16,6 +17,7 @@ use wanctl::pipeline::{
     },
     story::Story,
     task::Task,
+    video::Size,
 };
 
 use super::Ui;
@@ -144,7 +146,26 @@ impl Asked {
             );
             return Ok(EngineChoice::Rife);
         };
-        let needed = weights.largest_part()?;
+        let asked = Overrides::merged(&self.layers);
+        let dtype = match asked.dtype.unwrap_or(Dtype::Auto) {
+            Dtype::Auto if device == Device::Cpu => Dtype::F32,
+            Dtype::Auto => Dtype::Bf16,
+            dtype => dtype,
+        };
+        // The smallest work that there can be: with its plan a run finds out whether its own fits as well.
+        let work = Work {
+            size: Size::new(16, 16),
+            frames: 1,
+            references: 0,
+            dtype,
+            packed: dtype == Dtype::Fp8,
+            beside: 0,
+            offload: asked.offload.unwrap_or(Offload::Auto),
+            ahead: device != Device::Cpu,
+            vae_tile: asked.vae_tile.unwrap_or(VaeTile::Auto),
+        };
+        let needs = Sizes::of(&weights.models)?.needs(&work);
+        let needed = needs.iter().map(|need| need.least).max().unwrap_or(0);
         let held = program.devices().is_ok_and(|devices| {
             // Many minutes for a frame on the CPU: only where that is asked for.
             let meant = |name: &str| match device {
@@ -212,6 +233,11 @@ impl Asked {
             if let Some(Layer { from, .. }) = preset.filter(|preset| preset.values.published.is_some()) {
                 self.ignored(&format!("the model of {from}: --engine {} makes the frames", *self.engine), ui)?;
             }
+            let told = |layer: &&Layer| matches!(layer.from, Source::Story(_)) && is_for_a_model(&layer.values);
+            if let Some(Layer { from, .. }) = self.layers.iter().find(told) {
+                let what = format!("prompts, seeds and LoRAs of {from}: --engine {} makes the frames", *self.engine);
+                self.ignored(&what, ui)?;
+            }
             return Ok(None);
         }
         let weights = match self.weights.take() {
@@ -255,4 +281,11 @@ impl Asked {
     pub(crate) fn merged(&self) -> Overrides {
         Overrides::merged(&self.layers)
     }
+}
+
+/// Whether anything is said that only a Wan model heeds.
+fn is_for_a_model(values: &Overrides) -> bool {
+    let Overrides { prompts, negative_prompt, negative_prompts, seed, seeds, loras, segment_loras, .. } = values;
+    let negative = negative_prompt.is_some() || negative_prompts.is_some();
+    prompts.is_some() || negative || seed.is_some() || seeds.is_some() || loras.is_some() || segment_loras.is_some()
 }

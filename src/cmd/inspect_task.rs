@@ -7,16 +7,19 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     checkpoint::{Places, Surroundings},
+    job::{Dtype, Offload, VaeTile},
     media::{Clip, Material, Media},
+    memory::{Need, Sizes},
+    plan::FramePlan,
     schedule::{Expert, Phase},
-    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling},
+    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Weights},
     task::{self, Blame, Input, Known, Role, Task, Work},
 };
 
 use super::{
     Ui,
     inspect_plan::{Planned, Planning},
-    show,
+    show, show_settings,
     show_task::{self, Rows},
     task::PlaceArgs,
     ui::{Answer, Failure},
@@ -33,7 +36,8 @@ pub(crate) struct About<'a> {
 pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Answer> {
     let &About { era, models } = about;
     let (mut task, placed) = place.open(path, era, media)?;
-    task.find_loras(&Places::new(models, Surroundings::here()));
+    let places = Places::new(models, Surroundings::here());
+    task.find_loras(&places);
     let files = Files::probe(&task, media);
     let (resolved, unresolved) = kept(Resolved::of(&task).map(Some));
     let (plan, refused) = match &resolved {
@@ -49,7 +53,9 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     faults.dedup();
     let problems: Vec<Failure> =
         files.problems.iter().chain(&unresolved).chain(&refused).map(|error| ui.failure(error)).collect();
-    let seen = Seen { path, files, resolved, plan, faults, problems, placed, task };
+    let memory =
+        resolved.as_ref().zip(plan.as_ref()).and_then(|(resolved, planned)| resolved.memory(&planned.plan, &places));
+    let seen = Seen { path, files, resolved, plan, memory, faults, problems, placed, task };
     ui.event("task", &seen.json());
     if !ui.json() {
         ui.print(&seen.text());
@@ -72,6 +78,7 @@ struct Seen<'a> {
     files: Files,
     resolved: Option<Resolved>,
     plan: Option<Planned>,
+    memory: Option<Memory>,
     faults: Vec<Known>,
     problems: Vec<Failure>,
     /// Whether anything was said of where its files lie.
@@ -111,7 +118,7 @@ impl Seen<'_> {
     }
 
     fn json(&self) -> Value {
-        let Self { path, task, files, resolved, plan, faults, problems, placed: _ } = self;
+        let Self { path, task, files, resolved, plan, memory, faults, problems, placed: _ } = self;
         let Task { path: _, row, era, work, preset, film, inputs, ignored, differs, conflicts, .. } = task;
         let inputs: Vec<Value> = inputs
             .iter()
@@ -134,6 +141,7 @@ impl Seen<'_> {
             "preset": preset,
             "settings": resolved.as_ref().map(|resolved| resolved.planned.settings()),
             "sampler": resolved.as_ref().and_then(Resolved::sampler),
+            "memory": memory.as_ref().map(|memory| json!({ "sure": memory.sure, "on_a_gpu": memory.needs })),
             "film": film,
             "inputs": inputs,
             "work": work,
@@ -152,7 +160,7 @@ impl Seen<'_> {
     }
 
     fn text(&self) -> String {
-        let Self { path, task, files, resolved, plan, faults, problems, placed: _ } = self;
+        let Self { path, task, files, resolved, plan, memory, faults, problems, placed: _ } = self;
         let mut rows = Rows::default();
         show_task::head(task, &mut rows);
         show_task::inputs(&task.inputs, |input| files.of(input), &mut rows);
@@ -176,6 +184,10 @@ impl Seen<'_> {
         if let Some(Resolved { planned, sampling, .. }) = resolved {
             show_task::resolved(planned.lines(), sampling.as_ref(), &mut rows);
         }
+        if let Some(Memory { told, sure, needs: _ }) = memory {
+            let by = if *sure { "" } else { ", for a model of its name: the weights are not here" };
+            rows.row("memory", format!("{told}{by}"));
+        }
         show_task::ignored("differs", &task.differs, &mut rows);
         show_task::ignored("ignored", &task.ignored, &mut rows);
         task.conflicts.iter().for_each(|conflict| rows.row("conflict", conflict));
@@ -196,6 +208,15 @@ struct Resolved {
     planned: Planning,
     /// Of a Wan model.
     sampling: Option<Sampling>,
+    layers: Vec<Layer>,
+}
+
+/// What the work would take.
+struct Memory {
+    told: String,
+    /// By the weights themselves; else by their names.
+    sure: bool,
+    needs: Vec<Need>,
 }
 
 impl Resolved {
@@ -216,7 +237,20 @@ impl Resolved {
         };
         let samples = planned.engine() == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
         let sampling = samples.then(|| Sampling::of(&layers, model, None)).transpose()?;
-        Ok(Self { preset, planned, sampling })
+        Ok(Self { preset, planned, sampling, layers })
+    }
+
+    /// By the headers of the model's files where they are here, else by the names that they were published under.
+    fn memory(&self, plan: &FramePlan, places: &Places) -> Option<Memory> {
+        self.sampling.as_ref()?;
+        let Overrides { published, dtype, offload, vae_tile, .. } = Overrides::merged(&self.layers);
+        let here = Weights::find(&self.layers, places).ok().and_then(|weights| Sizes::of(&weights.models).ok());
+        let sizes = here.or_else(|| Sizes::by_name(&published?))?;
+        let asked = (dtype.unwrap_or(Dtype::Auto), offload.unwrap_or(Offload::Auto), vae_tile.unwrap_or(VaeTile::Auto));
+        let work = show_settings::work(plan, asked);
+        let on_a_gpu = if work.dtype == Dtype::Auto { Dtype::Bf16 } else { work.dtype };
+        let needs = sizes.needs(&wanctl::pipeline::memory::Work { dtype: on_a_gpu, ..work });
+        Some(Memory { told: show_settings::memory(&sizes, &work), sure: here.is_some(), needs })
     }
 
     /// LoRAs that by their names are for the other expert than some steps that they work in.

@@ -18,6 +18,7 @@ use wanctl::pipeline::{
     footage::Footage,
     job::Device,
     media::Media,
+    memory::Sizes,
     output::{self, Destination, Replace},
     plan::FramePlan,
     render::Render,
@@ -230,7 +231,8 @@ impl Making<'_> {
             ui.print(&work.lines(wan.as_ref()).join("\n"));
             if let Some(wan) = &wan {
                 ui.print(&show_settings::sampler(&wan.sampling));
-                ui.print(&show_settings::memory(wan, &plan)?);
+                let asked = show_settings::work(&plan, (*wan.dtype, *wan.offload, *wan.vae_tile));
+                ui.print(&format!("memory   {}", show_settings::memory(&Sizes::of(&wan.models)?, &asked)));
             }
         }
         Ok(Answer::Yes)
@@ -276,11 +278,22 @@ fn emit(
         parts: plan.seams.len(),
         chained: plan.lanes().iter().any(|lane| lane.len() > 1),
         gpu,
-        environment: told.collect(),
+        environment: told.map(|(name, value)| (name.clone(), absolute(&name, &value))).collect(),
     }
     .write()?;
     ui.note(&format!("{} and this program must lie where all nodes see them", folder.display()));
     Ok(json!({ "output": script, "film": output }))
+}
+
+/// Jobs begin elsewhere: paths of the environment are told from the root on.
+fn absolute(name: &str, value: &str) -> String {
+    // A path list; the others are programs, which may stand for what PATH has.
+    let paths =
+        std::env::split_paths(value).map(|path| match name == "WANCTL_MODELS" || path.components().count() > 1 {
+            true => std::path::absolute(&path).unwrap_or(path),
+            false => path,
+        });
+    std::env::join_paths(paths).map_or_else(|_| value.to_owned(), |joined| joined.to_string_lossy().into_owned())
 }
 
 /// What has to be made for a part of the film: a segment needs those that it goes on from.

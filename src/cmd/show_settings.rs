@@ -6,30 +6,33 @@ use serde::Serialize;
 use serde_json::Value;
 
 use wanctl::pipeline::{
-    checkpoint::{CheckpointError, Lacking, name as weights},
-    job::Dtype,
+    checkpoint::{Lacking, name as weights},
+    job::{Dtype, Offload, VaeTile},
     memory::{Need, Sizes, Work, giga},
     plan::FramePlan,
     schedule::Step,
     settings::{Lora, Preset, Sampling, WanSettings},
 };
 
-/// What the work takes of memory, where the numbers are chosen by the device: on a GPU and on the CPU.
-pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, CheckpointError> {
-    let sizes = Sizes::of(&wan.models)?;
-    let work = Work {
+/// The largest guide of a plan, in numbers that the device chooses where nobody does.
+pub(crate) fn work(plan: &FramePlan, (dtype, offload, vae_tile): (Dtype, Offload, VaeTile)) -> Work {
+    Work {
         size: plan.made_size,
         frames: plan.seams.iter().map(|seam| seam.slots.len()).max().unwrap_or(0),
         references: plan.seams.iter().map(|seam| seam.references.len()).max().unwrap_or(0),
-        dtype: *wan.dtype,
-        packed: *wan.dtype == Dtype::Fp8,
+        dtype,
+        packed: dtype == Dtype::Fp8,
         beside: 0,
-        offload: *wan.offload,
+        offload,
         ahead: true,
-        vae_tile: *wan.vae_tile,
-    };
+        vae_tile,
+    }
+}
+
+/// What the work takes of memory, where the numbers are chosen by the device: on a GPU and on the CPU.
+pub(crate) fn memory(sizes: &Sizes, work: &Work) -> String {
     let on = |place: &str, dtype: Dtype, ahead: bool| {
-        let needs = sizes.needs(&Work { dtype, ahead, ..work });
+        let needs = sizes.needs(&Work { dtype, ahead, ..*work });
         let most = |of: fn(&Need) -> u64| giga(needs.iter().map(of).max().unwrap_or(0));
         let (whole, least) = (most(|need| need.whole), most(|need| need.least));
         match whole == least {
@@ -37,11 +40,11 @@ pub(crate) fn memory(wan: &WanSettings, plan: &FramePlan) -> Result<String, Chec
             false => format!("{whole}{place}, at least {least}"),
         }
     };
-    let lines = match *wan.dtype {
+    let lines = match work.dtype {
         Dtype::Auto => vec![on(" on a GPU (bf16)", Dtype::Bf16, true), on(" on the CPU (f32)", Dtype::F32, false)],
         dtype => vec![on("", dtype, true)],
     };
-    Ok(format!("memory   about {}", lines.join("; ")))
+    format!("about {}", lines.join("; "))
 }
 
 /// A line for each source, the last one that counts first.

@@ -33,4 +33,5 @@ mod travel_parts;
 mod travel_tasks;
 #[cfg(feature = "torch")]
 mod travel_wan;
+#[cfg(feature = "torch")]
 mod wan;

@@ -310,5 +310,6 @@ pub fn host() -> Option<u64> {
     [machine(), group()].into_iter().flatten().min()
 }
 
+mod published;
 #[cfg(test)]
 mod tests;

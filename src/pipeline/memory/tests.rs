@@ -180,3 +180,28 @@ fn headers_of_published_size_tell_what_does_not_fit_into_a_card_of_24_gb() {
 fn this_machine_has_some_memory() {
     assert!(host().is_none_or(|bytes| bytes > 1 << 20));
 }
+
+#[test]
+fn every_built_in_model_is_known_by_the_names_of_its_files() {
+    use crate::pipeline::settings::Preset;
+    let mut seen = 0;
+    for preset in Preset::built_in() {
+        let Some(published) = &preset.values.published else { continue };
+        let Some(sizes) = Sizes::by_name(published) else { panic!("{}: {published:?}", preset.name) };
+        let of = |dim: u64| sizes.transformer.dim == dim;
+        assert!(of(5120) || preset.name.contains("1.3b") && of(1536), "{}", preset.name);
+        assert_eq!(sizes.transformer.vace, preset.name.contains("vace"), "{}", preset.name);
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
+    assert_eq!(Sizes::by_name(&Default::default()), None);
+}
+
+#[test]
+fn names_and_headers_of_a_published_model_tell_the_same() {
+    let published = checkpoint::Published {
+        high: vec![checkpoint::Files::One("wan2.1_vace_14B_bf16.safetensors".into())],
+        ..Default::default()
+    };
+    assert_eq!(Sizes::by_name(&published), Some(large()));
+}

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Layer, LoraAsk, Preset, Sourced, layer::pick_own, pick};
-use crate::pipeline::checkpoint::{
-    Checkpoint, CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted,
-};
+use crate::pipeline::checkpoint::{CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted};
 
 #[derive(Debug)]
 pub struct Weights {
@@ -71,15 +69,6 @@ fn covers(missing: Part, part: Part) -> bool {
 
 fn no_lora(asked: &LoraAsk) -> Lacking {
     Lacking { part: format!("the LoRA {}", asked.file.display()), names: vec![] }
-}
-
-impl Weights {
-    /// How many bytes of weights are in memory at once at least: the parts take turns.
-    pub fn largest_part(&self) -> Result<u64, CheckpointError> {
-        let ModelFiles { high, low, text, .. } = &self.models;
-        let parts = [high, low, text].into_iter().filter(|paths| !paths.is_empty());
-        parts.map(|paths| Ok(Checkpoint::open(paths)?.bytes())).try_fold(0, |most, bytes| Ok(most.max(bytes?)))
-    }
 }
 
 impl Preset {
