@@ -381,6 +381,15 @@ mod tests {
     }
 
     #[test]
+    fn the_story_of_the_readme_is_one() {
+        let readme = include_str!("../../README.md");
+        let mut told = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let Story { paths, values, .. } = story(told.find(|text| text.starts_with("images:")).unwrap()).unwrap();
+        // A clip that is gone on from makes one segment more.
+        assert_eq!((paths.images.len(), values.segments), (4, Some(4)));
+    }
+
+    #[test]
     fn values_are_written_as_they_are_typed_on_the_command_line() {
         let text =
             "images: [a.png]\nfps: 30000/1001\nsize: 832x480\nloras: [a=1;0, {file: b, weights: 0.5}]\nfit: pad\n";

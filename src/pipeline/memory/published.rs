@@ -12,7 +12,7 @@ const VAE_BASE: u64 = 96;
 impl Sizes {
     /// None where the names do not tell which model it is. Names can lie; a run reads headers.
     pub fn by_name(published: &Published) -> Option<Self> {
-        let Published { high, .. } = published;
+        let Published { high, low, .. } = published;
         let names = high.iter().flat_map(|files| match files {
             Files::One(name) => vec![name],
             Files::Together(names) => names.iter().collect(),
@@ -21,7 +21,8 @@ impl Sizes {
         let has = |word: &str| names.contains(word);
         // wan-model.md 1.1: what the published configurations say.
         let (dim, layers, ffn, every) = match () {
-            () if has("14b") => (5120, 40, 13824, 5),
+            // All that have two experts are of this size.
+            () if has("14b") || !low.is_empty() => (5120, 40, 13824, 5),
             () if has("1.3b") || has("1_3b") => (1536, 30, 8960, 2),
             () => return None,
         };
