@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     media::Media,
     plan::{self, Continued, FramePlan, JoinAsk, Places, Source},
+    progress::Silent,
     settings::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Parts, Settings, SettingsError},
     task::{Role, Stitch, Task, Work as Wanted},
     video::{Fps, Size},
@@ -52,7 +53,7 @@ impl Planning {
     pub(crate) fn plan(&self, task: &Task, media: &Media) -> Result<Planned> {
         let needed = task.inputs.iter().filter(|input| !matches!(input.role, Role::Audio | Role::Lora));
         if needed.clone().all(|input| input.file.is_some()) {
-            let (_, plan) = self.work(task).plan(task.film.lossless, media)?;
+            let (_, plan) = self.work(task).plan(task.film.lossless, media, &Silent)?;
             return Ok(Planned { plan, sure: true });
         }
         let plan = match self {

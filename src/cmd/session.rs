@@ -8,7 +8,7 @@ use wanctl::pipeline::{
     job::Maker,
     media::Media,
     plan::FramePlan,
-    progress::{Progress, Stage, Warning},
+    progress::{Progress, Warning},
     run::{Keep, Outcome, RunDir, Share},
     settings::{EngineChoice, WanSettings},
 };
@@ -32,8 +32,7 @@ pub(crate) fn prepare(
     media: &Media,
     ui: &Ui,
 ) -> Result<Prepared> {
-    ui.begin(Stage::Probe, work.files().len());
-    let (cast, plan) = work.plan(lossless, media)?;
+    let (cast, plan) = work.plan(lossless, media, ui)?;
     ui.end_progress();
     for warning in &cast.warnings {
         ui.warn(warning.clone());

@@ -9,6 +9,7 @@ use wanctl::pipeline::{
     film::{Cast, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media},
     plan::{self, FramePlan},
+    progress::{Progress, Stage},
     settings::{
         self, EngineChoice, JourneyPaths, JourneySettings, Overrides, Parts, Settings, SettingsError, WanSettings,
     },
@@ -136,15 +137,19 @@ impl Work {
     }
 
     /// The facts of its files, and the plan that comes of them.
-    pub(crate) fn plan(&self, lossless: bool, media: &Media) -> Result<(Cast, FramePlan)> {
+    pub(crate) fn plan(&self, lossless: bool, media: &Media, progress: &dyn Progress) -> Result<(Cast, FramePlan)> {
+        progress.begin(Stage::Probe, self.files().len());
+        let probed = || progress.begin(Stage::Plan, 0);
         match self {
             Self::Join { clips, settings } => {
                 let cast = Cast::new(media.probe_clips(clips)?, settings, lossless);
+                probed();
                 let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
                 Ok((cast, plan))
             }
             Self::Stitch { pieces, stitch, settings } => {
                 let cast = Cast::new(media.probe_clips(pieces)?, settings, lossless);
+                probed();
                 let sources = cast.sources();
                 let ask = stitch.ask(&sources)?;
                 let plan = plan::stitch(sources, cast.film.for_plan(), &ask)?;
@@ -163,6 +168,7 @@ impl Work {
                 let JourneySettings { engine, fps, size, made_size, .. } = &**settings;
                 let made = MadeSize::new(**engine, **made_size);
                 let (cast, places) = Cast::journey(files, &Shape { fps: **fps, size: **size, made, lossless });
+                probed();
                 let plan = settings.plan(places, cast.film.for_plan())?;
                 Ok((cast, plan))
             }
