@@ -122,7 +122,7 @@ fn with_its_clips_a_task_has_a_plan_and_the_faults_that_those_would_meet() {
     }
     let task = room.run(&format!("inspect {JOIN} --assets assets --json")).good().event("task");
     assert_eq!((&task["plan"]["sure"], &task["plan"]["plan"]["frames"]), (&true.into(), &(24 + 33 + 24).into()));
-    assert_eq!(task["inputs"][0]["facts"]["size"], json!([853, 480]));
+    assert_eq!(task["inputs"][0]["facts"]["picture"]["size"], json!([853, 480]));
 }
 
 #[test]

@@ -487,7 +487,7 @@ fn wrong_options_of_a_model_are_refused() {
     let prompt = words.iter().position(|word| word == "--prompt").unwrap();
     words[prompt] = "--prompts".into();
     words[prompt + 1] = "prompts.txt".into();
-    room.wanctl(&words).fails(3).says("2 prompts").says("1 seams");
+    room.wanctl(&words).fails(2).says("2 prompts").says("1 seam");
 }
 
 #[test]
