@@ -338,3 +338,18 @@ fn numbered(name: Option<&Path>, parts: Parts) -> Vec<PathBuf> {
     };
     (0..parts.count).map(numbered).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_elsewhere_are_told_whole_paths_and_words_stay_as_they_are() {
+        let here = std::env::current_dir().unwrap();
+        let within = |path: &str| here.join(path).to_string_lossy().into_owned();
+        assert_eq!(absolute("WANCTL_MODELS", "models:/m/2"), format!("{}:/m/2", within("models")));
+        assert_eq!(absolute("WANCTL_ENGINE", "target/wanctl-engine"), within("target/wanctl-engine"));
+        assert_eq!(absolute("WANCTL_FFMPEG", "ffmpeg"), "ffmpeg");
+        assert_eq!(absolute("WANCTL_ATTENTION", "flash"), "flash");
+    }
+}

@@ -138,7 +138,7 @@ fn a_broken_segment_is_made_again_and_those_behind_it_are_believed_if_it_comes_o
     let made = chain.file(1, job::MADE);
     break_in_the_middle(&chain.folder(1).join(job::MADE));
     let error = chain.make("/nowhere/at/all".into(), 1).unwrap_err();
-    assert!(error.starts_with("seam 2 of 3: ") && error.contains("cannot be started"), "{error}");
+    assert!(error.starts_with("segment 2 of 3: ") && error.contains("cannot be started"), "{error}");
     chain.make(fake(), 1).unwrap();
     assert_eq!(chain.started(), [1]);
     assert!(chain.file(1, job::MADE) == made);

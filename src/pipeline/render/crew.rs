@@ -124,15 +124,18 @@ impl Crew<'_> {
                 voice.within(*done, *share);
             }
             Event::Note { seam, message } => {
-                let message =
-                    if count > 1 { format!("{}: {message}", of_seams(*seam, count)) } else { message.clone() };
+                let message = if count > 1 {
+                    format!("{}: {message}", of_seams(self.orders.plan, *seam))
+                } else {
+                    message.clone()
+                };
                 voice.warn(Warning { code: "engine", file: None, message });
             }
             _ => {}
         });
         made.map_err(|error| match count {
             1 => Report::new(error),
-            _ => Report::new(error).wrap_err(of_seams(at, count)),
+            _ => Report::new(error).wrap_err(of_seams(self.orders.plan, at)),
         })
     }
 }

@@ -26,7 +26,7 @@ use super::{
     plan::{Fade, FramePlan, Origin, Piece, Stretch},
     progress::{Progress, Stage},
     retouch,
-    settings::{Audio, EngineSettings, FilmSettings},
+    settings::{Audio, EngineSettings, FilmSettings, Part},
     soundtrack::{soundtrack, total_samples},
     video::{Frame, Layout},
 };
@@ -203,7 +203,7 @@ impl<'a> Render<'a> {
     }
 
     fn of_seams(&self, seam: usize) -> String {
-        of_seams(seam, self.plan.seams.len())
+        of_seams(self.plan, seam)
     }
 
     /// The coded soundtrack; None for a silent film.
@@ -247,6 +247,8 @@ impl Reel<'_> {
     }
 }
 
-fn of_seams(seam: usize, seams: usize) -> String {
-    format!("seam {} of {seams}", seam + 1)
+/// `seam 2 of 3`; of a journey they are segments.
+fn of_seams(plan: &FramePlan, seam: usize) -> String {
+    let word = if plan.journey.is_some() { Part::Segment } else { Part::Seam };
+    format!("{word} {} of {}", seam + 1, plan.seams.len())
 }

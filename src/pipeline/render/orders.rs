@@ -33,7 +33,7 @@ impl Orders<'_> {
 
     pub(super) fn draw_in(&self, folder: &Path, seam: usize, before: Option<&mut Made>) -> Result<()> {
         let Self { makers, footage, plan, run, .. } = *self;
-        let context = || of_seams(seam, plan.seams.len());
+        let context = || of_seams(plan, seam);
         let known = match before {
             None => footage.shown(plan, seam, None),
             Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
