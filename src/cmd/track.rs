@@ -17,8 +17,8 @@ use super::Ui;
 pub(super) struct Track {
     pub(super) bar: ProgressBar,
     state: Mutex<State>,
-    /// Whether there are others beside it, so that people need to be told which seam it is.
-    beside: bool,
+    /// What it is one of, `seam` or `segment`, where others are made beside it and people need to be told which.
+    beside: Option<&'static str>,
 }
 
 /// One of those that work at once.
@@ -68,10 +68,12 @@ impl Progress for Ui {
         self.event("warning", &warning);
     }
 
-    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>> {
+    fn voices(&self, count: usize, of: &'static str) -> Vec<Box<dyn Progress + '_>> {
         // What comes now has bars of its own.
         self.track.bar.finish_and_clear();
-        let voice = |_| Box::new(Voice { ui: self, track: Track::new(&self.bars, count > 1) }) as Box<dyn Progress>;
+        let voice = |_| {
+            Box::new(Voice { ui: self, track: Track::new(&self.bars, (count > 1).then_some(of)) }) as Box<dyn Progress>
+        };
         (0..count).map(voice).collect()
     }
 }
@@ -97,8 +99,8 @@ impl Progress for Voice<'_> {
         self.ui.warn(warning);
     }
 
-    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>> {
-        self.ui.voices(count)
+    fn voices(&self, count: usize, of: &'static str) -> Vec<Box<dyn Progress + '_>> {
+        self.ui.voices(count, of)
     }
 }
 
@@ -109,7 +111,7 @@ impl Drop for Voice<'_> {
 }
 
 impl Track {
-    pub(super) fn new(bars: &MultiProgress, beside: bool) -> Self {
+    pub(super) fn new(bars: &MultiProgress, beside: Option<&'static str>) -> Self {
         let now = Instant::now();
         let state = State {
             stage: Stage::Settings,
@@ -133,7 +135,7 @@ impl Track {
         *self.state() = State { stage, seam, part, total, begun: now, due: now + interval, interval };
         tracing::debug!(stage = stage.name(), total, "begin");
         self.bar.set_message(self.name());
-        let width = if self.beside { 16 } else { 7 };
+        let width = if self.beside.is_some() { 18 } else { 7 };
         if total > 0 {
             self.bar.set_style(bar_style(&format!("{{msg:<{width}}} {{wide_bar:.cyan/blue}} {{prefix}} {{eta:>4}}")));
             self.bar.set_prefix(format!("0/{total}"));
@@ -155,8 +157,8 @@ impl Track {
     fn name(&self) -> String {
         let State { stage, seam, part, .. } = *self.state();
         let name = part.unwrap_or(stage.name());
-        match seam {
-            Some(seam) if self.beside => format!("seam {} {name}", seam + 1),
+        match (self.beside, seam) {
+            (Some(of), Some(seam)) => format!("{of} {} {name}", seam + 1),
             _ => name.to_owned(),
         }
     }

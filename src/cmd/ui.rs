@@ -63,7 +63,7 @@ impl Ui {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        let track = Track::new(&bars, false);
+        let track = Track::new(&bars, None);
         Self { json, verbosity, bars, track, run: OnceLock::new() }
     }
 

@@ -58,8 +58,8 @@ pub trait Progress: Send + Sync {
     /// So many, and this share of the next one, from 0 to 1.
     fn within(&self, done: usize, share: f64);
     fn warn(&self, warning: Warning);
-    /// For so many that work on seams at once: a voice each. One alone is as this one.
-    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>>;
+    /// For so many that work on parts of a film at once, seams or segments as `of` says: a voice each. One alone is as this one.
+    fn voices(&self, count: usize, of: &'static str) -> Vec<Box<dyn Progress + '_>>;
 }
 
 /// For tests, and for stages that nobody watches.
@@ -72,7 +72,7 @@ impl Progress for Silent {
     fn begin_part(&self, _: Stage, _: usize, _: &'static str, _: usize) {}
     fn within(&self, _: usize, _: f64) {}
     fn warn(&self, _: Warning) {}
-    fn voices(&self, count: usize) -> Vec<Box<dyn Progress + '_>> {
+    fn voices(&self, count: usize, _: &'static str) -> Vec<Box<dyn Progress + '_>> {
         (0..count).map(|_| Box::new(Self) as Box<dyn Progress>).collect()
     }
 }

@@ -94,12 +94,18 @@ fn every_gpu_of_several_has_an_engine_of_its_own() {
 }
 
 #[test]
-fn people_are_told_which_seam_it_is() {
+fn people_are_told_which_seam_or_segment_it_is() {
     let room = room("slow");
     let words = [&JOIN[..], &["-o", "film.mkv", "--jobs", "2"]].concat();
     let run = room.wanctl(&words).good();
     for seam in ["seam 1 engine", "seam 2 engine"] {
         assert!(run.stderr.contains(seam), "{}", run.stderr);
+    }
+    room.stills(&["a.png", "b.png", "c.png"]);
+    let travel = "travel a.png b.png c.png --engine rife --frames 5 --lossless -o journey.mkv --jobs 2";
+    let run = room.run(travel).good();
+    for segment in ["segment 1 engine", "segment 2 engine"] {
+        assert!(run.stderr.contains(segment), "{}", run.stderr);
     }
 }
 

@@ -257,7 +257,9 @@ fn with_weights_in_8_bits_the_frames_stay_near() {
     let (room, case) = (room(), case("images9"));
     join(&room, &case, &[]);
     let wanted = made(&room);
-    join(&room, &case, &["--dtype", "fp8"]);
+    let run = join(&room, &case, &["--dtype", "fp8"]);
+    let told = |run: &Run| run.stdout.contains("cpu multiplies no 8-bit numbers: the weights are held in 8 bits");
+    assert!(told(&run), "{}", run.stdout);
     let packed = made(&room);
     let (most, mean) = difference(&packed, &wanted);
     println!("{most} at most, {mean} in the mean");

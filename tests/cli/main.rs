@@ -17,6 +17,8 @@ mod images;
 mod inspect;
 mod interrupt;
 mod material;
+#[cfg(feature = "torch")]
+mod memory;
 mod presets;
 mod range;
 #[cfg(feature = "torch")]

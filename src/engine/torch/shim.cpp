@@ -1,4 +1,5 @@
-// What libtorch offers in C++ and tch does not bind: TF32, which attention, streams, and what the allocator counts.
+// What libtorch offers in C++ and tch does not bind: TF32, which attention, streams, pinned memory, and what the
+// allocator counts.
 //
 // Only c10's interfaces for any device are used, so that nothing here needs CUDA to be compiled or linked; a device that
 // is not there is an error like any other. Each function returns null, or what went wrong, for the caller to read before
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -75,6 +78,23 @@ const char* wanctl_attention_order(const int64_t* order, size_t count) {
 // The most bytes that were taken from a CUDA device at once.
 const char* wanctl_peak(int32_t device, int64_t* bytes) {
   return tried([&] { *bytes = allocator()->getDeviceStats(index_of(device)).reserved_bytes[0].peak; });
+}
+
+// The bytes of a CUDA device that nobody has: neither another program nor a tensor of this one.
+const char* wanctl_free(int32_t device, int64_t* bytes) {
+  return tried([&] {
+    const auto stats = allocator()->getDeviceStats(index_of(device));
+    const int64_t kept = stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+    *bytes = static_cast<int64_t>(allocator()->getMemoryInfo(index_of(device)).first) + kept;
+  });
+}
+
+// Bytes in the host's memory, pinned for CUDA, as a tensor that the caller owns.
+const char* wanctl_pinned(int64_t bytes, void** tensor) {
+  return tried([&] {
+    const auto options = at::TensorOptions().dtype(at::kByte).pinned_memory(true);
+    *tensor = new at::Tensor(at::empty({bytes}, options));
+  });
 }
 
 const char* wanctl_forget_peak(int32_t device) {

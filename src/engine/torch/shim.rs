@@ -1,5 +1,5 @@
-//! What libtorch offers in C++ and tch does not bind, by way of `shim.cpp`: TF32, which attention, a second stream, and what
-//! the allocator counts. Without a CUDA device there is none of it, and nothing is asked.
+//! What libtorch offers in C++ and tch does not bind, by way of `shim.cpp`: TF32, which attention, a second stream,
+//! pinned memory, and what the allocator counts. Without a CUDA device there is none of it, and nothing is asked.
 #![allow(unsafe_code, reason = "functions of shim.cpp are called")]
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     fmt,
 };
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::TorchError;
 
@@ -15,6 +15,8 @@ use super::TorchError;
 unsafe extern "C" {
     fn wanctl_allow_tf32(allow: bool) -> *const c_char;
     fn wanctl_attention_order(order: *const i64, count: usize) -> *const c_char;
+    fn wanctl_free(device: i32, bytes: *mut i64) -> *const c_char;
+    fn wanctl_pinned(bytes: i64, tensor: *mut *mut c_void) -> *const c_char;
     fn wanctl_peak(device: i32, bytes: *mut i64) -> *const c_char;
     fn wanctl_forget_peak(device: i32) -> *const c_char;
     fn wanctl_side_new(device: i32, side: *mut *mut c_void) -> *const c_char;
@@ -73,6 +75,27 @@ impl Attention {
         let order: Vec<i64> = std::iter::once(self).chain(others).map(|kernel| kernel as i64).collect();
         // SAFETY: the pointer is to so many numbers, and they are copied.
         said("choosing the attention", unsafe { wanctl_attention_order(order.as_ptr(), order.len()) })
+    }
+}
+
+/// The bytes of a GPU that nobody has, neither another program nor a tensor of this one; none for a device that does not
+/// say.
+pub(crate) fn free(device: Device) -> Result<Option<u64>, TorchError> {
+    let Some(device) = index(device) else { return Ok(None) };
+    let mut bytes = 0;
+    // SAFETY: the number is written to, if anything is.
+    said("asking for free memory", unsafe { wanctl_free(device, &mut bytes) })?;
+    Ok(Some(bytes.unsigned_abs()))
+}
+
+/// Bytes of the host's memory that a GPU fetches without the processor's help. libtorch takes the next power of two of them.
+pub(crate) fn pinned(bytes: i64) -> Result<Tensor, TorchError> {
+    let mut tensor = std::ptr::null_mut();
+    // SAFETY: `tensor` is written to where there is no error, with a tensor that is freed by its new owner, as tch frees
+    // those that its own functions return.
+    unsafe {
+        said("pinning memory", wanctl_pinned(bytes, &mut tensor))?;
+        Ok(Tensor::from_ptr(tensor.cast()))
     }
 }
 
@@ -174,6 +197,7 @@ mod tests {
     #[test]
     fn the_cpu_counts_nothing_and_does_all_in_order() {
         assert_eq!(peak(Device::Cpu).unwrap(), None);
+        assert_eq!(free(Device::Cpu).unwrap(), None);
         forget_peak(Device::Cpu).unwrap();
         let side = Side::of(Device::Cpu).unwrap();
         assert_eq!(side.beside(|| 7).unwrap(), 7);
@@ -187,6 +211,8 @@ mod tests {
         }
         for error in [
             peak(Device::Cuda(0)).map(drop).unwrap_err(),
+            free(Device::Cuda(0)).map(drop).unwrap_err(),
+            pinned(1).map(drop).unwrap_err(),
             forget_peak(Device::Cuda(0)).unwrap_err(),
             Side::of(Device::Cuda(0)).map(drop).unwrap_err(),
         ] {

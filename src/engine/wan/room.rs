@@ -11,20 +11,21 @@ use super::{
     dit::Keep,
     session::{Session, refused},
 };
-use crate::engine::torch;
+use crate::engine::torch::{self, shim};
 
 impl Session<'_, '_> {
     /// What of the transformer can stay on the device.
     pub(super) fn room(&self) -> Result<Keep, Trouble> {
         let sizes = Sizes::of(self.models).map_err(refused)?;
-        let device = torch::name(self.device);
         let beside = self.numbers_beside()?;
         let works = self.tasks.iter().map(|task| self.work(task, beside));
-        let (has, share) = (torch::memory(self.device), |bytes: u64| bytes / self.share as u64);
-        match self.device.is_cuda() {
-            true => keep(&sizes, works, &device, has, memory::host().map(share)),
-            false => keep(&sizes, works, &device, has.map(share), None),
-        }
+        let (device, has, free) = (torch::name(self.device), torch::memory(self.device), shim::free(self.device)?);
+        let share = |bytes: u64| bytes / self.share as u64;
+        let room = match self.device.is_cuda() {
+            true => Room { device, has, free, host: memory::host().map(share) },
+            false => Room { device, has: has.map(share), free, host: None },
+        };
+        keep(&sizes, works, &room)
     }
 
     fn work(&self, Task { wan, head, references, .. }: &Task<'_>, beside: u64) -> Work {
@@ -47,25 +48,37 @@ impl Session<'_, '_> {
     }
 }
 
-/// What of the transformer can stay on a device that has so many bytes, where that is known; all of it if that is enough
-/// for every seam, else what the host has room for (beside a GPU; `None` on the CPU). Work that cannot be done there is
-/// refused.
-fn keep(
-    sizes: &Sizes,
-    works: impl Iterator<Item = Work>,
-    device: &str,
+/// Bytes, where they are known.
+#[derive(Debug, Default)]
+struct Room {
+    device: String,
+    /// All of the device's memory, used or not.
     has: Option<u64>,
+    /// What of it nobody has.
+    free: Option<u64>,
+    /// Of the host, beside a GPU.
     host: Option<u64>,
-) -> Result<Keep, Trouble> {
+}
+
+/// What of the transformer can stay on a device: all of it if that is enough for every seam, else what the host has room
+/// for. Where it lies changes no byte of the frames, so what is free now decides; work that the device could never do is
+/// refused.
+fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result<Keep, Trouble> {
+    let has = room.has.unwrap_or(u64::MAX);
+    let free = room.free.unwrap_or(has);
     let mut keep = Keep::All;
     for work in works {
-        let has = has.unwrap_or(u64::MAX);
-        memory::refuse(sizes, &work, device, has).map_err(refused)?;
-        let fits = |need: &Need| need.part != Part::Denoise || need.whole <= has;
-        if work.offload == Offload::Blocks || !sizes.needs(&work).iter().all(fits) {
+        memory::refuse(sizes, &work, &room.device, has).map_err(refused)?;
+        let fits = |need: &Need| need.part != Part::Denoise || need.whole <= free;
+        let stays = match work.offload {
+            Offload::Blocks => false,
+            Offload::None => true,
+            Offload::Auto => sizes.needs(&work).iter().all(fits),
+        };
+        if !stays {
             // Some of the host's memory is the system's and other programs'.
-            let room = host.is_some_and(|host| sizes.blocks(&work) <= host / 4 * 3);
-            keep = if room { Keep::Host } else { Keep::One };
+            let holds = room.host.is_some_and(|host| sizes.blocks(&work) <= host / 4 * 3);
+            keep = if holds { Keep::Host } else { Keep::One };
         }
     }
     Ok(keep)
@@ -99,8 +112,11 @@ mod tests {
         };
         let need = sizes.needs(&work).into_iter().find(|need| need.part == Part::Denoise).unwrap();
         assert!(need.least < need.whole, "{need:?}");
-        let of = |offload, has| keep(&sizes, [Work { offload, ..work }].into_iter(), "cpu", has, None);
-        let keeps = |offload, has| of(offload, has).map_err(|trouble| (trouble.code, trouble.message));
+        let of = |offload, has, free| {
+            let room = Room { device: "cpu".into(), has, free, host: None };
+            keep(&sizes, [Work { offload, ..work }].into_iter(), &room)
+        };
+        let keeps = |offload, has| of(offload, has, None).map_err(|trouble| (trouble.code, trouble.message));
         // The other parts need more than this one.
         let enough = sizes.needs(&work).iter().map(|need| need.whole).max();
         assert_eq!(keeps(Offload::Auto, None), Ok(Keep::All));
@@ -108,11 +124,15 @@ mod tests {
         assert_eq!(keeps(Offload::Blocks, enough), Ok(Keep::One));
         let beside_gpu = |host| {
             let work = Work { offload: Offload::Blocks, ahead: true, ..work };
-            keep(&sizes, [work].into_iter(), "cuda:0", enough, Some(host)).ok()
+            let room = Room { device: "cuda:0".into(), has: enough, free: enough, host: Some(host) };
+            keep(&sizes, [work].into_iter(), &room).ok()
         };
         let blocks = sizes.blocks(&work);
         assert_eq!(beside_gpu(blocks), Some(Keep::One), "the host has none to spare");
         assert_eq!(beside_gpu(2 * blocks), Some(Keep::Host));
+        let beside_another_program = |offload| of(offload, enough, Some(need.whole - 1)).ok();
+        assert_eq!(beside_another_program(Offload::Auto), Some(Keep::One));
+        assert_eq!(beside_another_program(Offload::None), Some(Keep::All), "as it was asked");
         let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
         assert_eq!(code, TroubleCode::Memory);
         assert!(

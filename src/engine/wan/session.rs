@@ -21,7 +21,7 @@ use super::{
     network::{foreign, refuse_left_over},
     pixels,
     store::State,
-    t5::{T5Config, TEXT_ROWS, TextEncoder},
+    t5::{self, T5Config, TEXT_ROWS},
     vae::{self, Decoder, Encoder, Prefix, Tiles, Way},
     with_cause,
     words::{Tokenizer, WordsError},
@@ -65,6 +65,7 @@ impl<'a, 's> Session<'a, 's> {
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
             self.keep = self.room()?;
+            self.note_wide_products();
             self.note_dropped()?;
             let texts = self.texts()?;
             self.encode()?;
@@ -124,6 +125,19 @@ impl<'a, 's> Session<'a, 's> {
         Ok((Weights::of(Rc::new(checkpoint), self.device, kind), what))
     }
 
+    /// `--dtype fp8` always spares memory; time it spares on some devices only.
+    fn note_wide_products(&mut self) {
+        let task = &self.tasks[0];
+        if task.wan.dtype == Dtype::Fp8 && !torch::has_narrow_products(self.device) {
+            let message = format!(
+                "{} multiplies no 8-bit numbers: the weights are held in 8 bits and multiplied as {}",
+                torch::name(self.device),
+                if self.kind == Kind::Float { "f32" } else { "bf16" }
+            );
+            (self.say)(&Event::Note { seam: task.seam, message });
+        }
+    }
+
     /// Every prompt that a step will ask for, as [1, words, width].
     fn texts(&mut self) -> Result<HashMap<String, Tensor>, Trouble> {
         let mut prompts = BTreeSet::new();
@@ -144,14 +158,13 @@ impl<'a, 's> Session<'a, 's> {
             return Err(Trouble::new(TroubleCode::Weights, message).help("they belong to different models"));
         }
         let config = T5Config::of(&facts);
-        let encoder = torch::stage("loading the text encoder", || TextEncoder::load(&weights, config))??;
+        let (prompts, ids): (Vec<_>, Vec<_>) = ids.into_iter().unzip();
+        let (say, seam) = (&mut *self.say, self.tasks[0].seam);
+        let mut progress = |done, total| say(&Event::Progress { seam, done, total, share: 0.0 });
+        let rows = torch::stage("reading the prompt", || t5::encode(&weights, &config, &ids, &mut progress))??;
         refuse_left_over(&weights)?;
-        let mut rows = HashMap::new();
-        for (prompt, ids) in ids {
-            rows.insert(prompt.clone(), torch::stage("reading the prompt", || encoder.encode(&ids))?);
-        }
         self.end(0, Part::Text, begun);
-        Ok(rows)
+        Ok(prompts.into_iter().cloned().zip(rows).collect())
     }
 
     /// The tokenizer is gone afterwards: it holds as much as a small network.

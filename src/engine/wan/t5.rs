@@ -118,41 +118,36 @@ impl Layer {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct TextEncoder {
-    /// Where the embedding lies: 2.1 GB, of which a prompt needs a few rows.
-    shared: Weights,
-    layers: Vec<Layer>,
-    final_layer_norm: RmsNorm,
-    cfg: T5Config,
-}
-
-impl TextEncoder {
-    pub(crate) fn load(w: &Weights, cfg: T5Config) -> Result<Self, WeightsError> {
-        let shared = w / "shared";
-        let _of_the_right_shape = shared.rows("weight", &[0], [cfg.vocab, cfg.dim])?;
-        let encoder = w / "encoder";
-        Ok(Self {
-            shared,
-            layers: (0..cfg.layers).map(|i| Layer::load(&encoder / "block" / i, &cfg)).collect::<Result<_, _>>()?,
-            final_layer_norm: RmsNorm::load(&encoder / "final_layer_norm", cfg.dim, EPS)?,
-            cfg,
-        })
+/// The rows of each prompt, of ids: [1, n, D] in f32. `each` hears how many of all layers are done.
+///
+/// Every layer works once, for all prompts together, so it is loaded when its turn comes and gone before the next one: of
+/// 9 GB in bf16, memory holds 0.4.
+pub(crate) fn encode(
+    w: &Weights,
+    cfg: &T5Config,
+    prompts: &[Vec<i64>],
+    each: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Tensor>, WeightsError> {
+    let &T5Config { vocab, dim, layers, .. } = cfg;
+    let (shared, encoder) = (w / "shared", w / "encoder");
+    let most = prompts.iter().flatten().max().copied().unwrap_or_default();
+    assert!(
+        most < vocab,
+        "the text encoder knows {vocab} words and not word {most} of the tokenizer: they are of two models"
+    );
+    // The table of all words is 2.1 GB, of which a prompt needs a few rows.
+    let rows = |ids: &Vec<i64>| Ok(shared.rows("weight", ids, [vocab, dim])?.unsqueeze(0));
+    let mut all: Vec<Tensor> = prompts.iter().map(rows).collect::<Result<_, WeightsError>>()?;
+    let buckets: Vec<Buckets> = prompts.iter().map(|ids| Buckets::new(ids.len() as i64, cfg, w.device())).collect();
+    for index in 0..layers {
+        let layer = Layer::load(&encoder / "block" / index, cfg)?;
+        for (x, buckets) in all.iter_mut().zip(&buckets) {
+            *x = layer.forward(x, buckets);
+        }
+        each(index as usize + 1, layers as usize);
     }
-
-    /// The rows of `ids`: [1, n, D] in f32.
-    pub(crate) fn encode(&self, ids: &[i64]) -> Tensor {
-        let &T5Config { vocab, dim, .. } = &self.cfg;
-        let most = ids.iter().max().copied().unwrap_or_default();
-        assert!(
-            most < vocab,
-            "the text encoder knows {vocab} words and not word {most} of the tokenizer: they are of two models"
-        );
-        let x = self.shared.rows("weight", ids, [vocab, dim]).expect("checked by load").unsqueeze(0);
-        let buckets = Buckets::new(ids.len() as i64, &self.cfg, x.device());
-        let x = self.layers.iter().fold(x, |x, layer| layer.forward(&x, &buckets));
-        self.final_layer_norm.forward(&x)
-    }
+    let norm = RmsNorm::load(&encoder / "final_layer_norm", dim, EPS)?;
+    Ok(all.iter().map(|x| norm.forward(x)).collect())
 }
 
 /// Rows [1, n, D] as the transformer reads them, [1, 512, D]: behind the words stand zeros.
@@ -186,8 +181,9 @@ mod tests {
         T5Config { vocab: 223, dim: 32, d_kv: 8, heads: 4, ff: 48, layers: 2, ..T5Config::default() }
     }
 
-    fn encoder(kind: Kind) -> TextEncoder {
-        TextEncoder::load(&weights(kind), config()).unwrap()
+    fn rows(kind: Kind, prompts: &[Vec<i64>]) -> Vec<Tensor> {
+        let rows = encode(&weights(kind), &config(), prompts, &mut |_, _| {}).unwrap();
+        rows.into_iter().map(|rows| rows.squeeze_dim(0)).collect()
     }
 
     fn fixture(file: &str) -> HashMap<String, Tensor> {
@@ -211,24 +207,24 @@ mod tests {
 
     #[test]
     fn the_rows_are_those_of_transformers_that_pads_and_masks() {
-        let encoder = encoder(Kind::Float);
-        for (ids, expected) in prompts() {
-            let rows = encoder.encode(&ids).squeeze_dim(0);
-            assert!(distance(&rows, &expected) < PARITY, "{} ids", ids.len());
+        let (prompts, expected): (Vec<_>, Vec<_>) = prompts().into_iter().unzip();
+        for (rows, expected) in rows(Kind::Float, &prompts).iter().zip(&expected) {
+            assert!(distance(rows, expected) < PARITY, "{:?}", rows.size());
         }
         let fixture = fixture("words/rows.safetensors");
         let ids: Vec<i64> = Vec::try_from(&fixture["in.ids"]).unwrap();
-        let one = encoder.encode(&ids[..1]).squeeze_dim(0);
-        assert!(distance(&one, &fixture["out.one"]) < PARITY);
-        let all = padded(&encoder.encode(&ids)).squeeze_dim(0).slice(0, None, None, 8);
+        let both = rows(Kind::Float, &[ids[..1].to_vec(), ids]);
+        assert!(distance(&both[0], &fixture["out.one"]) < PARITY);
+        let all = padded(&both[1].unsqueeze(0)).squeeze_dim(0).slice(0, None, None, 8);
         assert!(distance(&all, &fixture["out.every_eighth"]) < PARITY);
     }
 
     #[test]
     fn behind_the_prompt_are_zeros_up_to_512_rows() {
-        let encoder = encoder(Kind::BFloat16);
-        for len in [1, 11, 512] {
-            let rows = padded(&encoder.encode(&vec![5; len as usize]));
+        let lens = [1, 11, 512];
+        let all = rows(Kind::BFloat16, &lens.map(|len| vec![5; len as usize]));
+        for (len, rows) in lens.into_iter().zip(all) {
+            let rows = padded(&rows.unsqueeze(0));
             assert_eq!((rows.size(), rows.kind()), (vec![1, TEXT_ROWS, 32], Kind::Float));
             let is_zero = rows.abs().amax([0, 2], false).eq(0.0);
             assert_eq!(i64::try_from(is_zero.sum(Kind::Int64)).unwrap(), TEXT_ROWS - len);
@@ -255,38 +251,40 @@ mod tests {
     /// Measured 0.0105, and 0.0135 for transformers in bf16: it rounds between the steps of its gelu.
     #[test]
     fn in_bf16_the_rows_stay_within_a_fiftieth() {
-        let encoder = encoder(Kind::BFloat16);
-        for (ids, expected) in prompts() {
-            let rows = encoder.encode(&ids).squeeze_dim(0);
-            let error = ((rows - &expected).norm() / expected.norm()).double_value(&[]);
+        let (prompts, expected): (Vec<_>, Vec<_>) = prompts().into_iter().unzip();
+        for (rows, expected) in rows(Kind::BFloat16, &prompts).iter().zip(&expected) {
+            let error = ((rows - expected).norm() / expected.norm()).double_value(&[]);
             assert!(error < 2e-2, "{error}");
         }
     }
 
     #[test]
-    fn every_tensor_of_the_file_is_used() {
+    fn every_tensor_of_the_file_is_used_and_every_layer_heard_of() {
         let weights = weights(Kind::Float);
-        TextEncoder::load(&weights, config()).unwrap();
+        let mut heard = vec![];
+        encode(&weights, &config(), &[vec![5]], &mut |done, all| heard.push((done, all))).unwrap();
         assert!(weights.left_over().is_empty(), "{:?}", weights.left_over());
+        assert_eq!(heard, [(1, 2), (2, 2)]);
     }
 
     #[test]
     fn a_word_that_the_table_has_no_row_for_is_an_error_of_the_stage() {
         torch::silence_stages();
-        let encoder = encoder(Kind::Float);
-        let error = torch::stage("reading the prompt", || encoder.encode(&[5, 223, 1])).unwrap_err().to_string();
+        let error = torch::stage("reading the prompt", || rows(Kind::Float, &[vec![5], vec![5, 223, 1]]));
+        let error = error.unwrap_err().to_string();
         assert!(error.contains("knows 223 words and not word 223"), "{error}");
     }
 
     #[test]
     fn another_size_than_the_file_has_is_named() {
-        let error = TextEncoder::load(&weights(Kind::Float), T5Config { ff: 49, ..config() }).unwrap_err();
+        let refused = |config| encode(&weights(Kind::Float), &config, &[vec![5]], &mut |_, _| {}).unwrap_err();
+        let error = refused(T5Config { ff: 49, ..config() });
         assert_eq!(
             error.to_string(),
             "tensor `encoder.block.0.layer.1.DenseReluDense.wi_0.weight` in umt5.safetensors has shape [48, 32], \
              expected [49, 32]"
         );
-        let error = TextEncoder::load(&weights(Kind::Float), T5Config { vocab: 256_384, ..config() }).unwrap_err();
+        let error = refused(T5Config { vocab: 256_384, ..config() });
         assert_eq!(
             error.to_string(),
             "tensor `shared.weight` in umt5.safetensors has shape [223, 32], expected [256384, 32]"

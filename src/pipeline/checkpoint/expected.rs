@@ -29,8 +29,8 @@ impl List {
 }
 
 impl What {
-    /// `None` where it is no model of ours, or one that changes another.
-    pub(crate) fn tensors(&self) -> Option<BTreeMap<String, Vec<usize>>> {
+    /// Names and shapes of what such a file holds. `None` where it is no model of ours, or one that changes another.
+    pub fn tensors(&self) -> Option<BTreeMap<String, Vec<usize>>> {
         let mut list = List::default();
         match self {
             Self::Transformer(transformer) => transformer.list(&mut list),

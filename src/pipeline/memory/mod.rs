@@ -6,6 +6,8 @@
 
 use std::fs;
 
+#[cfg(unix)]
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::{
@@ -71,6 +73,8 @@ struct Transformer {
 
 /// The patches of a slice: the engine works on so many rows together where rows do not look at each other.
 pub const SLICE: u64 = 4096;
+/// Of a text at its longest.
+const ROWS: u64 = 512;
 /// Of four bytes: the VAE is small, and what it loses no later step brings back.
 const F32: u64 = 4;
 /// What an allocator holds back and a device's own libraries take.
@@ -89,14 +93,15 @@ impl Sizes {
         };
         let text = what(&models.text)?;
         let text_row = match &text {
-            // The widest of a layer: what the gate and the other half make, and the residual beside them.
-            What::TextEncoder(facts) => (2 * facts.ff + 4 * facts.dim) as u64,
+            // The widest of a layer: what the gate and the other half make, the residual beside them, and what each word
+            // is to each of the others.
+            What::TextEncoder(facts) => (2 * facts.ff + 4 * facts.dim) as u64 + 3 * facts.heads as u64 * ROWS,
             _ => 0,
         };
         let facts = &models.transformer;
         Ok(Self {
-            // The table of all words stays in its file: only the rows of a prompt are read.
-            text: numbers(&text, |name| name != "shared.weight"),
+            // One layer at a time is read, and of the table of all words only the rows of a prompt.
+            text: numbers(&text, |name| name.starts_with("encoder.block.0.")),
             text_row,
             vae: numbers(&vae, |_| true),
             vae_base,
@@ -125,7 +130,6 @@ impl Sizes {
     }
 
     fn text(&self, dtype: Dtype) -> u64 {
-        const ROWS: u64 = 512;
         margin(self.text * bytes(dtype) + ROWS * self.text_row * F32)
     }
 
@@ -307,7 +311,12 @@ pub fn host() -> Option<u64> {
     };
     // A container's own; a number, or `max`.
     let group = || fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok();
-    [machine(), group()].into_iter().flatten().min()
+    // `ulimit -v`, as batch systems set it.
+    #[cfg(unix)]
+    let limit = || getrlimit(Resource::As).current;
+    #[cfg(not(unix))]
+    let limit = || None;
+    [machine(), group(), limit()].into_iter().flatten().min()
 }
 
 mod published;

@@ -10,7 +10,7 @@ use std::{
 
 use color_eyre::eyre::{Report, Result};
 
-use super::{of_seams, orders::Orders};
+use super::{of_seams, orders::Orders, parts_of};
 use crate::pipeline::{
     engine::{self, Engine, Made},
     job::{Event, Place},
@@ -48,7 +48,7 @@ impl Crew<'_> {
         self.progress.begin(Stage::Engine, 0);
         let (engine, all) = self.engine.together();
         let failed = Mutex::new(None);
-        let voices = self.progress.voices(places.len());
+        let voices = self.progress.voices(places.len(), parts_of(self.orders.plan));
         let parts: Vec<Vec<(usize, Made)>> = thread::scope(|scope| {
             let mut threads = vec![];
             for ((place, lanes), voice) in places.iter().zip(&shares).zip(voices) {

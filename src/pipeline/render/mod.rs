@@ -26,7 +26,7 @@ use super::{
     plan::{Fade, FramePlan, Origin, Piece, Stretch},
     progress::{Progress, Stage},
     retouch,
-    settings::{Audio, EngineSettings, FilmSettings, Part},
+    settings::{Audio, EngineSettings, FilmSettings},
     soundtrack::{soundtrack, total_samples},
     video::{Frame, Layout},
 };
@@ -249,6 +249,9 @@ impl Reel<'_> {
 
 /// `seam 2 of 3`; of a journey they are segments.
 fn of_seams(plan: &FramePlan, seam: usize) -> String {
-    let word = if plan.journey.is_some() { Part::Segment } else { Part::Seam };
-    format!("{word} {} of {}", seam + 1, plan.seams.len())
+    format!("{} {} of {}", parts_of(plan), seam + 1, plan.seams.len())
+}
+
+fn parts_of(plan: &FramePlan) -> &'static str {
+    if plan.journey.is_some() { "segment" } else { "seam" }
 }

@@ -4,6 +4,7 @@ use std::{cell::RefCell, fmt, ops::Deref};
 
 use tch::{Device, Tensor};
 
+use super::slabs::Slabs;
 use crate::engine::{
     layers::Moved,
     torch::{TorchError, shim::Side},
@@ -47,7 +48,9 @@ impl<T: Moved> Blocks<T> {
         match keep {
             Keep::All => Ok(Self::Here((0..count).map(load).collect::<Result<_, _>>()?)),
             Keep::Host => {
-                let blocks = (0..count).map(|index| Ok(load(index)?.moved(&|tensor| to_host(tensor, device))));
+                let slabs = RefCell::new(Slabs::of(device));
+                let to_host = |tensor: &Tensor| done(slabs.borrow_mut().put(tensor));
+                let blocks = (0..count).map(|index| Ok(load(index)?.moved(&to_host)));
                 let blocks = blocks.collect::<Result<_, WeightsError>>()?;
                 let side = done(Side::of(device));
                 Ok(Self::Host(Host { blocks, device, side, next: RefCell::default() }))
@@ -92,12 +95,6 @@ impl<T: Moved> Host<T> {
         let to_device = |tensor: &Tensor| tensor.to_device_(self.device, tensor.kind(), true, false);
         done(self.side.beside(|| self.blocks[index].moved(&to_device)))
     }
-}
-
-/// Where a GPU can fetch it from without the processor's help.
-fn to_host(tensor: &Tensor, device: Device) -> Tensor {
-    let here = tensor.to_device(Device::Cpu);
-    if device.is_cuda() { here.pin_memory(device) } else { here }
 }
 
 /// Of libtorch's own calls, which `torch::stage` catches as it catches those of tch.

@@ -8,6 +8,7 @@ mod attention;
 mod block;
 mod blocks;
 mod rope;
+mod slabs;
 #[cfg(test)]
 mod tests;
 mod vace;
