@@ -4,7 +4,8 @@
     scripts/gpu.py prepare                writes the jobs into .gpu/ (wants ffmpeg and `cargo build --release`)
     scripts/gpu.py test  [--device cuda]  the tests' tiny joins in f32 and bf16, held to diffusers' frames
     scripts/gpu.py bench [--device cuda] [--model vace-14b|i2v-14b|vace-1.3b|small] [--job 81|53] [--steps 4]
-                         [--dtype bf16] [--offload none|blocks] [--attention flash|cudnn] [--place .gpu] [--diffusers]
+                         [--dtype bf16] [--offload none|blocks] [--attention flash|cudnn] [--text-layers 1] [--place .gpu]
+                         [--diffusers]
 
 `prepare` runs where the project is built; `.gpu`, `target/release/wanctl-engine` and this script are all that the GPU's
 machine needs, and a Python with torch 2.11.0, safetensors, numpy and, for --diffusers, diffusers 0.42.1. The engine finds that
@@ -179,15 +180,14 @@ def shapes(model):
     return named
 
 
-def random_model(model, folder):
+def random_model(named, path):
     """bf16 numbers of unit gain, a tensor at a time."""
     import torch
 
-    path = folder / "diffusion_pytorch_model.safetensors"
     if path.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    named, end, header = shapes(model), 0, {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end, header = 0, {}
     for name, shape in named.items():
         size = 2 * int(np.prod(shape))
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
@@ -205,25 +205,29 @@ def random_model(model, folder):
     path.with_suffix(".part").rename(path)
 
 
-def random_rest(folder):
-    """The VAE at its published size, and a text encoder of one layer: it reads one short prompt, and is no part of the figures."""
-    import torch
-    from safetensors.torch import save_file
+def text_shapes(layers):
+    """umT5-XXL, as transformers names it, with so many of its 24 layers and the words of the tests' tokenizer."""
+    words = json.loads((TINY / "tokenizer/tokenizer.json").read_text())["model"]["vocab"]
+    named = {"shared.weight": [len(words), 4096], "encoder.final_layer_norm.weight": [4096]}
+    for block in (f"encoder.block.{index}.layer" for index in range(layers)):
+        named |= {f"{block}.0.SelfAttention.{part}.weight": [4096, 4096] for part in "qkvo"}
+        named |= {f"{block}.0.SelfAttention.relative_attention_bias.weight": [32, 64]}
+        named |= {f"{block}.1.DenseReluDense.{part}.weight": [10240, 4096] for part in ("wi_0", "wi_1")}
+        named |= {f"{block}.1.DenseReluDense.wo.weight": [4096, 10240]}
+        named |= {f"{block}.{part}.layer_norm.weight": [4096] for part in (0, 1)}
+    return named
 
+
+def random_rest(folder, text_layers):
+    """The VAE at its published size, and some layers of the text encoder: it reads one short prompt, and is no part of the figures."""
+    import torch
+
+    random_model(text_shapes(text_layers), folder / f"text{text_layers}/model.safetensors")
     if not (folder / "vae").exists():
         import diffusers
-        import transformers
 
         torch.manual_seed(0)
         diffusers.AutoencoderKLWan().save_pretrained(folder / "vae")
-        words = json.loads((TINY / "tokenizer/tokenizer.json").read_text())["model"]["vocab"]
-        config = transformers.UMT5Config(
-            vocab_size=len(words), d_model=4096, d_kv=64, d_ff=10240, num_layers=1, num_heads=64, feed_forward_proj="gated-gelu"
-        )
-        encoder = transformers.UMT5EncoderModel(config).bfloat16()
-        (folder / "text").mkdir()
-        state = {name: value.contiguous() for name, value in encoder.state_dict().items() if name != "encoder.embed_tokens.weight"}
-        save_file(state, folder / "text/model.safetensors")
 
 
 def flops(model, patches):
@@ -241,8 +245,8 @@ def bench(args):
         if other.name in MODELS and other.name != args.model:
             shutil.rmtree(other)
     start = time.perf_counter()
-    random_model(args.model, folder)
-    random_rest(place / "models")
+    random_model(shapes(args.model), folder / "diffusion_pytorch_model.safetensors")
+    random_rest(place / "models", args.text_layers)
     print(f"{args.model}: {(folder / 'diffusion_pytorch_model.safetensors').stat().st_size / 1e9:.1f} GB, made in {time.perf_counter() - start:.0f} s")
     dim, layers, ffn, channels, every = MODELS[args.model]
 
@@ -251,7 +255,7 @@ def bench(args):
         vace = {"layers": list(range(0, layers, every)), "in_channels": 96} if every else None
         facts = dict(dim=dim, heads=dim // 128, head_dim=128, layers=layers, ffn=ffn, in_channels=channels, out_channels=16)
         facts |= dict(text_dim=4096, freq_dim=256, vace=vace, image=None)
-        wan["models"] |= dict(high=[str(folder)], low=[], vae=[str(rest / "vae")], text=[str(rest / "text")], transformer=facts)
+        wan["models"] |= dict(high=[str(folder)], low=[], vae=[str(rest / "vae")], text=[str(rest / f"text{args.text_layers}")], transformer=facts)
         wan["models"]["tokenizer"] = str(TINY / "tokenizer/tokenizer.json")
         wan["steps"] = [step | {"expert": "high", "guidance": 1.0} for step in wan["steps"][: args.steps]]
         wan |= dict(dtype=args.dtype, offload=args.offload)
@@ -320,6 +324,7 @@ def main():
     parser.add_argument("--dtype", default="bf16")
     parser.add_argument("--offload", default="none")
     parser.add_argument("--attention", choices=["flash", "cudnn", "efficient", "plain"], help="the kernel that is tried first")
+    parser.add_argument("--text-layers", type=int, default=1, choices=range(1, 25), metavar="N", help="of the text encoder; it has 24")
     parser.add_argument("--place", default=PLACE)
     parser.add_argument("--diffusers", action="store_true")
     args = parser.parse_args()
