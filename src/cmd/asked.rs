@@ -13,7 +13,7 @@ use wanctl::pipeline::{
     progress::{Progress, Warning},
     settings::{
         self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
-        Sourced, WanSettings, Weights, pick,
+        Sourced, WanSettings, Weights,
     },
     story::Story,
     task::Task,
@@ -201,7 +201,8 @@ impl Asked {
 
     fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
         self.layers.insert(0, preset.layer(era));
-        let as_the_preset_says = pick(&self.layers[1..], |asked| asked.loras.clone()).is_none() && era.is_none();
+        let own = |asked: &Overrides| asked.loras.is_some() || asked.segment_loras.is_some();
+        let as_the_preset_says = era.is_none() && !self.layers[1..].iter().any(|layer| own(&layer.values));
         self.weights = Some(weights).filter(|_| as_the_preset_says);
     }
 
@@ -245,18 +246,19 @@ impl Asked {
             None => Weights::find(&self.layers, &self.places)?,
         };
         let wan = WanSettings::of(&self.layers, weights, parts, seed)?;
-        for part in 0..if wan.segment_loras.is_empty() { 1 } else { parts.count } {
+        let generation = &wan.generation;
+        for part in 0..if generation.segments.is_empty() { 1 } else { parts.count } {
             wan.request(part).check_loras()?;
         }
         self.conditioning = Some(wan.models.conditioning()?);
-        for ignored in &wan.ignored {
+        for ignored in &generation.ignored {
             self.ignored(ignored, ui)?;
         }
         let replaced = self.layers.iter().any(|layer| {
             matches!(layer.from, Source::Preset(_))
                 && layer.values.loras.as_ref().is_some_and(|loras| !loras.is_empty())
         });
-        if replaced && wan.sampling.loras.from == Source::Flag {
+        if replaced && generation.sampling.loras.from == Source::Flag {
             let message = "--lora takes the place of the preset's LoRAs: name those as well to keep them";
             ui.warn(Warning { code: "loras", file: None, message: message.into() });
         }

@@ -12,7 +12,7 @@ use wanctl::pipeline::{
     memory::{Need, Sizes},
     plan::FramePlan,
     schedule::{Expert, Phase},
-    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Weights},
+    settings::{EngineChoice, Era, Layer, Lora, LoraFiles, ModelKind, Overrides, Preset, Sampling, Weights},
     task::{self, Blame, Input, Known, Role, Task, Work},
 };
 
@@ -236,7 +236,7 @@ impl Resolved {
             },
         };
         let samples = planned.engine() == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
-        let sampling = samples.then(|| Sampling::of(&layers, model, None)).transpose()?;
+        let sampling = samples.then(|| Sampling::of(&layers, model, &LoraFiles::new())).transpose()?;
         Ok(Self { preset, planned, sampling, layers })
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     checkpoint::{Checkpoint, Places, Surroundings},
-    settings::{EngineChoice, Era, ModelKind, Preset, PresetError, Sampling, Settings},
+    settings::{EngineChoice, Era, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
 };
 
 use super::{Ui, show, show_settings, ui::Answer};
@@ -99,7 +99,7 @@ pub(crate) fn inspect(preset: &Preset, era: Option<Era>, models: &[PathBuf], ui:
     let layers = [preset.layer(era)];
     let settings = Settings::of(&layers, EngineChoice::Auto)?;
     let kind = preset.values.published.as_ref().map(ModelKind::from);
-    let sampling = kind.map(|kind| Sampling::of(&layers, kind, None)).transpose()?;
+    let sampling = kind.map(|kind| Sampling::of(&layers, kind, &LoraFiles::new())).transpose()?;
     let lacks = preset.lacks(&Places::new(models, Surroundings::here()));
     let Preset { name, aliases, about, path, values, fps, max_frames, .. } = preset;
     ui.event(

@@ -53,8 +53,8 @@ pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<
     let parts = work.parts().count;
     if let Some(wan) = wan {
         let seeds: Vec<u64> = (0..parts).map(|part| wan.seed_of(part)).collect();
-        match seeds.iter().all(|seed| *seed == *wan.seed) {
-            true => ui.note(&format!("seed {}", *wan.seed)),
+        match seeds.iter().all(|seed| *seed == wan.seed) {
+            true => ui.note(&format!("seed {}", wan.seed)),
             false => ui.note(&format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))),
         }
         return Some((0..parts).map(|part| Maker::Wan(Box::new(wan.request(part)))).collect());

@@ -192,6 +192,25 @@ pub(super) fn pick_own<T>(
     Some(Sourced { value: own(&said.values)?, from: said.from.clone() })
 }
 
+/// The layers as they are for each segment of which one of them says something alone: that stands right over what the
+/// same layer says of all.
+pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<Layer>)> {
+    let own = |layer: &Layer, segment: usize| {
+        let loras = layer.values.segment_loras.as_ref()?.get(segment)?.clone();
+        loras.map(|loras| Layer {
+            from: layer.from.clone(),
+            values: Overrides { loras: Some(loras), ..Overrides::default() },
+        })
+    };
+    let lists = layers.iter().filter_map(|layer| layer.values.segment_loras.as_ref());
+    let most = lists.map(Vec::len).max().unwrap_or(0);
+    (0..most).filter_map(move |segment| {
+        let with_own = |layer: &Layer| [Some(layer.clone()), own(layer, segment)].into_iter().flatten();
+        let of_it: Vec<Layer> = layers.iter().flat_map(with_own).collect();
+        (of_it.len() > layers.len()).then_some((segment, of_it))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
