@@ -6,7 +6,7 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Conditioning, Places, Surroundings},
+    checkpoint::{Conditioning, Places, Published, Surroundings},
     engine::Engine,
     job::{Device, Dtype, Offload, VaeTile},
     memory::{Sizes, Work},
@@ -37,6 +37,13 @@ pub(crate) struct PresetArgs {
     /// What would be ignored is an error
     #[arg(long, help_heading = "Plan")]
     pub(crate) strict: bool,
+}
+
+impl PresetArgs {
+    /// Without a word, but what an era of the worker changes.
+    pub(crate) fn of_era(era: Option<Era>) -> Self {
+        Self { preset: None, era, strict: false }
+    }
 }
 
 /// All layers, and what they rest on.
@@ -263,6 +270,11 @@ impl Asked {
             ui.warn(Warning { code: "loras", file: None, message: message.into() });
         }
         Ok(Some(wan))
+    }
+
+    /// Where the model's files are not here: how it is shown frames, as their names tell it.
+    pub(crate) fn take_names(&mut self) {
+        self.conditioning = self.merged().published.as_ref().and_then(Published::conditioning);
     }
 
     fn ignored(&self, what: &str, ui: &Ui) -> Result<(), SettingsError> {

@@ -230,8 +230,8 @@ impl Making<'_> {
             ui.print(&show_plan::plan(&plan, Some(output)));
             ui.print(&work.lines(wan.as_ref()).join("\n"));
             if let Some(wan) = &wan {
-                let Generation { sampling, dtype, offload, vae_tile, .. } = &wan.generation;
-                ui.print(&show_settings::sampler(sampling));
+                let Generation { dtype, offload, vae_tile, .. } = &wan.generation;
+                ui.print(&show_settings::samplers(&wan.generation));
                 let asked = show_settings::work(&plan, (**dtype, **offload, **vae_tile));
                 ui.print(&format!("memory   {}", show_settings::memory(&Sizes::of(&wan.models)?, &asked)));
             }

@@ -34,18 +34,21 @@ pub(crate) fn prepare(
 ) -> Result<Prepared> {
     let (cast, plan) = work.plan(lossless, media, ui)?;
     ui.end_progress();
-    for warning in &cast.warnings {
-        ui.warn(warning.clone());
-    }
-    for warning in &plan.warnings {
-        let file = warning.file().map(ToOwned::to_owned);
-        ui.warn(Warning { code: warning.code(), file, message: warning.to_string() });
-    }
+    warnings(&cast, &plan).for_each(|warning| ui.warn(warning));
     ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
     for line in work.lines(wan) {
         tracing::info!("{line}");
     }
     Ok(Prepared { cast, plan })
+}
+
+/// What is said of the clips, then of the plan.
+pub(crate) fn warnings(cast: &Cast, plan: &FramePlan) -> impl Iterator<Item = Warning> {
+    let of_plan = plan.warnings.iter().map(|warning| {
+        let file = warning.file().map(ToOwned::to_owned);
+        Warning { code: warning.code(), file, message: warning.to_string() }
+    });
+    cast.warnings.iter().cloned().chain(of_plan)
 }
 
 /// Which engine does the work; one request for each seam or segment. None is dissolve, which needs no program.
