@@ -208,7 +208,9 @@ impl Asked {
 
     fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
         self.layers.insert(0, preset.layer(era));
-        let own = |asked: &Overrides| asked.loras.is_some() || asked.segment_loras.is_some();
+        let own = |Overrides { loras, segment_loras, segment_sampling, .. }: &Overrides| {
+            loras.is_some() || segment_loras.is_some() || segment_sampling.is_some()
+        };
         let as_the_preset_says = era.is_none() && !self.layers[1..].iter().any(|layer| own(&layer.values));
         self.weights = Some(weights).filter(|_| as_the_preset_says);
     }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Each, Generation, JourneySettings, Lora, LoraAsk, Overrides, Prompts, Sampling, Settings, WanSettings};
+use super::{
+    Each, Generation, JourneySettings, Lora, LoraAsk, Overrides, Prompts, Sampling, SegmentSampling, Settings,
+    WanSettings,
+};
 use crate::pipeline::{
     checkpoint::{ModelFiles, Role, Wanted},
     plan::Blend,
@@ -126,6 +129,14 @@ fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
     let lora = |Lora { file, weights, strengths: _ }: &Lora| LoraAsk { file: file.clone(), weights: weights.clone() };
     let said = |loras: &[Lora]| loras.iter().map(lora).collect();
     let own_loras: Vec<_> = segments.iter().map(|own| own.as_ref().map(|own| said(&own.loras))).collect();
+    let sampled = |own: &Sampling| {
+        let Sampling { phases, shift, solver, .. } = own;
+        let (place, loras) = (None, None);
+        SegmentSampling { place, phases: phases.value.clone(), shift: **shift, solver: **solver, loras }
+    };
+    let of_all = sampled(sampling);
+    let own_sampling = segments.iter().map(|own| own.as_ref().map(sampled).filter(|own| *own != of_all));
+    let own_sampling: Vec<Option<SegmentSampling>> = own_sampling.collect();
     Overrides {
         model: Some(named(models)),
         prompts: Some(Prompts::Each(prompts.value.clone())),
@@ -137,6 +148,7 @@ fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
         grid: Some(grid.value),
         loras: Some(said(loras)),
         segment_loras: Some(own_loras).filter(|own| !own.is_empty()),
+        segment_sampling: Some(own_sampling).filter(|own| own.iter().any(Option::is_some)),
         seed: Some(seed.value),
         noise: Some(noise.value),
         seed_mode: (!seed_mode.is_built_in()).then_some(seed_mode.value),
@@ -217,6 +229,12 @@ mod tests {
             (1, json!({ "steps": 7, "guidance": { "all": 2.5 }, "seed": 7 })),
             (2, json!({ "loras": [{ "file": "/m/a.safetensors", "weights": "1,0.5;0" }], "seed": -1 })),
             (2, json!({ "segment_loras": [null, [{ "file": "/m/a.safetensors", "weights": "1;0" }]] })),
+            (
+                2,
+                json!({ "segment_sampling": [null, { "shift": 3, "solver": "euler", "phases": [
+                { "steps": 1, "expert": "high", "guidance": 2 }, { "steps": 2, "expert": "low", "guidance": 1 }],
+                "loras": [{ "file": "/m/a.safetensors", "weights": "1;0" }] }] }),
+            ),
             (2, json!({ "steps": 6, "shift": 5, "solver": "euler", "grid": "wan2gp", "prompts": { "one": "a fox" } })),
         ] {
             let resolved = |from, values: Overrides| {

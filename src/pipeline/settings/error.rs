@@ -72,7 +72,7 @@ pub enum SettingsError {
 fn code_of(from: &Source) -> Code {
     match from {
         Source::Flag | Source::BuiltIn | Source::Weights => Code::Usage,
-        Source::Preset(_) | Source::Story(_) | Source::Task(_) => Code::Input,
+        Source::Preset(_) | Source::Story(_) | Source::Task(_) | Source::TaskField { .. } => Code::Input,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde::Serialize;
 
 use super::{
-    Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced,
+    Layer, LoraFiles, ModelKind, Overrides, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced,
     layer::{of_segments, pick_own},
     pick,
 };
@@ -101,8 +101,16 @@ fn segments(
     sampling: impl Fn(&[Layer]) -> Result<Sampling, SettingsError>,
 ) -> Result<Vec<Option<Sampling>>, SettingsError> {
     for Layer { from, values } in asked {
-        let own = values.segment_loras.clone().map(|value| Sourced { value, from: from.clone() });
-        parts.single(own, "lists of LoRAs")?;
+        let Overrides { segment_loras, segment_sampling, .. } = values;
+        let lists = [
+            (segment_loras.as_ref().map(Vec::len), "lists of LoRAs"),
+            (segment_sampling.as_ref().map(Vec::len), "ways of sampling"),
+        ];
+        for (found, what) in lists {
+            if let Some(found) = found.filter(|found| *found != parts.count) {
+                return Err(parts.counted(found, what, from.clone()));
+            }
+        }
     }
     let mut segments = vec![None; parts.count];
     for (segment, layers) in of_segments(asked) {

@@ -26,7 +26,7 @@ pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
 pub use generation::Generation;
 pub use journey::{JOURNEY_FRAMES, JourneyPaths, JourneySettings, count};
-pub use layer::{Layer, Overrides, Source, Sourced, pick};
+pub use layer::{Layer, Overrides, SegmentSampling, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{Each, EngineChoice, FrameRange, Guidance, Length, Prompts, Seed, SeedMode, StructureUse};
 pub use parts::{Part, Parts};
