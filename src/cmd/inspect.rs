@@ -97,7 +97,7 @@ impl Kind {
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
-    let Args { files, list_models, models, place, era, .. } = args;
+    let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
     if list_models {
         return library::list(&models, ui);
     }

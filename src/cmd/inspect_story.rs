@@ -10,6 +10,7 @@ use wanctl::pipeline::{
     engine::Engine,
     job::Device,
     media::Media,
+    progress::{Progress, Stage},
     settings::{JourneyPaths, Overrides, Parts},
     story::Story,
 };
@@ -29,23 +30,31 @@ use super::{
 
 /// One story, whole. `program` is asked what it can hold where the story names no engine.
 pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &Ui) -> Result<Answer> {
+    ui.begin(Stage::Settings, 0);
     let story = Story::read(path)?;
     let files: Vec<PathBuf> = story.paths.all().cloned().collect();
-    let wrong: Vec<_> = media.probe_files(&files).into_iter().filter_map(Result::err).collect();
-    let (wrong, failed): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|error| error.is_about_the_file());
-    if let Some(error) = failed.into_iter().next() {
-        return Err(error.into());
+    let mut problems = vec![];
+    ui.begin(Stage::Probe, 0);
+    for error in media.probe_files(&files).into_iter().filter_map(Result::err) {
+        match error.is_about_the_file() {
+            true => problems.push(ui.failure(&Report::new(error))),
+            false => return Err(error.into()),
+        }
     }
+    let all_here = problems.is_empty();
+    // Each is told with its stage.
+    let mut tell = |error: Option<Report>| problems.extend(error.map(|error| ui.failure(&error)));
+    ui.begin(Stage::Settings, 0);
     let (journey, unresolved) = kept(Journey::of(&story, about, program, ui).map(Some));
-    let (plan, refused) = match &journey {
-        Some(Journey { resolved, .. }) => kept(resolved.work.planned(wrong.is_empty(), false, media).map(Some)),
-        None => (None, None),
-    };
+    tell(unresolved);
+    ui.begin(Stage::Plan, 0);
+    let planned = journey.as_ref().map(|journey| journey.resolved.work.planned(all_here, false, media));
+    let (plan, refused) = kept(planned.transpose());
+    tell(refused);
+    ui.end_progress();
     let places = Places::new(about.models, Surroundings::here());
     let both = journey.as_ref().zip(plan.as_ref());
     let memory = both.and_then(|(journey, planned)| journey.resolved.memory(&planned.plan, &places));
-    let wrong = wrong.into_iter().map(Report::new).chain(unresolved).chain(refused);
-    let problems = wrong.map(|error| ui.failure(&error)).collect();
     let seen = Seen { story, journey, plan, memory, problems };
     ui.event("story", &seen.json());
     if !ui.json() {

@@ -174,9 +174,9 @@ fn every_file_that_is_missing_is_named_and_the_segments_are_shown_all_the_same()
     assert!(!run.stdout.contains("fps, "), "what nobody knows of the film is not shown: {}", run.stdout);
     let event = room.run("inspect story.yaml --json").fails(3).event("story");
     assert_eq!((&event["possible"], &event["plan"]["sure"]), (&json!(false), &json!(false)));
-    let problems: Vec<_> =
-        event["problems"].as_array().unwrap().iter().map(|problem| problem["code"].clone()).collect();
-    assert_eq!(problems, ["input", "input"]);
+    let told = |problem: &Value| [problem["code"].clone(), problem["stage"].clone()];
+    let problems: Vec<_> = event["problems"].as_array().unwrap().iter().map(told).collect();
+    assert_eq!(problems, [["input", "probe"], ["input", "probe"]]);
 }
 
 #[test]
@@ -197,15 +197,17 @@ fn what_is_no_story_is_refused_as_a_story_with_its_place() {
         assert_eq!((&problem["path"], &problem["problem"]["code"]), (&json!("story.yaml"), &json!("input")));
     }
     // What it asks can be impossible too.
-    for (text, words) in [
-        ("images: [a.png, b.png]\nsegments: [{}, {}, {}]\n", "segment 3 has no image to start from"),
-        ("images: [a.png, b.png, a.png]\nsegments: [{}]\n", "1 segments are said, and 3 images have 2 between"),
-        ("images: [a.png, b.png]\npreset: wan22-vace-lightnin\n", "did you mean wan22-vace-lightning,"),
-        ("images: [a.png, b.png]\nengine: rife\nstructure: a.png\n", "takes no structure clip"),
+    for (text, stage, words) in [
+        ("images: [a.png, b.png]\nsegments: [{}, {}, {}]\n", "plan", "segment 3 has no image to start from"),
+        ("images: [a.png, b.png, a.png]\nsegments: [{}]\n", "settings", "1 segments are said, and 3 images have 2"),
+        ("images: [a.png, b.png]\npreset: wan22-vace-lightnin\n", "settings", "did you mean wan22-vace-lightning,"),
+        ("images: [a.png, b.png]\nengine: rife\nstructure: a.png\n", "settings", "takes no structure clip"),
     ] {
         fs::write(room.path("story.yaml"), text).unwrap();
         let run = room.run("inspect story.yaml").fails(3);
         holds(&run, &["  story     ", words, "a run would be refused"]);
+        let event = room.run("inspect story.yaml --json").fails(3).event("story");
+        assert_eq!(event["problems"][0]["stage"], stage, "{text}");
     }
 }
 
