@@ -6,14 +6,14 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Conditioning, Places, Surroundings},
+    checkpoint::{Conditioning, Places, Published, Surroundings},
     engine::Engine,
     job::{Device, Dtype, Offload, VaeTile},
     memory::{Sizes, Work},
     progress::{Progress, Warning},
     settings::{
         self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
-        Sourced, WanSettings, Weights, pick,
+        Sourced, WanSettings, Weights,
     },
     story::Story,
     task::Task,
@@ -37,6 +37,13 @@ pub(crate) struct PresetArgs {
     /// What would be ignored is an error
     #[arg(long, help_heading = "Plan")]
     pub(crate) strict: bool,
+}
+
+impl PresetArgs {
+    /// Without a word, but what an era of the worker changes.
+    pub(crate) fn of_era(era: Option<Era>) -> Self {
+        Self { preset: None, era, strict: false }
+    }
 }
 
 /// All layers, and what they rest on.
@@ -201,7 +208,10 @@ impl Asked {
 
     fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
         self.layers.insert(0, preset.layer(era));
-        let as_the_preset_says = pick(&self.layers[1..], |asked| asked.loras.clone()).is_none() && era.is_none();
+        let own = |Overrides { loras, segment_loras, segment_sampling, .. }: &Overrides| {
+            loras.is_some() || segment_loras.is_some() || segment_sampling.is_some()
+        };
+        let as_the_preset_says = era.is_none() && !self.layers[1..].iter().any(|layer| own(&layer.values));
         self.weights = Some(weights).filter(|_| as_the_preset_says);
     }
 
@@ -245,22 +255,28 @@ impl Asked {
             None => Weights::find(&self.layers, &self.places)?,
         };
         let wan = WanSettings::of(&self.layers, weights, parts, seed)?;
-        for part in 0..if wan.segment_loras.is_empty() { 1 } else { parts.count } {
+        let generation = &wan.generation;
+        for part in 0..if generation.segments.is_empty() { 1 } else { parts.count } {
             wan.request(part).check_loras()?;
         }
         self.conditioning = Some(wan.models.conditioning()?);
-        for ignored in &wan.ignored {
+        for ignored in &generation.ignored {
             self.ignored(ignored, ui)?;
         }
         let replaced = self.layers.iter().any(|layer| {
             matches!(layer.from, Source::Preset(_))
                 && layer.values.loras.as_ref().is_some_and(|loras| !loras.is_empty())
         });
-        if replaced && wan.sampling.loras.from == Source::Flag {
+        if replaced && generation.sampling.loras.from == Source::Flag {
             let message = "--lora takes the place of the preset's LoRAs: name those as well to keep them";
             ui.warn(Warning { code: "loras", file: None, message: message.into() });
         }
         Ok(Some(wan))
+    }
+
+    /// Where the model's files are not here: how it is shown frames, as their names tell it.
+    pub(crate) fn take_names(&mut self) {
+        self.conditioning = self.merged().published.as_ref().and_then(Published::conditioning);
     }
 
     fn ignored(&self, what: &str, ui: &Ui) -> Result<(), SettingsError> {

@@ -9,27 +9,31 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     cancel::Cancel,
     checkpoint::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
+    child::Leash,
+    engine::Engine,
     film::Cast,
-    media::{Material, Media},
+    media::{Clip, Material, Media},
     plan::FramePlan,
-    progress::{Progress, Stage},
-    settings::{EngineChoice, Era, Settings},
+    progress::{Progress, Stage, Warning},
+    settings::{EngineChoice, Era, Preset, PresetError, Settings},
+    story::Story,
     task::looks_like_json,
 };
 
 use super::{
-    Ui, args,
+    Ui, args, inspect_story,
     inspect_task::{self, About},
-    library, show, show_plan,
+    library, session, show, show_plan,
     task::PlaceArgs,
     ui::{Answer, Verbosity},
 };
 
-/// Facts and problems of clips, images, tasks, presets, weights and LoRAs; of several clips also what a join of them would be
+/// Facts and problems of clips, images, stories, tasks, presets, weights and LoRAs; of several clips also what a join of
+/// them would be
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Clips, images, tasks, presets by name or file, weight files, or folders of a model
+    /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model
     #[arg(value_name = "FILE", required_unless_present = "list_models")]
     files: Vec<PathBuf>,
 
@@ -67,105 +71,98 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
-    if args.list_models {
-        return library::list(&args.models, ui);
+/// What a file is taken for.
+enum Kind {
+    Story,
+    /// Also one that is not there, by its name.
+    Preset(Box<Result<Preset, PresetError>>),
+    Task,
+    Weights,
+    /// A clip or an image.
+    Footage,
+}
+
+impl Kind {
+    fn of(file: &Path) -> Self {
+        if Story::is_meant(file) {
+            return Self::Story;
+        }
+        match library::preset(file) {
+            Some(preset) => Self::Preset(Box::new(preset)),
+            None if looks_like_json(file) => Self::Task,
+            None if checkpoint::holds_weights(file) => Self::Weights,
+            None => Self::Footage,
+        }
     }
-    let media = Media::new(cancel.clone());
-    let is_weights = |file: &&PathBuf| checkpoint::holds_weights(file);
-    let presets: Vec<_> = args.files.iter().map(|file| library::preset(file)).collect();
-    let is_task = |file: &&PathBuf| looks_like_json(file);
-    let footage = args.files.iter().zip(&presets);
-    let footage = footage.filter(|(file, preset)| preset.is_none() && !is_weights(file) && !is_task(file));
+}
+
+pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
+    let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
+    if list_models {
+        return library::list(&models, ui);
+    }
+    let (media, program) = (Media::new(cancel.clone()), Engine::new(Leash::new(cancel.clone())));
+    let about = About { era, models: &models };
+    let kinds: Vec<Kind> = files.iter().map(|file| Kind::of(file)).collect();
+    let footage = files.iter().zip(&kinds).filter(|(_, kind)| matches!(kind, Kind::Footage));
     let footage: Vec<PathBuf> = footage.map(|(file, _)| file.clone()).collect();
     ui.begin(Stage::Probe, 0);
     let mut probed = media.probe_files(&footage).into_iter();
     ui.end_progress();
     let (mut clips, mut answer) = (vec![], Answer::Yes);
-    for (file, preset) in args.files.iter().zip(presets) {
-        let problem = if let Some(preset) = preset {
-            let told = preset.map_err(Report::new);
-            match told.and_then(|preset| library::inspect(&preset, args.era, &args.models, ui)) {
-                Ok(()) => continue,
-                Err(error) => error,
+    for (file, kind) in files.iter().zip(kinds) {
+        let told = match kind {
+            Kind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
+            Kind::Preset(preset) => {
+                preset.map_err(Report::new).and_then(|preset| library::inspect(&preset, &about, ui))
             }
-        } else if is_task(&file) {
-            let about = About { era: args.era, models: &args.models };
-            match inspect_task::inspect(file, &args.place, &about, &media, ui) {
-                Ok(Answer::Yes) => continue,
-                Ok(Answer::No) => {
-                    answer = Answer::No;
-                    continue;
-                }
-                Err(error) => error,
-            }
-        } else if is_weights(&file) {
-            match weights(file, ui) {
-                Ok(Answer::Yes) => continue,
-                Ok(Answer::No) => {
-                    answer = Answer::No;
-                    continue;
-                }
-                Err(error) => Report::new(error),
-            }
-        } else {
-            match probed.next().expect("one answer for each file") {
+            Kind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
+            Kind::Weights => weights(file, ui).map_err(Report::new),
+            Kind::Footage => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
-                    let text = match &material {
-                        Material::Clip(clip) => {
-                            ui.event("clip", clip);
-                            show::clip(clip)
-                        }
-                        Material::Still(still) => {
-                            ui.event("image", still);
-                            show::still(still)
-                        }
-                    };
-                    if !ui.json() {
-                        ui.print(&format!("{}\n{text}", show::name(file)));
-                    }
-                    if let Material::Clip(clip) = material {
-                        clips.push(*clip);
-                    }
-                    continue;
+                    clips.extend(footage_of(file, material, ui));
+                    Ok(Answer::Yes)
                 }
-                Err(error) if error.is_about_the_file() => Report::new(error),
+                Err(error) if error.is_about_the_file() => Err(Report::new(error)),
                 Err(error) => return Err(error.into()),
-            }
+            },
         };
-        answer = Answer::No;
-        let failure = ui.failure(&problem);
-        ui.event("problem", &json!({ "path": file, "problem": failure }));
-        if !ui.json() {
-            ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
+        match told {
+            Ok(Answer::Yes) => {}
+            Ok(Answer::No) => answer = Answer::No,
+            Err(problem) => {
+                answer = Answer::No;
+                let failure = ui.failure(&problem);
+                ui.event("problem", &json!({ "path": file, "problem": failure }));
+                if !ui.json() {
+                    ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
+                }
+            }
         }
     }
     // What cannot be read was said; what is left says nothing about a join of all.
-    if clips.len() > 1 && clips.len() == args.files.len() {
-        ui.begin(Stage::Plan, 0);
-        let planned = as_joined(clips);
-        ui.end_progress();
-        match planned {
-            Ok((plan, warnings)) => {
-                ui.event("join", &json!({ "possible": true, "plan": plan, "warnings": warnings }));
-                if !ui.json() {
-                    ui.print(&format!("joined, with no other word\n{}", indent(&show_plan::plan(&plan, None))));
-                    for warning in warnings {
-                        ui.print(&format!("  note     {}", warning["message"].as_str().unwrap_or_default()));
-                    }
-                }
-            }
-            Err(error) => {
-                answer = Answer::No;
-                let failure = ui.failure(&error);
-                ui.event("join", &json!({ "possible": false, "problem": failure }));
-                if !ui.json() {
-                    ui.print(&format!("joined, with no other word\n{}", failure.indented()));
-                }
-            }
-        }
+    if clips.len() > 1 && clips.len() == files.len() && joined(clips, ui) == Answer::No {
+        answer = Answer::No;
     }
     Ok(answer)
+}
+
+/// The facts of a clip or an image; the clip, if it is one.
+fn footage_of(file: &Path, material: Material, ui: &Ui) -> Option<Clip> {
+    let (text, clip) = match material {
+        Material::Clip(clip) => {
+            ui.event("clip", &clip);
+            (show::clip(&clip), Some(*clip))
+        }
+        Material::Still(still) => {
+            ui.event("image", &still);
+            (show::still(&still), None)
+        }
+    };
+    if !ui.json() {
+        ui.print(&format!("{}\n{text}", show::name(file)));
+    }
+    clip
 }
 
 /// A checkpoint, a LoRA, or a whole model, by the headers of its files.
@@ -202,17 +199,35 @@ fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
     Ok(Answer::Yes)
 }
 
+/// What `wanctl join` would make of these clips, and whether it would.
+fn joined(clips: Vec<Clip>, ui: &Ui) -> Answer {
+    ui.begin(Stage::Plan, 0);
+    let planned = as_joined(clips);
+    ui.end_progress();
+    let (answer, event, text) = match planned {
+        Ok((plan, warnings)) => {
+            let notes = warnings.iter().map(|warning| format!("\n  note     {}", warning.message));
+            let text = indent(&show_plan::plan(&plan, None)) + &notes.collect::<String>();
+            (Answer::Yes, json!({ "possible": true, "plan": plan, "warnings": warnings }), text)
+        }
+        Err(error) => {
+            let failure = ui.failure(&error);
+            (Answer::No, json!({ "possible": false, "problem": failure }), failure.indented())
+        }
+    };
+    ui.event("join", &event);
+    if !ui.json() {
+        ui.print(&format!("joined, with no other word\n{text}"));
+    }
+    answer
+}
+
 /// What `wanctl join` would do with these clips and no options.
-fn as_joined(clips: Vec<wanctl::pipeline::media::Clip>) -> Result<(FramePlan, Vec<Value>)> {
+fn as_joined(clips: Vec<Clip>) -> Result<(FramePlan, Vec<Warning>)> {
     let settings = Settings::of(&[], EngineChoice::Auto)?;
     let cast = Cast::new(clips, &settings, false);
     let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
-    let of_clips = cast.warnings.iter().map(|warning| json!(warning));
-    let of_plan = plan
-        .warnings
-        .iter()
-        .map(|warning| json!({ "code": warning.code(), "file": warning.file(), "message": warning.to_string() }));
-    let warnings = of_clips.chain(of_plan).collect();
+    let warnings = session::warnings(&cast, &plan).collect();
     Ok((plan, warnings))
 }
 

@@ -7,28 +7,26 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     checkpoint::{Places, Surroundings},
-    job::{Dtype, Offload, VaeTile},
     media::{Clip, Material, Media},
-    memory::{Need, Sizes},
-    plan::FramePlan,
-    schedule::{Expert, Phase},
-    settings::{EngineChoice, Era, Layer, Lora, ModelKind, Overrides, Preset, Sampling, Weights},
-    task::{self, Blame, Input, Known, Role, Task, Work},
+    settings::{Era, Layer, Preset},
+    task::{self, Blame, Input, Known, Role, Task},
 };
 
 use super::{
     Ui,
-    inspect_plan::{Planned, Planning},
-    show, show_settings,
+    inspect_plan::Planned,
+    resolved::{Memory, Resolved},
+    show,
     show_task::{self, Rows},
     task::PlaceArgs,
     ui::{Answer, Failure},
+    work::Work,
 };
 
-/// What a task may be looked at with.
+/// What a task or a story may be looked at with.
 pub(crate) struct About<'a> {
     pub(crate) era: Option<Era>,
-    /// Folders of weights, where LoRAs may lie.
+    /// Folders where weights and LoRAs may lie.
     pub(crate) models: &'a [PathBuf],
 }
 
@@ -39,11 +37,14 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     let places = Places::new(models, Surroundings::here());
     task.find_loras(&places);
     let files = Files::probe(&task, media);
-    let (resolved, unresolved) = kept(Resolved::of(&task).map(Some));
+    let (resolved, unresolved) = kept(resolve(&task).map(Some));
     let (plan, refused) = match &resolved {
-        Some(resolved) if files.problems.is_empty() => kept(resolved.planned.plan(&task, media).map(Some)),
-        Some(_) => (None, None),
-        None => (None, None),
+        Some((_, resolved)) if files.problems.is_empty() => {
+            let needed = task.inputs.iter().filter(|input| !matches!(input.role, Role::Audio | Role::Lora));
+            let all_here = needed.clone().all(|input| input.file.is_some());
+            kept(resolved.work.planned(all_here, task.film.lossless, media).map(Some))
+        }
+        _ => (None, None),
     };
     let mut faults: Vec<Known> = task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
     if let (Some(Planned { plan, .. }), Some(era)) = (&plan, task.era) {
@@ -53,8 +54,8 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     faults.dedup();
     let problems: Vec<Failure> =
         files.problems.iter().chain(&unresolved).chain(&refused).map(|error| ui.failure(error)).collect();
-    let memory =
-        resolved.as_ref().zip(plan.as_ref()).and_then(|(resolved, planned)| resolved.memory(&planned.plan, &places));
+    let both = resolved.as_ref().zip(plan.as_ref());
+    let memory = both.and_then(|((_, resolved), planned)| resolved.memory(&planned.plan, &places));
     let seen = Seen { path, files, resolved, plan, memory, faults, problems, placed, task };
     ui.event("task", &seen.json());
     if !ui.json() {
@@ -63,8 +64,16 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     Ok(if seen.possible() { Answer::Yes } else { Answer::No })
 }
 
+/// The task's settings over its preset's, as far as no weights are needed for it.
+fn resolve(task: &Task) -> Result<(Option<Preset>, Resolved)> {
+    let preset = task.preset.as_deref().map(Preset::find).transpose()?;
+    let of_preset = preset.as_ref().map(|preset| preset.layer(task.era));
+    let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
+    Ok((preset, Resolved::by_names(Work::of_task(task, &layers)?, layers)?))
+}
+
 /// What there is, and why there is none.
-fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Report>) {
+pub(crate) fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Report>) {
     match found {
         Ok(found) => (found, None),
         Err(error) => (None, Some(error)),
@@ -76,7 +85,8 @@ struct Seen<'a> {
     path: &'a Path,
     task: Task,
     files: Files,
-    resolved: Option<Resolved>,
+    /// With its preset.
+    resolved: Option<(Option<Preset>, Resolved)>,
     plan: Option<Planned>,
     memory: Option<Memory>,
     faults: Vec<Known>,
@@ -130,26 +140,23 @@ impl Seen<'_> {
                 value
             })
             .collect();
-        let plan = plan.as_ref().map(|Planned { plan, sure }| match sure {
-            true => json!({ "sure": true, "plan": plan }),
-            false => json!({ "sure": false, "seams": plan.seams }),
-        });
+        let resolved = resolved.as_ref().map(|(_, resolved)| resolved);
         json!({
             "path": path,
             "task": row,
             "era": era,
             "preset": preset,
-            "settings": resolved.as_ref().map(|resolved| resolved.planned.settings()),
-            "sampler": resolved.as_ref().and_then(Resolved::sampler),
-            "memory": memory.as_ref().map(|memory| json!({ "sure": memory.sure, "on_a_gpu": memory.needs })),
+            "settings": resolved.map(|resolved| resolved.work.settings()),
+            "sampler": resolved.and_then(Resolved::sampler),
+            "memory": memory.as_ref().map(Memory::json),
             "film": film,
             "inputs": inputs,
             "work": work,
-            "plan": plan,
+            "plan": plan.as_ref().map(Planned::json),
             "ignored": ignored,
             "differs": differs,
             "conflicts": conflicts,
-            "remarks": resolved.as_ref().map_or(vec![], Resolved::remarks),
+            "remarks": resolved.map_or(vec![], Resolved::remarks),
             "obstacles": task.obstacles().collect::<Vec<_>>(),
             "faults": faults,
             "worker": { "error": row.as_ref().and_then(|row| row.error.clone()), "diagnosis": task.diagnosis() },
@@ -165,14 +172,14 @@ impl Seen<'_> {
         show_task::head(task, &mut rows);
         show_task::inputs(&task.inputs, |input| files.of(input), &mut rows);
         if let Some(preset) = &task.preset {
-            let here = resolved.as_ref().and_then(|resolved| resolved.preset.as_ref());
+            let here = resolved.as_ref().and_then(|(preset, _)| preset.as_ref());
             let here =
                 here.filter(|here| here.name != *preset).map_or(String::new(), |here| format!(", here {}", here.name));
             rows.row("preset", format!("{preset}{here}"));
         }
         let of_plan = plan.as_ref().map(|Planned { plan, .. }| plan);
         show_task::work(&task.work, of_plan, &mut rows);
-        if let Some(Planned { plan, sure }) = plan {
+        if let Some(Planned { plan, sure, .. }) = plan {
             match plan.journey {
                 Some(_) => show_task::journey(plan, &task.work, &mut rows),
                 None => show_task::seams(&plan.seams, &mut rows),
@@ -181,17 +188,17 @@ impl Seen<'_> {
                 rows.row("", "if the clips are long enough");
             }
         }
-        if let Some(Resolved { planned, sampling, .. }) = resolved {
-            show_task::resolved(planned.lines(), sampling.as_ref(), &mut rows);
+        let resolved = resolved.as_ref().map(|(_, resolved)| resolved);
+        if let Some(resolved) = resolved {
+            show_task::resolved(resolved, &mut rows);
         }
-        if let Some(Memory { told, sure, needs: _ }) = memory {
-            let by = if *sure { "" } else { ", for a model of its name: the weights are not here" };
-            rows.row("memory", format!("{told}{by}"));
+        if let Some(memory) = memory {
+            rows.row("memory", memory.text());
         }
         show_task::ignored("differs", &task.differs, &mut rows);
         show_task::ignored("ignored", &task.ignored, &mut rows);
         task.conflicts.iter().for_each(|conflict| rows.row("conflict", conflict));
-        let remarks = resolved.iter().flat_map(Resolved::remarks);
+        let remarks = resolved.into_iter().flat_map(Resolved::remarks);
         remarks.for_each(|remark| rows.row("remark", remark));
         task.obstacles().for_each(|obstacle| rows.row("obstacle", obstacle));
         show_task::worker(task, &mut rows);
@@ -199,83 +206,6 @@ impl Seen<'_> {
         problems.iter().for_each(|problem| rows.problem(&problem.indented()));
         rows.row("verdict", self.verdict());
         format!("{}\n{}", show::name(path), rows.text())
-    }
-}
-
-/// The task's settings over its preset's, as far as no weights are needed for it.
-struct Resolved {
-    preset: Option<Preset>,
-    planned: Planning,
-    /// Of a Wan model.
-    sampling: Option<Sampling>,
-    layers: Vec<Layer>,
-}
-
-/// What the work would take.
-struct Memory {
-    told: String,
-    /// By the weights themselves; else by their names.
-    sure: bool,
-    needs: Vec<Need>,
-}
-
-impl Resolved {
-    fn of(task: &Task) -> Result<Self> {
-        let preset = task.preset.as_deref().map(Preset::find).transpose()?;
-        let of_preset = preset.as_ref().map(|preset| preset.layer(task.era));
-        let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
-        let planned = Planning::of(task, &layers)?;
-        let merged = Overrides::merged(&layers);
-        let low = |phases: &Vec<Phase>| phases.iter().any(|phase| phase.expert == Expert::Low);
-        let model = match &merged.published {
-            Some(published) => ModelKind::from(published),
-            None => ModelKind {
-                two_experts: merged.phases.is_some_and(|phases| low(&phases)),
-                boundary: None,
-                flow_shift: None,
-            },
-        };
-        let samples = planned.engine() == EngineChoice::Wan && !matches!(task.work, Work::Stitch(_));
-        let sampling = samples.then(|| Sampling::of(&layers, model, None)).transpose()?;
-        Ok(Self { preset, planned, sampling, layers })
-    }
-
-    /// By the headers of the model's files where they are here, else by the names that they were published under.
-    fn memory(&self, plan: &FramePlan, places: &Places) -> Option<Memory> {
-        self.sampling.as_ref()?;
-        let Overrides { published, dtype, offload, vae_tile, .. } = Overrides::merged(&self.layers);
-        let here = Weights::find(&self.layers, places).ok().and_then(|weights| Sizes::of(&weights.models).ok());
-        let sizes = here.or_else(|| Sizes::by_name(&published?))?;
-        let asked = (dtype.unwrap_or(Dtype::Auto), offload.unwrap_or(Offload::Auto), vae_tile.unwrap_or(VaeTile::Auto));
-        let work = show_settings::work(plan, asked);
-        let on_a_gpu = if work.dtype == Dtype::Auto { Dtype::Bf16 } else { work.dtype };
-        let needs = sizes.needs(&wanctl::pipeline::memory::Work { dtype: on_a_gpu, ..work });
-        Some(Memory { told: show_settings::memory(&sizes, &work), sure: here.is_some(), needs })
-    }
-
-    /// LoRAs that by their names are for the other expert than some steps that they work in.
-    fn remarks(&self) -> Vec<String> {
-        let Some(Sampling { loras, schedule, .. }) = &self.sampling else { return vec![] };
-        let wrong = |lora: &&Lora| {
-            let name = show::name(&lora.file).to_lowercase();
-            let says = |word: Expert| name.split(|c: char| !c.is_alphanumeric()).any(|part| part == word.to_string());
-            let other = match (says(Expert::High), says(Expert::Low)) {
-                (true, false) => Expert::Low,
-                (false, true) => Expert::High,
-                _ => return false,
-            };
-            schedule.iter().zip(&lora.strengths).any(|(step, strength)| step.expert == other && *strength != 0.0)
-        };
-        let remark =
-            |lora: &Lora| format!("{} works in steps of the other expert than its name says", show::name(&lora.file));
-        loras.iter().filter(wrong).map(remark).collect()
-    }
-
-    fn sampler(&self) -> Option<Value> {
-        let sampling = self.sampling.as_ref()?;
-        let mut sampler = json!(sampling);
-        sampler["thresholds"] = json!(show_task::thresholds(sampling));
-        Some(sampler)
     }
 }
 

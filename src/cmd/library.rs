@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     checkpoint::{Checkpoint, Places, Surroundings},
-    settings::{EngineChoice, Era, ModelKind, Preset, PresetError, Sampling, Settings},
+    settings::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
 };
 
-use super::{Ui, show, show_settings, ui::Answer};
+use super::{Ui, inspect_task::About, show, show_settings, ui::Answer};
 
 pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
     let places = Places::new(models, Surroundings::here());
@@ -95,11 +95,11 @@ pub(crate) fn preset(name: &std::path::Path) -> Option<Result<Preset, PresetErro
 }
 
 /// Every value of it, resolved as if nothing else were asked.
-pub(crate) fn inspect(preset: &Preset, era: Option<Era>, models: &[PathBuf], ui: &Ui) -> Result<()> {
+pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Answer> {
     let layers = [preset.layer(era)];
     let settings = Settings::of(&layers, EngineChoice::Auto)?;
     let kind = preset.values.published.as_ref().map(ModelKind::from);
-    let sampling = kind.map(|kind| Sampling::of(&layers, kind, None)).transpose()?;
+    let sampling = kind.map(|kind| Sampling::of(&layers, kind, &LoraFiles::new())).transpose()?;
     let lacks = preset.lacks(&Places::new(models, Surroundings::here()));
     let Preset { name, aliases, about, path, values, fps, max_frames, .. } = preset;
     ui.event(
@@ -118,7 +118,7 @@ pub(crate) fn inspect(preset: &Preset, era: Option<Era>, models: &[PathBuf], ui:
         }));
         ui.print(&show_settings::preset(preset, values, sampling.as_ref(), &lacks));
     }
-    Ok(())
+    Ok(Answer::Yes)
 }
 
 fn prompt(preset: &Preset) -> Option<String> {

@@ -23,7 +23,7 @@ use wanctl::pipeline::{
     plan::FramePlan,
     render::Render,
     run::{PartLock, RunDir, RunError, Share},
-    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Overrides, Parts, SettingsError},
+    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Overrides, Parts, SettingsError},
     slurm::Slurm,
     story::Story,
     task::{Recorded, Task},
@@ -186,7 +186,7 @@ impl Making<'_> {
                 "frames": finished.film.frames,
                 "fps": finished.film.fps,
                 "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
-                "seed": wan.as_ref().map(|wan| *wan.seed),
+                "seed": wan.as_ref().map(|wan| wan.seed),
                 "seeds": seeds,
                 "keys": plan.journey.as_ref().map(|journey| &journey.keys),
                 "seconds": seconds(started.elapsed()),
@@ -230,8 +230,9 @@ impl Making<'_> {
             ui.print(&show_plan::plan(&plan, Some(output)));
             ui.print(&work.lines(wan.as_ref()).join("\n"));
             if let Some(wan) = &wan {
-                ui.print(&show_settings::sampler(&wan.sampling));
-                let asked = show_settings::work(&plan, (*wan.dtype, *wan.offload, *wan.vae_tile));
+                let Generation { dtype, offload, vae_tile, .. } = &wan.generation;
+                ui.print(&show_settings::samplers(&wan.generation));
+                let asked = show_settings::work(&plan, (**dtype, **offload, **vae_tile));
                 ui.print(&format!("memory   {}", show_settings::memory(&Sizes::of(&wan.models)?, &asked)));
             }
         }

@@ -34,13 +34,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared> {
     let (cast, plan) = work.plan(lossless, media, ui)?;
     ui.end_progress();
-    for warning in &cast.warnings {
-        ui.warn(warning.clone());
-    }
-    for warning in &plan.warnings {
-        let file = warning.file().map(ToOwned::to_owned);
-        ui.warn(Warning { code: warning.code(), file, message: warning.to_string() });
-    }
+    warnings(&cast, &plan).for_each(|warning| ui.warn(warning));
     ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
     for line in work.lines(wan) {
         tracing::info!("{line}");
@@ -48,13 +42,22 @@ pub(crate) fn prepare(
     Ok(Prepared { cast, plan })
 }
 
+/// What is said of the clips, then of the plan.
+pub(crate) fn warnings(cast: &Cast, plan: &FramePlan) -> impl Iterator<Item = Warning> {
+    let of_plan = plan.warnings.iter().map(|warning| {
+        let file = warning.file().map(ToOwned::to_owned);
+        Warning { code: warning.code(), file, message: warning.to_string() }
+    });
+    cast.warnings.iter().cloned().chain(of_plan)
+}
+
 /// Which engine does the work; one request for each seam or segment. None is dissolve, which needs no program.
 pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<Vec<Maker>> {
     let parts = work.parts().count;
     if let Some(wan) = wan {
         let seeds: Vec<u64> = (0..parts).map(|part| wan.seed_of(part)).collect();
-        match seeds.iter().all(|seed| *seed == *wan.seed) {
-            true => ui.note(&format!("seed {}", *wan.seed)),
+        match seeds.iter().all(|seed| *seed == wan.seed) {
+            true => ui.note(&format!("seed {}", wan.seed)),
             false => ui.note(&format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))),
         }
         return Some((0..parts).map(|part| Maker::Wan(Box::new(wan.request(part)))).collect());

@@ -21,12 +21,7 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
     let made = if plan.made_size == size { String::new() } else { format!(", made at {}", plan.made_size) };
     lines.push(format!("         {frames} frames, {:.3} s, {rate} fps, {size}{made}", decimal(plan.duration())));
     lines.extend(plan.inputs.iter().enumerate().map(|(number, source)| input(number, source)));
-    for number in 0..plan.seams.len() {
-        lines.extend(match plan.journey {
-            Some(_) => segment(plan, number),
-            None => seam(plan, number),
-        });
-    }
+    lines.extend(parts(plan));
     let mut at = 0;
     for piece in &plan.timeline {
         let frames = piece.frames();
@@ -42,6 +37,15 @@ pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// Each seam or segment.
+pub(crate) fn parts(plan: &FramePlan) -> Vec<String> {
+    let part = |number| match plan.journey {
+        Some(_) => segment(plan, number),
+        None => seam(plan, number),
+    };
+    (0..plan.seams.len()).flat_map(part).collect()
 }
 
 fn input(number: usize, Source { path, frames, fps, size, resampled_frames, still }: &Source) -> String {
@@ -126,7 +130,7 @@ fn segment(plan: &FramePlan, number: usize) -> Vec<String> {
     if anchors > 0 {
         line += &format!(", {anchors} showing the last image too, to fill its latent");
     }
-    let mut lines = vec![format!("{} {:<2}{way}", Part::Segment, number + 1), format!("         {line}")];
+    let mut lines = vec![format!("{} {} {way}", Part::Segment, number + 1), format!("         {line}")];
     let guided = count(|slot| matches!(slot, Slot::Structure(_)));
     if guided > 0 {
         lines.push(format!("         {} guided by a structure clip", counted(guided, "frame")));

@@ -11,7 +11,7 @@ use wanctl::pipeline::{
     memory::{Need, Sizes, Work, giga},
     plan::FramePlan,
     schedule::Step,
-    settings::{Lora, Preset, Sampling, WanSettings},
+    settings::{Generation, Lora, Part, Preset, Sampling},
 };
 
 /// The largest guide of a plan, in numbers that the device chooses where nobody does.
@@ -47,13 +47,7 @@ pub(crate) fn memory(sizes: &Sizes, work: &Work) -> String {
     format!("about {}", lines.join("; "))
 }
 
-/// A line for each source, the last one that counts first.
-pub(crate) fn settings(settings: &impl Serialize, wan: Option<&WanSettings>) -> Vec<String> {
-    let mut values = sourced(settings);
-    values.extend(wan.map(sourced).into_iter().flatten());
-    by_source(values)
-}
-
+/// A line for each source, the built-in one last.
 pub(crate) fn by_source(values: Vec<(String, String, String)>) -> Vec<String> {
     let mut sources: Vec<&str> = vec![];
     for (_, _, from) in &values {
@@ -106,6 +100,7 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
             ("ranges", ranges) => each(ranges, ", ", text),
             ("guidance", list) => each(list, ";", text),
             ("prompts", Value::Array(list)) => each(&Value::Array(list.clone()), " / ", Value::to_string),
+            ("seed", seed) if *seed == -1 => "random".into(),
             ("cfg_zero", zero @ Value::Object(_)) => format!("after {} steps", zero["zero_steps"]),
             ("negative_prompt", value) => value.to_string(),
             (_, Value::Null | Value::Bool(false)) => return None,
@@ -134,8 +129,32 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// How all is sampled; where segments are sampled in several ways, each way with its segments and with what is said of
+/// them alone.
+pub(crate) fn samplers(generation: &Generation) -> String {
+    let Generation { sampling, segments, .. } = generation;
+    if segments.is_empty() {
+        return sampler(sampling);
+    }
+    let mut ways: Vec<(&Sampling, Vec<String>)> = vec![];
+    for (segment, own) in (0..segments.len()).map(|segment| (segment + 1, generation.sampling_of(segment))) {
+        match ways.iter_mut().find(|(way, _)| way.equals(own)) {
+            Some((_, segments)) => segments.push(segment.to_string()),
+            None => ways.push((own, vec![segment.to_string()])),
+        }
+    }
+    let of_all = sourced(sampling);
+    let mut lines = vec![];
+    for (way, segments) in ways {
+        lines.push(format!("{:<8} {}", Part::Segment, segments.join(", ")));
+        lines.extend(by_source(sourced(way).into_iter().filter(|value| !of_all.contains(value)).collect()));
+        lines.push(sampler(way));
+    }
+    lines.join("\n")
+}
+
 /// Step by step: timestep, expert, guidance, and how strong each LoRA is.
-pub(crate) fn sampler(sampling: &Sampling) -> String {
+fn sampler(sampling: &Sampling) -> String {
     let mut lines = vec![];
     for (number, Lora { file, weights: multiplier, .. }) in sampling.loras.iter().enumerate() {
         lines.push(format!("lora {:<3} {} ({multiplier})", number + 1, weights(file)));

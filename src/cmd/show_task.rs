@@ -12,7 +12,7 @@ use wanctl::pipeline::{
     video::Size,
 };
 
-use super::{show::counted, show_settings};
+use super::{resolved::Resolved, show::counted, show_settings};
 
 /// Rows of a table whose first column is a word.
 #[derive(Debug, Default)]
@@ -240,15 +240,17 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
 }
 
 /// What was resolved, under who said it, and what comes of it step by step.
-pub(crate) fn resolved(mut values: Vec<(String, String, String)>, sampling: Option<&Sampling>, rows: &mut Rows) {
-    values.extend(sampling.map(show_settings::sourced).into_iter().flatten());
-    rows.lines(show_settings::by_source(values));
-    let Some(sampling) = sampling else { return };
-    let thresholds: Vec<_> = thresholds(sampling).iter().map(ToString::to_string).collect();
-    if !thresholds.is_empty() {
-        rows.row("", format!("its phases as thresholds: {}", thresholds.join(", ")));
+pub(crate) fn resolved(resolved: &Resolved, rows: &mut Rows) {
+    rows.lines(show_settings::by_source(resolved.sourced()));
+    let Some(generation) = &resolved.generation else { return };
+    // Segments that are sampled otherwise have others.
+    if generation.segments.is_empty() {
+        let thresholds: Vec<_> = thresholds(&generation.sampling).iter().map(ToString::to_string).collect();
+        if !thresholds.is_empty() {
+            rows.row("", format!("its phases as thresholds: {}", thresholds.join(", ")));
+        }
     }
-    rows.lines(show_settings::sampler(sampling).lines());
+    rows.lines(show_settings::samplers(generation).lines());
 }
 
 /// The border timesteps of a Wan2GP sampler, bit for bit; of other grids there are none.

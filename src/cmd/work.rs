@@ -126,14 +126,20 @@ impl Work {
         }
     }
 
-    /// The same as lines of text.
-    pub(crate) fn lines(&self, wan: Option<&WanSettings>) -> Vec<String> {
+    /// Name, value and source of each.
+    pub(crate) fn sourced(&self) -> Vec<(String, String, String)> {
         match self {
-            Self::Join { settings, .. } => show_settings::settings(settings, wan),
+            Self::Join { settings, .. } => show_settings::sourced(settings),
             // What a join is asked says nothing of other work.
             Self::Stitch { .. } => vec![],
-            Self::Travel { settings, .. } => show_settings::settings(settings, wan),
+            Self::Travel { settings, .. } => show_settings::sourced(settings),
         }
+    }
+
+    /// The same and those of the model as lines of text.
+    pub(crate) fn lines(&self, wan: Option<&WanSettings>) -> Vec<String> {
+        let of_model = wan.iter().flat_map(|wan| show_settings::sourced(&wan.generation));
+        show_settings::by_source(self.sourced().into_iter().chain(of_model).collect())
     }
 
     /// The facts of its files, and the plan that comes of them.

@@ -220,6 +220,12 @@ impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Text<T> {
 }
 
 impl Story {
+    /// Whether a YAML file is meant as one: it says what a journey goes through, of which a preset says nothing.
+    pub fn is_meant(path: &Path) -> bool {
+        yaml::is_named_so(path)
+            && yaml::keys(path).iter().any(|key| ["images", "segments", "continue"].contains(&key.as_str()))
+    }
+
     pub fn read(path: &Path) -> Result<Self, StoryError> {
         let written = yaml::read_file(path).map_err(|error| StoryError::File { path: path.to_owned(), error })?;
         Self::of(written, path)

@@ -2,13 +2,14 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, Read},
     path::Path,
 };
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 #[derive(Debug, thiserror::Error)]
 pub enum YamlError {
@@ -18,6 +19,11 @@ pub enum YamlError {
     Large,
     #[error("is wrong: {problem}{}", near.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Wrong { problem: String, near: Option<String> },
+}
+
+/// By its name.
+pub(crate) fn is_named_so(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 /// More than any preset needs, and nothing that could be a film by mistake.
@@ -45,6 +51,18 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
         let near = near_to_unknown(&problem);
         YamlError::Wrong { problem, near }
     })
+}
+
+/// The words that a file says something of: the keys of its mapping, or where it is no YAML those at the left margin.
+pub(crate) fn keys(path: &Path) -> Vec<String> {
+    if let Ok(mapping) = read_file::<BTreeMap<String, IgnoredAny>>(path) {
+        return mapping.into_keys().collect();
+    }
+    let mut bytes = vec![];
+    // What cannot be read has none.
+    let _ = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
 }
 
 const MOST_BRACKETS: i64 = 100;
@@ -197,6 +215,25 @@ mod tests {
         assert!(refused(&format!("words: {}", "[".repeat(1 << 20))).contains("100 brackets in brackets"));
         assert!(refused(&format!("words: {}", "[{a: ".repeat(60))).contains("100 brackets in brackets"));
         assert!(refused(&"- ".repeat(1 << 19)).contains("recursion limit"));
+    }
+
+    #[test]
+    fn the_words_of_a_file_are_known_also_where_it_is_no_yaml() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        for (text, wanted) in [
+            ("b: [1]\na: {c: 2}\n", &["a", "b"][..]),
+            ("{\"b\": 1, \"a\": 2}", &["a", "b"]),
+            ("b: [1\n  c: 3\na: 2\n", &["b", "  c", "a"]),
+            ("b: &x [*x]\n", &["b"]),
+            ("just words\n", &[]),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(keys(&path), wanted, "{text}");
+        }
+        std::fs::write(&path, b"\xff\xfeb: 1\na: 2\n").unwrap();
+        assert!(keys(&path).contains(&"a".to_owned()));
+        assert!(keys(&folder.path().join("gone")).is_empty());
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod rife;
 mod shapes;
 mod slurm;
 mod sound;
+mod stories;
 mod tasks;
 mod travel;
 mod travel_parts;

@@ -31,7 +31,7 @@ fn put(room: &Room, from: &Path, to: &str) {
     fs::copy(from, to).unwrap();
 }
 
-fn lora(room: &Room, to: &str) {
+pub(super) fn lora(room: &Room, to: &str) {
     let bytes = vec![0; 2 * 4 * 128];
     let names = ["down", "up"].map(|side| format!("diffusion_model.blocks.0.self_attn.q.lora_{side}.weight"));
     let shapes = [vec![4, 128], vec![128, 4]];
@@ -43,7 +43,7 @@ fn lora(room: &Room, to: &str) {
 }
 
 /// The tiny model under the names that ComfyUI's users have, where ComfyUI is.
-fn comfy(room: &Room) {
+pub(super) fn comfy(room: &Room) {
     let weights = "diffusion_pytorch_model.safetensors";
     for (from, to) in [
         (tiny("transformer").join(weights), "diffusion_models/wan2.2_fun_vace_high_noise_14B_bf16.safetensors"),

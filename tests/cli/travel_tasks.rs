@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{Room, psnr};
+use super::{
+    engine::fake,
+    harness::{Room, psnr},
+    presets::lora,
+};
 
 const SIZE: (usize, usize) = (160, 80);
 
@@ -151,4 +155,96 @@ fn a_final_stitch_cuts_the_clips_as_the_transitions_records_say() {
     assert_eq!(run.event("result")["frames"], (30 - 4) + 25 + (30 - 5) - 16);
     let told = room.run("inspect task.json --map t1=t1.json").good();
     assert!(told.stdout.contains("3 pieces, overlapping by 8, 8"), "{}", told.stdout);
+}
+
+/// Two phases, one LoRA in the first.
+fn config(steps: [usize; 2], shift: f64, lora: &str) -> Value {
+    json!({ "steps_per_phase": steps, "flow_shift": shift, "sample_solver": "euler", "model_switch_phase": 1,
+        "phases": [{ "guidance_scale": 2, "loras": [{ "url": format!("https://x.invalid/{lora}"), "multiplier": 0.5 }] },
+            { "guidance_scale": 1 }] })
+}
+
+/// A way whose second segment has phases of its own.
+fn sampled_apart() -> Room {
+    let room = room();
+    room.way(|task| {
+        let details = &mut task["params"]["orchestrator_details"];
+        details["phase_config"] = config([2, 1], 5.0, "all.safetensors");
+        details["phase_configs_expanded"] = json!([null, config([1, 3], 8.0, "own.safetensors")]);
+    });
+    for name in ["all", "own"] {
+        lora(&room, &format!("assets/{name}.safetensors"));
+    }
+    room
+}
+
+#[test]
+fn segments_are_sampled_each_by_its_own_phases() {
+    let room = sampled_apart().with("WANCTL_ENGINE", fake().to_str().unwrap());
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wan/tiny");
+    let words = format!("travel --task task.json --assets assets --model {tiny} --device cpu");
+    room.run(&format!("{words} --keep -o film.mp4")).good();
+    let run = fs::read_dir(room.path("runs")).unwrap().next().unwrap().unwrap().path();
+    let wan = |segment: usize| -> Value {
+        let request = fs::read(run.join(format!("seam_{segment:02}/request.json"))).unwrap();
+        serde_json::from_slice::<Value>(&request).unwrap()["maker"]["wan"].clone()
+    };
+    let experts = |wan: &Value| -> Vec<String> {
+        let steps = wan["steps"].as_array().unwrap();
+        steps.iter().map(|step| format!("{} {}", step["expert"].as_str().unwrap(), step["guidance"])).collect()
+    };
+    assert_eq!(experts(&wan(0)), ["high 2.0", "high 2.0", "low 1.0"]);
+    assert_eq!(experts(&wan(1)), ["high 2.0", "low 1.0", "low 1.0", "low 1.0"]);
+    for (segment, name, strengths) in [(0, "all", json!([0.5, 0.5, 0.0])), (1, "own", json!([0.5, 0.0, 0.0, 0.0]))] {
+        let loras = wan(segment)["loras"].clone();
+        assert!(loras[0]["file"].as_str().unwrap().ends_with(&format!("assets/{name}.safetensors")), "{loras}");
+        assert_eq!((loras.as_array().unwrap().len(), &loras[0]["strengths"]), (1, &strengths));
+    }
+    assert_ne!(wan(0)["steps"][1]["sigma"], wan(1)["steps"][1]["sigma"], "another shift");
+    // What is recorded says who said it, and is the same again.
+    let manifest: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    let own = &manifest["settings"]["wan"]["segments"];
+    let place = "task task.json, params.orchestrator_details.phase_configs_expanded[1]";
+    assert_eq!(
+        (&own[0], &own[1]["phases"]["from"], &own[1]["shift"]["from"]),
+        (&Value::Null, &place.into(), &place.into())
+    );
+    let wans = |words: &str| {
+        let plan = room.run(&format!("{words} --dry-run --json")).good().event("plan");
+        let wan = &plan["settings"]["wan"];
+        json!([wan["schedule"], wan["segments"][1]["schedule"], wan["segments"][1]["loras"]["value"]])
+    };
+    assert_eq!(wans(&words), wans("travel --task film.mp4"));
+    let dry = room.run(&format!("{words} --dry-run")).good();
+    let told =
+        format!("segment  2\nsettings {place}: steps 4, phases 1 high+3 low, guidance 2;1, shift 8, solver euler");
+    assert!(dry.stdout.contains("segment  1\nlora 1 ") && dry.stdout.contains(&told), "{}", dry.stdout);
+}
+
+#[test]
+fn a_task_is_inspected_with_the_phases_of_each_segment() {
+    let room = sampled_apart();
+    let told = room.run("inspect task.json --assets assets").good();
+    for words in [
+        "lora      assets/own.safetensors, 0.5;0",
+        "segment   1\n  lora 1    assets/all.safetensors (0.5;0)",
+        "segment   2\n  settings  task task.json, params.orchestrator_details.phase_configs_expanded[1]: steps 4, ",
+    ] {
+        assert!(told.stdout.contains(words), "{words} in {}", told.stdout);
+    }
+    let task = room.run("inspect task.json --assets assets --json").good().event("task");
+    let segments = &task["sampler"]["segments"];
+    assert_eq!((&segments[0], segments[1]["schedule"].as_array().unwrap().len()), (&Value::Null, 4));
+    assert_eq!(segments[1]["thresholds"].as_array().unwrap().len(), 1);
+    room.way(|task| {
+        let details = &mut task["params"]["orchestrator_details"];
+        details["phase_configs_expanded"] = json!([config([1, 0], 5.0, "own.safetensors")]);
+    });
+    let run = room.run("inspect task.json").fails(3);
+    for words in [
+        "params.orchestrator_details.phase_configs_expanded: wanted 2 entries, one for each segment, found",
+        "params.orchestrator_details.phase_configs_expanded[0].steps_per_phase[1]: wanted one step at least, found 0",
+    ] {
+        assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
+    }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Conditioning;
+
 /// For each part, names that it can have: the first that is found is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,4 +27,22 @@ pub struct Published {
 pub enum Files {
     One(PathBuf),
     Together(Vec<PathBuf>),
+}
+
+impl Published {
+    /// How the transformer is shown frames, where its names tell it. Names can lie; a run reads headers.
+    pub fn conditioning(&self) -> Option<Conditioning> {
+        let says = |word: &str| {
+            let holds = |name: &PathBuf| name.to_string_lossy().to_lowercase().contains(word);
+            self.high.iter().any(|files| match files {
+                Files::One(name) => holds(name),
+                Files::Together(names) => names.iter().any(holds),
+            })
+        };
+        match () {
+            () if says("vace") => Some(Conditioning::Vace),
+            () if says("i2v") || says("image2video") => Some(Conditioning::Images),
+            () => None,
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Each, JourneySettings, LoraAsk, Overrides, Prompts, Sampling, Seed, Settings, WanSettings, wan::Lora};
+use super::{
+    Each, Generation, JourneySettings, Lora, LoraAsk, Overrides, Prompts, Sampling, SegmentSampling, Settings,
+    WanSettings,
+};
 use crate::pipeline::{
     checkpoint::{ModelFiles, Role, Wanted},
     plan::Blend,
@@ -104,28 +107,36 @@ pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> O
 
 fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
     let Some(wan) = wan else { return plan };
-    let WanSettings {
-        models,
+    let WanSettings { models, generation, seed: _ } = wan;
+    let Generation {
         prompts,
         negative_prompt,
         negative_prompts,
         sampling,
+        segments,
         seed,
         noise,
         seed_mode,
         own_seeds,
-        segment_loras,
         cfg_zero,
         control_scale,
         dtype,
         vae_tile,
         offload,
         ignored: _,
-    } = wan;
+    } = generation;
     let Sampling { steps: _, phases, guidance: _, shift, solver, grid, loras, schedule: _ } = sampling;
     let lora = |Lora { file, weights, strengths: _ }: &Lora| LoraAsk { file: file.clone(), weights: weights.clone() };
-    let said = |loras: &Vec<Lora>| loras.iter().map(lora).collect();
-    let own_loras: Vec<Option<Vec<LoraAsk>>> = segment_loras.iter().map(|loras| loras.as_ref().map(said)).collect();
+    let said = |loras: &[Lora]| loras.iter().map(lora).collect();
+    let own_loras: Vec<_> = segments.iter().map(|own| own.as_ref().map(|own| said(&own.loras))).collect();
+    let sampled = |own: &Sampling| {
+        let Sampling { phases, shift, solver, .. } = own;
+        let (place, loras) = (None, None);
+        SegmentSampling { place, phases: phases.value.clone(), shift: **shift, solver: **solver, loras }
+    };
+    let of_all = sampled(sampling);
+    let own_sampling = segments.iter().map(|own| own.as_ref().map(sampled).filter(|own| *own != of_all));
+    let own_sampling: Vec<Option<SegmentSampling>> = own_sampling.collect();
     Overrides {
         model: Some(named(models)),
         prompts: Some(Prompts::Each(prompts.value.clone())),
@@ -135,9 +146,10 @@ fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
         shift: Some(shift.value),
         solver: Some(solver.value),
         grid: Some(grid.value),
-        loras: Some(said(&loras.value)),
+        loras: Some(said(loras)),
         segment_loras: Some(own_loras).filter(|own| !own.is_empty()),
-        seed: Some(Seed::Fixed(seed.value)),
+        segment_sampling: Some(own_sampling).filter(|own| own.iter().any(Option::is_some)),
+        seed: Some(seed.value),
         noise: Some(noise.value),
         seed_mode: (!seed_mode.is_built_in()).then_some(seed_mode.value),
         seeds: Some(own_seeds.value.clone()).filter(|own| !own.is_empty()),
@@ -176,7 +188,7 @@ mod tests {
     use super::*;
     use crate::pipeline::{
         checkpoint::Transformer,
-        settings::{EngineChoice, Layer, Parts, Source, Weights},
+        settings::{EngineChoice, Layer, LoraFiles, Parts, Source, Weights},
     };
 
     /// The values without who said them.
@@ -216,24 +228,30 @@ mod tests {
         for (experts, asked) in [
             (1, json!({ "steps": 7, "guidance": { "all": 2.5 }, "seed": 7 })),
             (2, json!({ "loras": [{ "file": "/m/a.safetensors", "weights": "1,0.5;0" }], "seed": -1 })),
+            (2, json!({ "segment_loras": [null, [{ "file": "/m/a.safetensors", "weights": "1;0" }]] })),
+            (
+                2,
+                json!({ "segment_sampling": [null, { "shift": 3, "solver": "euler", "phases": [
+                { "steps": 1, "expert": "high", "guidance": 2 }, { "steps": 2, "expert": "low", "guidance": 1 }],
+                "loras": [{ "file": "/m/a.safetensors", "weights": "1;0" }] }] }),
+            ),
             (2, json!({ "steps": 6, "shift": 5, "solver": "euler", "grid": "wan2gp", "prompts": { "one": "a fox" } })),
         ] {
-            let resolved = |from, values: Overrides, loras| {
+            let resolved = |from, values: Overrides| {
                 let layers = [Layer { from, values }];
-                let weights = Weights { models: models(experts), loras, segment_loras: vec![] };
+                let weights = Weights { models: models(experts), loras: LoraFiles::new() };
                 let wan = WanSettings::of(&layers, weights, Parts::seams(2), None).unwrap();
                 (Settings::of(&layers, EngineChoice::Wan).unwrap(), wan)
             };
             let values: Overrides = serde_json::from_value(asked).unwrap();
-            let files: Vec<PathBuf> = values.loras.iter().flatten().map(|lora| lora.file.clone()).collect();
-            let (settings, first) = resolved(Source::Flag, values, files.clone());
+            let (settings, first) = resolved(Source::Flag, values);
             let written = serde_json::to_string(&again(&settings, Some(&first))).unwrap();
             let values: Overrides = serde_json::from_str(&written).unwrap();
             let named: Vec<_> = values.model.iter().flatten().map(|wanted| wanted.path.clone()).collect();
             let ModelFiles { high, low, vae, text, tokenizer, .. } = models(experts);
             assert_eq!(named, [high, low, vae, text, vec![tokenizer]].concat());
             assert!(values.model.iter().flatten().all(|wanted| experts == 2 || wanted.role != Some(Role::High)));
-            let (_, second) = resolved(Source::Task("film.mp4".into()), values, files);
+            let (_, second) = resolved(Source::Task("film.mp4".into()), values);
             assert_eq!(first.request(0), second.request(0));
             assert_eq!(first.request(1), second.request(1));
         }

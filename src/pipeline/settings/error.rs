@@ -34,6 +34,8 @@ pub enum SettingsError {
     ExpertOrder { from: Source },
     #[error("no phase is the {expert}-noise expert's, which would never be used ({from})")]
     ExpertUnused { expert: Expert, from: Source },
+    #[error("segment {segment}: {error}")]
+    OfSegment { segment: usize, error: Box<Self> },
     #[error("with --strict nothing may be ignored: {what}")]
     Ignored { what: String },
     #[error("cannot read the prompts in {}: {source}", path.display())]
@@ -70,7 +72,7 @@ pub enum SettingsError {
 fn code_of(from: &Source) -> Code {
     match from {
         Source::Flag | Source::BuiltIn | Source::Weights => Code::Usage,
-        Source::Preset(_) | Source::Story(_) | Source::Task(_) => Code::Input,
+        Source::Preset(_) | Source::Story(_) | Source::Task(_) | Source::TaskField { .. } => Code::Input,
     }
 }
 
@@ -89,6 +91,7 @@ impl Fault for SettingsError {
     fn code(&self) -> Code {
         match self {
             Self::PromptFile { .. } => Code::Input,
+            Self::OfSegment { error, .. } => error.code(),
             Self::PromptCount { from, .. }
             | Self::Counted { from, .. }
             | Self::Segments { from, .. }
@@ -149,6 +152,7 @@ impl Fault for SettingsError {
             Self::ExpertUnused { .. } => {
                 ("phases of both experts".into(), "say which phases are whose: expert: high, expert: low")
             }
+            Self::OfSegment { error, .. } => return error.details(),
             Self::Ignored { .. } => ("only what counts".into(), "leave it out, or leave out --strict"),
             Self::PromptFile { .. } => {
                 ("a text file with one prompt for each seam on a line of its own".into(), "check --prompts")

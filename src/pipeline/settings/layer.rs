@@ -27,6 +27,8 @@ pub enum Source {
     Story(PathBuf),
     /// A task's file.
     Task(PathBuf),
+    /// What a task says of one segment alone, by its place there.
+    TaskField { task: PathBuf, place: String },
     /// The command line.
     Flag,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Source {
             Self::Preset(name) => write!(f, "preset {name}"),
             Self::Story(path) => write!(f, "story {}", path.display()),
             Self::Task(path) => write!(f, "task {}", path.display()),
+            Self::TaskField { task, place } => write!(f, "task {}, {place}", task.display()),
             Self::Flag => f.write_str("command line"),
         }
     }
@@ -84,6 +87,34 @@ impl<T> Deref for Sourced<T> {
 pub struct Layer {
     pub from: Source,
     pub values: Overrides,
+}
+
+/// How one segment is sampled, where that is said of it alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentSampling {
+    /// Where a task says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    pub phases: Vec<Phase>,
+    pub shift: f64,
+    pub solver: Solver,
+    /// None: those of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loras: Option<Vec<LoraAsk>>,
+}
+
+impl SegmentSampling {
+    /// As a layer right over what `source` says of all.
+    fn over(self, source: &Source) -> Layer {
+        let Self { place, phases, shift, solver, loras } = self;
+        let from = match (source, place) {
+            (Source::Task(task), Some(place)) => Source::TaskField { task: task.clone(), place },
+            _ => source.clone(),
+        };
+        let (phases, shift, solver) = (Some(phases), Some(shift), Some(solver));
+        Layer { from, values: Overrides { phases, shift, solver, loras, ..Overrides::default() } }
+    }
 }
 
 macro_rules! overrides {
@@ -146,8 +177,10 @@ overrides! {
     /// The model's files by the names they were published under.
     published: Published,
     loras: Vec<LoraAsk>,
-    /// Of single segments, in place of `loras`.
+    /// Of single segments, in place of `loras`, and of those that their own sampling says.
     segment_loras: Vec<Option<Vec<LoraAsk>>>,
+    /// Of single segments, in place of `phases`, `shift` and `solver`.
+    segment_sampling: Vec<Option<SegmentSampling>>,
     prompts: Prompts,
     negative_prompt: String,
     /// Of single segments.
@@ -190,6 +223,31 @@ pub(super) fn pick_own<T>(
 ) -> Option<Sourced<T>> {
     let said = layers.iter().rev().find(|layer| own(&layer.values).is_some() || common(&layer.values))?;
     Some(Sourced { value: own(&said.values)?, from: said.from.clone() })
+}
+
+/// The layers as they are for each segment of which one of them says something alone: that stands right over what the
+/// same layer says of all.
+pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<Layer>)> {
+    let own = |Layer { from, values }: &Layer, segment: usize| {
+        let Overrides { segment_sampling, segment_loras, .. } = values;
+        let sampling = segment_sampling.as_ref().and_then(|all| all.get(segment)?.clone());
+        let loras = segment_loras.as_ref().and_then(|all| all.get(segment)?.clone());
+        let loras = loras.map(|loras| Overrides { loras: Some(loras), ..Overrides::default() });
+        [sampling.map(|own| own.over(from)), loras.map(|values| Layer { from: from.clone(), values })]
+    };
+    let said = |Layer { values, .. }: &Layer| {
+        let Overrides { segment_sampling, segment_loras, .. } = values;
+        segment_sampling.as_ref().map_or(0, Vec::len).max(segment_loras.as_ref().map_or(0, Vec::len))
+    };
+    let most = layers.iter().map(said).max().unwrap_or(0);
+    (0..most).filter_map(move |segment| {
+        let with_own = |layer: &Layer| {
+            let [sampling, loras] = own(layer, segment);
+            [Some(layer.clone()), sampling, loras].into_iter().flatten()
+        };
+        let of_it: Vec<Layer> = layers.iter().flat_map(with_own).collect();
+        (of_it.len() > layers.len()).then_some((segment, of_it))
+    })
 }
 
 #[cfg(test)]

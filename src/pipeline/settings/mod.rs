@@ -7,6 +7,7 @@ mod check;
 mod engine;
 mod error;
 mod film;
+mod generation;
 mod journey;
 mod layer;
 mod multiplier;
@@ -15,6 +16,7 @@ mod parts;
 mod phase_config;
 mod phases;
 mod preset;
+mod sampling;
 mod wan;
 mod weights;
 
@@ -22,14 +24,16 @@ pub use again::{again, journey_again};
 pub use engine::{Devices, EngineAsk, EngineSettings};
 pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
+pub use generation::Generation;
 pub use journey::{JOURNEY_FRAMES, JourneyPaths, JourneySettings, count};
-pub use layer::{Layer, Overrides, Source, Sourced, pick};
+pub use layer::{Layer, Overrides, SegmentSampling, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use options::{Each, EngineChoice, FrameRange, Guidance, Length, Prompts, Seed, SeedMode, StructureUse};
 pub use parts::{Part, Parts};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
 pub use preset::{Era, Preset, PresetError};
-pub use wan::{Lora, ModelKind, Sampling, WanSettings, random_seed};
+pub use sampling::{Lora, LoraFiles, ModelKind, Sampling};
+pub use wan::{WanSettings, random_seed};
 pub use weights::Weights;
 
 use super::{

@@ -115,6 +115,6 @@ pub(super) fn high_phases(phases: &[Phase]) -> usize {
 impl Source {
     /// Whether it is a task, whose lists follow another program's grammar.
     pub(super) fn is_task(&self) -> bool {
-        matches!(self, Self::Task(_))
+        matches!(self, Self::Task(_) | Self::TaskField { .. })
     }
 }

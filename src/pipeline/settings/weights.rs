@@ -1,17 +1,13 @@
 //! The files that layers ask for: by path, or by name wherever weights lie.
 
-use std::path::PathBuf;
-
-use super::{Layer, LoraAsk, Preset, Sourced, layer::pick_own, pick};
+use super::{Layer, LoraAsk, LoraFiles, Preset, layer::of_segments, pick};
 use crate::pipeline::checkpoint::{CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted};
 
 #[derive(Debug)]
 pub struct Weights {
     pub models: ModelFiles,
-    /// In the order in which they are asked for.
-    pub loras: Vec<PathBuf>,
-    /// Of single segments.
-    pub segment_loras: Vec<Option<Vec<PathBuf>>>,
+    /// All that are asked for, also for single segments.
+    pub loras: LoraFiles,
 }
 
 impl Weights {
@@ -27,23 +23,21 @@ impl Weights {
             }
             models => Ok(models?),
         };
-        let mut missing = vec![];
-        let mut find = |asked: Vec<LoraAsk>| {
-            let mut found = vec![];
-            for asked in asked {
-                match places.lora(&asked.file)? {
-                    Some(path) => found.push(path),
-                    None => missing.push(no_lora(&asked)),
-                }
+        let of_all = pick(layers, |asked| asked.loras.clone());
+        let of_segments = of_segments(layers).filter_map(|(_, layers)| pick(&layers, |asked| asked.loras.clone()));
+        let (mut loras, mut missing) = (LoraFiles::new(), vec![]);
+        for asked in of_all.into_iter().chain(of_segments).flat_map(|asked| asked.value) {
+            if loras.contains_key(&asked.file) {
+                continue;
             }
-            Ok::<_, CheckpointError>(found)
-        };
-        let loras = find(pick(layers, |asked| asked.loras.clone()).map_or(vec![], |asked| asked.value))?;
-        let of_segments = of_segments(layers).map_or(vec![], |asked| asked.value);
-        let segment_loras = of_segments.into_iter().map(|asked| asked.map(&mut find).transpose());
-        let segment_loras = segment_loras.collect::<Result<_, _>>()?;
+            match places.lora(&asked.file)? {
+                Some(path) => drop(loras.insert(asked.file, path)),
+                None if missing.contains(&no_lora(&asked)) => {}
+                None => missing.push(no_lora(&asked)),
+            }
+        }
         match models {
-            Ok(models) if missing.is_empty() => Ok(Self { models, loras, segment_loras }),
+            Ok(models) if missing.is_empty() => Ok(Self { models, loras }),
             models => {
                 let parts = models.err().unwrap_or_default();
                 let wanted = |(part, _): &&(Part, Lacking)| parts.iter().any(|missing| covers(*missing, *part));
@@ -54,11 +48,6 @@ impl Weights {
             }
         }
     }
-}
-
-/// LoRAs of single segments.
-pub(super) fn of_segments(layers: &[Layer]) -> Option<Sourced<Vec<Option<Vec<LoraAsk>>>>> {
-    pick_own(layers, |asked| asked.segment_loras.clone(), |asked| asked.loras.is_some())
 }
 
 /// Without any transformer nobody can tell that it would be two.

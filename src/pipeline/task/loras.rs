@@ -19,10 +19,17 @@ pub(super) fn ask(loras: Vec<Lora>, says_all: bool, draft: &mut Draft) {
     draft.values.loras = (says_all || !asks.is_empty()).then_some(asks);
 }
 
-fn asked(loras: Vec<Lora>, draft: &mut Draft) -> Vec<LoraAsk> {
+/// The same of one segment; what several ask for alike is one file that the task names.
+pub(super) fn asked(loras: Vec<Lora>, draft: &mut Draft) -> Vec<LoraAsk> {
     let mut asks = vec![];
     for Lora { place, address, weights, written } in loras {
-        draft.inputs.push(Input { weights: Some(written), ..Input::new(Role::Lora, place, address.clone()) });
+        let input = Input { weights: Some(written), ..Input::new(Role::Lora, place, address.clone()) };
+        let same = |other: &Input| {
+            (other.role, &other.address, &other.weights) == (input.role, &input.address, &input.weights)
+        };
+        if !draft.inputs.iter().any(same) {
+            draft.inputs.push(input);
+        }
         asks.push(LoraAsk { file: address.into(), weights });
     }
     asks
@@ -46,17 +53,8 @@ pub(super) fn of_segment(places: &[&Fields], draft: &mut Draft) -> Option<Vec<Lo
 
 /// `loras_per_segment_expanded`: of single segments, in place of all others.
 pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) {
-    let Some(spot) = details.at("loras_per_segment_expanded") else { return };
-    let mut lists = vec![];
-    for own in spot.list().unwrap_or_default() {
-        lists.push(match own.value() {
-            serde_json::Value::Null => None,
-            _ => Some(asked(read(&own, draft), draft)),
-        });
-    }
-    if lists.len() != segments {
-        spot.wrong::<()>(format!("{segments} entries, one for each segment"));
-    }
+    let Some(all) = details.read("loras_per_segment_expanded", |spot| spot.of_segments(segments)) else { return };
+    let lists: Vec<_> = all.into_iter().map(|own| own.map(|own| asked(read(&own, draft), draft))).collect();
     if lists.iter().any(Option::is_some) {
         draft.values.segment_loras = Some(lists);
     }

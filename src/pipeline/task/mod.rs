@@ -261,9 +261,16 @@ impl Task {
     pub fn layer(&self) -> Layer {
         let mut values = self.values.clone();
         let of_segments = values.segment_loras.iter_mut().flatten().flatten().flatten();
-        for lora in values.loras.iter_mut().flatten().chain(of_segments) {
+        let sampling = values.segment_sampling.iter_mut().flatten().flatten();
+        let of_sampling = sampling.flat_map(|own| own.loras.iter_mut().flatten());
+        for lora in values.loras.iter_mut().flatten().chain(of_segments).chain(of_sampling) {
             let address = lora.file.to_string_lossy().into_owned();
-            let file = self.inputs.iter().find(|input| input.address == address).and_then(|input| input.file.clone());
+            let input = self.inputs.iter().find(|input| input.address == address);
+            // A run of wanctl knows its LoRAs by their paths, and names no inputs for them.
+            let file = match input {
+                Some(input) => input.file.clone(),
+                None => Some(lora.file.clone()).filter(|file| file.is_file()),
+            };
             lora.file = file.unwrap_or_else(|| file_name(&address).into());
         }
         Layer { from: Source::Task(self.path.clone()), values }

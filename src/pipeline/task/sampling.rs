@@ -7,11 +7,12 @@ use super::{
     fields::{Fields, first},
     loras,
     spot::Spot,
+    travel::SVI,
 };
 use crate::pipeline::{
     fault::Fault,
     schedule::{Grid, Solver},
-    settings::{Guidance, PhaseConfig, PhaseConfigError, Seed},
+    settings::{Guidance, PhaseConfig, PhaseConfigError, Seed, SegmentSampling},
 };
 
 /// Where LoRAs stand beside a phase_config.
@@ -49,19 +50,12 @@ pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft:
     }
     let loras = match configs.first() {
         Some(spot) => {
-            let Some(config) = config(spot) else { return };
+            let Some(config) = config(spot, draft) else { return };
             single.compare(spot.place(), &config, draft);
             let own = loras::of_config(spot.place(), &config);
             if !beside.is_empty() {
                 loras::compare(spot.place(), &own, &beside, draft);
             }
-            for place in &config.ignored {
-                let place = place.strip_prefix("phase_config").unwrap_or(place);
-                let ignored =
-                    Ignored { place: format!("{}{place}", spot.place()), reason: "no key of a phase_config".into() };
-                draft.notes.borrow_mut().ignored.push(ignored);
-            }
-            config.warnings.iter().for_each(|warning| draft.conflict(warning.clone()));
             draft.has_phase_config = true;
             let PhaseConfig { phases, shift, solver, .. } = config;
             draft.values.phases = Some(phases);
@@ -78,14 +72,43 @@ pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft:
     loras::ask(replacing.unwrap_or(loras), says_all, draft);
 }
 
-fn config(spot: &Spot) -> Option<PhaseConfig> {
+/// `phase_configs_expanded`: of single segments, in place of all that the way says of sampling. Their LoRAs give way to
+/// `loras_per_segment_expanded`.
+pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) {
+    let Some(all) = details.read("phase_configs_expanded", |spot| spot.of_segments(segments)) else { return };
+    let own = |(segment, spot): (usize, Option<Spot>)| {
+        let spot = spot?;
+        let config = config(&spot, draft)?;
+        if spot.fields()?.read("svi2pro", Spot::truth) == Some(true) {
+            draft.cannot(&format!("{}.svi2pro", spot.place()), SVI);
+        }
+        let beside = draft.values.segment_loras.as_ref().and_then(|all| all.get(segment)?.as_ref());
+        let said = beside.is_none().then(|| loras::of_config(spot.place(), &config));
+        let loras = said.map(|said| loras::asked(said, draft));
+        let PhaseConfig { phases, shift, solver, .. } = config;
+        Some(SegmentSampling { place: Some(spot.place().into()), phases, shift, solver, loras })
+    };
+    let own: Vec<_> = all.into_iter().enumerate().map(own).collect();
+    draft.has_phase_config |= own.iter().all(Option::is_some);
+    draft.values.segment_sampling = Some(own).filter(|own| own.iter().any(Option::is_some));
+}
+
+/// What it says. Keys of it that mean nothing, and what it says wrongly of itself, are noted.
+fn config(spot: &Spot, draft: &mut Draft) -> Option<PhaseConfig> {
     // As text it is as good as an object.
     let value = match spot.value() {
         Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         value => value,
     };
+    let placed = |told: &str| format!("{}{}", spot.place(), told.strip_prefix("phase_config").unwrap_or(told));
     match PhaseConfig::read(&value) {
-        Ok(config) => Some(config),
+        Ok(config) => {
+            let unknown = config.ignored.iter();
+            let ignored = unknown.map(|key| Ignored { place: placed(key), reason: "no key of a phase_config".into() });
+            draft.notes.borrow_mut().ignored.extend(ignored);
+            config.warnings.iter().for_each(|warning| draft.conflict(placed(warning)));
+            Some(config)
+        }
         Err(PhaseConfigError::Type { path, wanted, found }) => {
             let path = path.strip_prefix("phase_config").unwrap_or(&path);
             spot.wrong_at(path, wanted, &found)

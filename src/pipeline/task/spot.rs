@@ -142,6 +142,15 @@ impl Spot {
         Some(values.iter().enumerate().map(spot).collect())
     }
 
+    /// One value for each segment; null says nothing of one.
+    pub(super) fn of_segments(&self, segments: usize) -> Option<Vec<Option<Self>>> {
+        let list = self.list()?;
+        if list.len() != segments {
+            self.wrong::<()>(format!("{segments} entries, one for each segment"));
+        }
+        Some(list.into_iter().map(|own| Some(own).filter(|own| !own.value.is_null())).collect())
+    }
+
     pub(super) fn texts(&self) -> Option<Vec<String>> {
         // An entry that is null is an empty one.
         let text = |spot: Self| if spot.value.is_null() { Some(String::new()) } else { spot.text() };

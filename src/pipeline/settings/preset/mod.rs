@@ -246,7 +246,7 @@ impl Preset {
         let entries = user_folder().and_then(|folder| fs::read_dir(folder).ok());
         let mut paths: Vec<PathBuf> =
             entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.retain(|path| is_yaml(path));
+        paths.retain(|path| yaml::is_named_so(path));
         paths.sort();
         paths.iter().map(|path| Self::read(path)).collect()
     }
@@ -254,7 +254,7 @@ impl Preset {
     /// By a path, by its file's name in the user's folder, or by a built-in name or alias.
     pub fn find(name: &str) -> Result<Self, PresetError> {
         let path = Path::new(name);
-        if is_yaml(path) || name.contains(std::path::MAIN_SEPARATOR) {
+        if yaml::is_named_so(path) || name.contains(std::path::MAIN_SEPARATOR) {
             return Self::read(path);
         }
         let folder = user_folder();
@@ -389,10 +389,6 @@ impl Preset {
 
 fn user_folder() -> Option<PathBuf> {
     Some(dirs::config_dir()?.join("wanctl").join("presets"))
-}
-
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::pipeline::checkpoint::Conditioning;
 
 #[test]
 fn every_file_of_presets_is_embedded_under_its_name_and_no_name_stands_twice() {
@@ -127,4 +128,17 @@ fn a_wrong_preset_is_told_where_and_what_it_could_have_said() {
     }
     let gone = Preset::find("gone.yaml").unwrap_err();
     assert!(gone.to_string().starts_with("the preset gone.yaml cannot be read"), "{gone}");
+}
+
+#[test]
+fn the_names_of_a_presets_model_tell_how_it_is_shown_frames() {
+    for preset in Preset::built_in() {
+        let wanted = match () {
+            () if preset.name.contains("-vace-") => Some(Conditioning::Vace),
+            () if preset.name.contains("-i2v") => Some(Conditioning::Images),
+            () => None,
+        };
+        let found = preset.values.published.as_ref().and_then(Published::conditioning);
+        assert_eq!(found, wanted, "{}", preset.name);
+    }
 }

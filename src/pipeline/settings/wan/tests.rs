@@ -1,10 +1,14 @@
 //! What comes of layers, with one expert and with two.
 
+use std::fs;
+
 use super::*;
 use crate::pipeline::{
     checkpoint::Transformer,
     fault::{Code, Fault},
-    settings::{Era, Preset},
+    job::CfgZero,
+    schedule::{self, Expert},
+    settings::{Era, LoraFiles, Overrides, Preset, Prompts, Source, Sourced},
 };
 
 fn models(experts: usize) -> ModelFiles {
@@ -34,7 +38,7 @@ fn models(experts: usize) -> ModelFiles {
 }
 
 fn weights() -> Weights {
-    Weights { models: models(1), loras: vec![], segment_loras: vec![] }
+    Weights { models: models(1), loras: LoraFiles::new() }
 }
 
 fn layer(from: Source, text: &str) -> Layer {
@@ -50,16 +54,11 @@ fn preset(name: &str) -> Layer {
 }
 
 fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, SettingsError> {
-    let loras = pick(layers, |asked| asked.loras.clone());
-    let files = loras.iter().flat_map(|loras| loras.iter()).map(|lora| lora.file.clone()).collect();
-    let segment_loras = weights::of_segments(layers).map_or(vec![], |own| own.value);
-    let named = |loras: Vec<LoraAsk>| loras.into_iter().map(|lora| lora.file).collect();
-    let segment_loras = segment_loras.into_iter().map(|own| own.map(named)).collect();
-    WanSettings::of(layers, Weights { models, loras: files, segment_loras }, Parts::seams(2), Some(7))
+    WanSettings::of(layers, Weights { models, loras: LoraFiles::new() }, Parts::seams(2), Some(7))
 }
 
 fn phases(settings: &WanSettings) -> Vec<(usize, Expert, f64)> {
-    settings.sampling.phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect()
+    settings.generation.sampling.phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect()
 }
 
 use Expert::{High, Low};
@@ -69,9 +68,9 @@ fn two_experts_share_the_steps_at_the_boundary() {
     let asked = flags(r#"{"steps": 6, "guidance": {"each": [3, 1]}, "shift": 5, "prompts": {"one": "a fox"}}"#);
     let settings = of(&[asked], models(2)).unwrap();
     assert_eq!(phases(&settings), [(3, High, 3.0), (3, Low, 1.0)]);
-    assert_eq!(settings.sampling.schedule.len(), 6);
+    assert_eq!(settings.generation.sampling.schedule.len(), 6);
     assert_eq!(settings.request(1).prompt, "a fox");
-    assert_eq!((settings.seed.value, settings.seed.from), (7, Source::BuiltIn));
+    assert_eq!((settings.seed, settings.generation.seed.from), (7, Source::BuiltIn));
 }
 
 #[test]
@@ -79,12 +78,20 @@ fn a_folders_own_numbers_go_before_the_defaults_and_options_before_both() {
     let folder = ModelFiles { boundary: Some(0.9), flow_shift: Some(3.0), ..models(2) };
     let settings = of(&[flags(r#"{"steps": 6}"#)], folder.clone()).unwrap();
     assert_eq!(
-        (settings.sampling.shift.value, &settings.sampling.shift.from, settings.sampling.phases[0].steps),
+        (
+            settings.generation.sampling.shift.value,
+            &settings.generation.sampling.shift.from,
+            settings.generation.sampling.phases[0].steps
+        ),
         (3.0, &Source::Weights, 2)
     );
     let settings = of(&[flags(r#"{"steps": 6, "shift": 8}"#)], folder).unwrap();
     assert_eq!(
-        (settings.sampling.shift.value, &settings.sampling.shift.from, settings.sampling.phases[0].steps),
+        (
+            settings.generation.sampling.shift.value,
+            &settings.generation.sampling.shift.from,
+            settings.generation.sampling.phases[0].steps
+        ),
         (8.0, &Source::Flag, 3)
     );
 }
@@ -95,9 +102,9 @@ fn a_presets_phases_hide_what_is_said_below_and_give_way_above() {
     let folder = ModelFiles { boundary: Some(0.5), flow_shift: Some(1.0), ..models(2) };
     let settings = of(std::slice::from_ref(&lightning), folder).unwrap();
     assert_eq!(phases(&settings), [(2, High, 3.0), (2, High, 1.0), (2, Low, 1.0)]);
-    assert_eq!((settings.sampling.steps.value, settings.sampling.shift.value), (6, 5.0));
-    assert_eq!(settings.sampling.steps.from.to_string(), "preset wan22-vace-lightning");
-    let timesteps: Vec<_> = settings.sampling.schedule.iter().map(|step| step.timestep.round()).collect();
+    assert_eq!((settings.generation.sampling.steps.value, settings.generation.sampling.shift.value), (6, 5.0));
+    assert_eq!(settings.generation.sampling.steps.from.to_string(), "preset wan22-vace-lightning");
+    let timesteps: Vec<_> = settings.generation.sampling.schedule.iter().map(|step| step.timestep.round()).collect();
     assert_eq!(timesteps, [1000.0, 952.0, 883.0, 770.0, 557.0, 5.0]);
     let strengths: Vec<_> = settings.request(0).loras.into_iter().map(|lora| lora.strengths).collect();
     assert_eq!(strengths, [[0.75, 0.75, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]]);
@@ -105,10 +112,13 @@ fn a_presets_phases_hide_what_is_said_below_and_give_way_above() {
     let with = |text: &str| of(&[lightning.clone(), flags(text)], models(2));
     assert_eq!(phases(&with(r#"{"guidance": {"all": 1}}"#).unwrap()), [(2, High, 1.0), (2, High, 1.0), (2, Low, 1.0)]);
     let some = with(r#"{"guidance": {"some": [5]}}"#).unwrap();
-    assert_eq!((phases(&some)[0].2, phases(&some)[1].2, some.sampling.guidance.from), (5.0, 1.0, Source::Flag));
+    assert_eq!(
+        (phases(&some)[0].2, phases(&some)[1].2, some.generation.sampling.guidance.from),
+        (5.0, 1.0, Source::Flag)
+    );
     let lora = with(r#"{"loras": [{"file": "mine.safetensors", "weights": 0.5}]}"#).unwrap();
-    assert_eq!(lora.sampling.loras.value.len(), 1);
-    assert_eq!(lora.sampling.loras.value[0].strengths, [0.5; 6]);
+    assert_eq!(lora.generation.sampling.loras.value.len(), 1);
+    assert_eq!(lora.generation.sampling.loras.value[0].strengths, [0.5; 6]);
 }
 
 #[test]
@@ -139,19 +149,25 @@ fn every_built_in_preset_resolves_in_every_era_with_both_experts_at_work() {
             let settings = of(&layers, models(if low { 2 } else { 1 })).unwrap();
             for expert in if low { &[High, Low][..] } else { &[High] } {
                 assert!(
-                    settings.sampling.schedule.iter().any(|step| step.expert == *expert),
+                    settings.generation.sampling.schedule.iter().any(|step| step.expert == *expert),
                     "{}: {expert}",
                     preset.name
                 );
             }
-            for lora in settings.sampling.loras.iter() {
+            for lora in settings.generation.sampling.loras.iter() {
                 assert!(lora.strengths.iter().any(|strength| *strength != 0.0), "{}: {lora:?}", preset.name);
             }
             // What its thresholds say is what its phases say.
-            let own: Vec<usize> = settings.sampling.phases.iter().map(|phase| phase.steps).collect();
+            let own: Vec<usize> = settings.generation.sampling.phases.iter().map(|phase| phase.steps).collect();
             if let Some(thresholds) = &preset.values.thresholds {
-                let timesteps: Vec<f64> = settings.sampling.schedule.iter().map(|step| step.timestep).collect();
-                assert_eq!(schedule::split(*settings.sampling.grid, &timesteps, thresholds), own, "{}", preset.name);
+                let timesteps: Vec<f64> =
+                    settings.generation.sampling.schedule.iter().map(|step| step.timestep).collect();
+                assert_eq!(
+                    schedule::split(*settings.generation.sampling.grid, &timesteps, thresholds),
+                    own,
+                    "{}",
+                    preset.name
+                );
             }
         }
     }
@@ -247,7 +263,7 @@ fn a_tasks_two_weights_are_stretched_over_three_phases_and_a_flags_are_not() {
     let lora = r#"{"loras": [{"file": "a.safetensors", "weights": "1.2;0"}]}"#;
     let task = layer(Source::Task("t.json".into()), lora);
     let settings = of(&[preset("wan22-vace-lightning"), task], models(2)).unwrap();
-    assert_eq!(settings.sampling.loras[0].strengths, [1.2, 1.2, 1.2, 1.2, 0.0, 0.0]);
+    assert_eq!(settings.generation.sampling.loras[0].strengths, [1.2, 1.2, 1.2, 1.2, 0.0, 0.0]);
 }
 
 #[test]
@@ -260,7 +276,7 @@ fn prompts_are_one_for_each_seam() {
         Layer { from: Source::Flag, values }
     };
     let with = |seams| WanSettings::of(&[asked(&file)], weights(), Parts::seams(seams), None);
-    assert_eq!(with(2).unwrap().prompts.value, ["one", "two"]);
+    assert_eq!(with(2).unwrap().generation.prompts.value, ["one", "two"]);
     assert!(with(3).unwrap_err().to_string().contains("has 2 prompts, and the film has 3 seams"));
     let gone = of(&[asked("gone.txt".as_ref())], models(1));
     assert!(gone.unwrap_err().to_string().starts_with("cannot read the prompts in gone.txt"));
@@ -268,17 +284,53 @@ fn prompts_are_one_for_each_seam() {
 
 #[test]
 fn a_seed_of_zero_is_that_seed_and_minus_one_is_any() {
-    let seed = |text: &str| WanSettings::of(&[flags(text)], weights(), Parts::seams(1), None).unwrap().seed;
-    assert_eq!((seed(r#"{"seed": 0}"#).value, seed(r#"{"seed": 0}"#).from), (0, Source::Flag));
-    assert_eq!(of(&[flags(r#"{"seed": -1}"#)], models(1)).unwrap().seed.value, 7, "that of the run gone on with");
-    assert!(seed("{}").value <= 0x7fff_ffff);
+    let seed = |text: &str| WanSettings::of(&[flags(text)], weights(), Parts::seams(1), None).unwrap();
+    let zero = seed(r#"{"seed": 0}"#);
+    assert_eq!((zero.seed, zero.generation.seed), (0, Sourced { value: Seed::Fixed(0), from: Source::Flag }));
+    assert_eq!(of(&[flags(r#"{"seed": -1}"#)], models(1)).unwrap().seed, 7, "that of the run gone on with");
+    assert!(seed("{}").seed <= 0x7fff_ffff);
 }
 
 #[test]
 fn a_negative_prompt_that_nothing_heeds_is_told() {
     let asked = |guidance: f64| {
         let text = format!(r#"{{"negative_prompt": "rain", "guidance": {{"all": {guidance}}}}}"#);
-        of(&[flags(&text)], models(1)).unwrap().ignored.len()
+        of(&[flags(&text)], models(1)).unwrap().generation.ignored.len()
     };
     assert_eq!((asked(1.0), asked(5.0)), (1, 0));
+}
+
+/// A story whose second segment has LoRAs of its own.
+fn of_a_segment() -> Layer {
+    let text = r#"{"loras": [{"file": "all", "weights": 1}],
+        "segment_loras": [null, [{"file": "own", "weights": "1;0"}, {"file": "all", "weights": 0.5}]]}"#;
+    layer(Source::Story("s.yaml".into()), text)
+}
+
+fn asked_for(settings: &WanSettings, segment: usize) -> Vec<String> {
+    let request = settings.request(segment);
+    request.loras.iter().map(|lora| format!("{} {:?}", lora.file.display(), lora.strengths)).collect()
+}
+
+#[test]
+fn a_segments_loras_stand_over_those_of_all_and_under_the_command_lines() {
+    let one_each = r#"[{"steps": 1, "expert": "high", "guidance": 1}, {"steps": 1, "expert": "low", "guidance": 1}]"#;
+    let steps = flags(&format!(r#"{{"phases": {one_each}}}"#));
+    let settings = of(&[of_a_segment(), steps.clone()], models(2)).unwrap();
+    assert_eq!(asked_for(&settings, 0), ["all [1.0, 1.0]"]);
+    assert_eq!(asked_for(&settings, 1), ["own [1.0, 0.0]", "all [0.5, 0.5]"]);
+    let typed = flags(r#"{"loras": [{"file": "typed", "weights": 1}]}"#);
+    let settings = of(&[of_a_segment(), steps, typed], models(2)).unwrap();
+    assert_eq!((asked_for(&settings, 1), settings.generation.segments.len()), (vec!["typed [1.0, 1.0]".into()], 0));
+}
+
+#[test]
+fn what_is_wrong_with_one_segment_is_told_with_its_number() {
+    let error = of(&[of_a_segment()], models(1)).unwrap_err();
+    assert_eq!(error.code(), Code::Input);
+    let words = "segment 2: the LoRA own has 2 weights, and there is one phase (story s.yaml)";
+    assert!(error.to_string() == words && error.details().help.is_some(), "{error}");
+    let short = layer(Source::Task("t.json".into()), r#"{"segment_loras": [null]}"#);
+    let error = of(&[short], models(1)).unwrap_err();
+    assert_eq!(error.to_string(), "there are 1 lists of LoRAs, and the film has 2 seams (task t.json)");
 }

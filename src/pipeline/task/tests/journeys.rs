@@ -6,7 +6,10 @@ use super::{failed, ids, read, segment, travel, wrong};
 use crate::pipeline::{
     plan::{self, Continued, Curve, FramePlan, Mask, Places, Slot, Source, Tone, Treatment},
     schedule::{Expert, Solver},
-    settings::{Each, EngineChoice, JourneySettings, Prompts, Seed, count},
+    settings::{
+        self, Each, EngineChoice, Generation, JourneySettings, Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling,
+        Seed, count,
+    },
     task::{Input, Role, Task, Way, Work},
     video::{Fps, Size},
 };
@@ -256,6 +259,142 @@ fn single_segments_have_their_own_negatives_and_loras() {
     assert_eq!(loras[1].as_ref().unwrap()[0].file.to_string_lossy(), "a.safetensors");
     let short = wrong(&way(|details| details["loras_per_segment_expanded"] = json!([null])));
     assert!(short[0].contains("5 entries, one for each segment"), "{short:?}");
+}
+
+/// Two phases; `loras` of the first.
+fn config(steps: [usize; 2], loras: Value) -> Value {
+    json!({ "steps_per_phase": steps, "flow_shift": 8, "sample_solver": "unipc", "model_switch_phase": 1,
+        "phases": [{ "phase": 1, "guidance_scale": 2, "loras": loras }, { "phase": 2, "guidance_scale": 1 }] })
+}
+
+fn lora(name: &str) -> Value {
+    json!([{ "url": format!("https://w.invalid/{name}.safetensors"), "multiplier": "0.5" }])
+}
+
+/// A way of five whose second and fourth segment have phases of their own; the fourth has LoRAs beside them.
+fn sampled_apart() -> Value {
+    way(|details| {
+        details["phase_config"] = json!({ "steps_per_phase": [1, 1, 2], "phases": [{ "loras": lora("all") }, {}, {}] });
+        details["phase_configs_expanded"] =
+            json!([null, config([1, 2], lora("own")), null, config([3, 1], lora("not_this")), null]);
+        details["loras_per_segment_expanded"] =
+            json!([null, null, null, [{ "path": "https://w.invalid/beside.safetensors", "strength": 1 }], null]);
+    })
+}
+
+fn generation(task: &Task, flags: &str) -> Generation {
+    let flags = Layer { from: settings::Source::Flag, values: serde_json::from_str(flags).unwrap() };
+    let model = ModelKind { two_experts: true, boundary: None, flow_shift: None };
+    Generation::of(&[task.layer(), flags], model, &LoraFiles::new(), Parts::segments(5)).unwrap()
+}
+
+/// Of each segment the steps of its phases, its solver, and the first LoRA at every step.
+fn sampled(generation: &Generation) -> Vec<(Vec<usize>, Solver, String)> {
+    let of = |segment| {
+        let Sampling { phases, solver, loras, schedule, .. } = generation.sampling_of(segment);
+        assert_eq!(schedule.len(), phases.iter().map(|phase| phase.steps).sum::<usize>());
+        let loras: Vec<_> = loras.iter().map(|lora| format!("{} {:?}", lora.file.display(), lora.strengths)).collect();
+        (phases.iter().map(|phase| phase.steps).collect(), **solver, loras.join(", "))
+    };
+    (0..5).map(of).collect()
+}
+
+#[test]
+fn single_segments_have_phases_of_their_own() {
+    let task = read(&sampled_apart()).unwrap();
+    assert_eq!((task.conflicts.len(), task.differs.len()), (0, 0), "{:?} {:?}", task.conflicts, task.differs);
+    let names = ["all", "beside", "own"].map(|name| format!("https://w.invalid/{name}.safetensors"));
+    let mut asked = addresses(&task, Role::Lora);
+    asked.sort();
+    assert_eq!(asked, names, "what takes no part is not asked for");
+    let all = (vec![1, 1, 2], Solver::Euler, "all.safetensors [0.5, 0.0, 0.0, 0.0]".to_owned());
+    let own = (vec![1, 2], Solver::Unipc, "own.safetensors [0.5, 0.0, 0.0]".to_owned());
+    let beside = (vec![3, 1], Solver::Unipc, "beside.safetensors [1.0, 1.0, 1.0, 1.0]".to_owned());
+    let found = generation(&task, "{}");
+    assert_eq!(sampled(&found), [all.clone(), own, all.clone(), beside, all]);
+    let segment = found.segments[1].as_ref().unwrap();
+    let place = "params.orchestrator_details.phase_configs_expanded[1]";
+    for from in [&segment.phases.from, &segment.shift.from, &segment.solver.from, &segment.loras.from] {
+        assert!(from.to_string().ends_with(&format!("task.json, {place}")), "{from}");
+    }
+    assert!(!segment.grid.from.to_string().contains(place), "what is of all stays so");
+    assert_eq!((segment.shift.value, segment.guidance.value.clone()), (8.0, vec![2.0, 1.0]));
+}
+
+#[test]
+fn the_command_line_has_the_last_word_on_single_segments_too() {
+    let task = read(&sampled_apart()).unwrap();
+    let found = generation(&task, r#"{"solver": "lcm", "steps": 8, "loras": []}"#);
+    let steps: Vec<usize> = (0..5).map(|segment| found.sampling_of(segment).schedule.len()).collect();
+    assert_eq!(steps, [8; 5]);
+    assert!(sampled(&found).iter().all(|(_, solver, loras)| *solver == Solver::Lcm && loras.is_empty()));
+    // Each keeps its own borders between noise and picture.
+    assert_ne!(sampled(&found)[1].0, sampled(&found)[3].0);
+}
+
+#[test]
+fn a_segments_phases_that_are_those_of_all_are_told_once() {
+    let task = read(&way(|details| {
+        details["phase_config"] = config([1, 2], lora("all"));
+        details["phase_configs_expanded"] = json!(vec![config([1, 2], lora("all")); 5]);
+    }))
+    .unwrap();
+    assert!(generation(&task, "{}").segments.is_empty());
+    assert_eq!(addresses(&task, Role::Lora).len(), 1);
+    let alone = read(&way(|details| details["phase_configs_expanded"] = json!(vec![config([1, 2], json!([])); 5])));
+    assert!(!ids(&alone.unwrap()).contains(&"P-62"), "all segments have phases, though the way has none");
+}
+
+#[test]
+fn what_is_wrong_with_one_segments_phases_is_told_with_its_place() {
+    let place = "params.orchestrator_details.phase_configs_expanded";
+    let mut uneven = config([1, 2], json!([]));
+    uneven["steps_per_phase"] = json!([1, 2, 3]);
+    let mut switched = config([1, 2], json!([]));
+    switched["model_switch_phase"] = 2.into();
+    let mut weights = config([3, 2], lora("own"));
+    weights["phases"][0]["loras"][0]["multiplier"] = "1,0".into();
+    for (configs, at, words) in [
+        (json!([null]), "", "wanted 5 entries, one for each segment"),
+        (json!({}), "", "wanted a list"),
+        (json!([null, 4, null, null, null]), "[1]", "wanted an object, found 4"),
+        (json!([null, null, uneven, null, null]), "[2]", "steps_per_phase has 3 values, and phases has 2 entries"),
+        (json!([null, null, null, null, switched]), "[4]", "of 2 phases the low-noise expert would never be used"),
+        (json!([weights, null, null, null, null]), "[0]", "has 2 values, and the phase has 3 steps"),
+        (
+            json!([config([0, 2], json!([])), null, null, null, null]),
+            "[0].steps_per_phase[0]",
+            "wanted one step at least, found 0",
+        ),
+    ] {
+        let found = wrong(&way(|details| details["phase_configs_expanded"] = configs.clone()));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{place}{at}: ")), "{found:?}");
+        assert!(found[0].contains(words), "{found:?}");
+    }
+}
+
+#[test]
+fn what_one_segments_phases_cannot_change_is_named() {
+    let place = "params.orchestrator_details.phase_configs_expanded";
+    let task = read(&way(|details| {
+        let mut other = config([1, 2], json!([]));
+        other["model_name"] = "another".into();
+        other["num_phases"] = 3.into();
+        let mut svi = config([1, 2], json!([]));
+        svi["svi2pro"] = true.into();
+        details["phase_configs_expanded"] = json!([other, null, svi, null, null]);
+    }))
+    .unwrap();
+    assert!(task.ignored.iter().any(|key| key.place == format!("{place}[0].model_name")), "{:?}", task.ignored);
+    assert_eq!(task.conflicts, [format!("{place}[0].num_phases is 3, and there are 2 phases: those count")]);
+    let refused: Vec<_> = task.obstacles().collect();
+    assert!(refused.len() == 1 && refused[0].starts_with(&format!("{place}[2].svi2pro: SVI")), "{refused:?}");
+    // A model with one expert has no use for phases of two.
+    let model = ModelKind { two_experts: false, boundary: None, flow_shift: None };
+    let error = Generation::of(&[task.layer()], model, &LoraFiles::new(), Parts::segments(5)).unwrap_err();
+    let told = error.to_string();
+    assert!(told.starts_with("segment 1: phase 2 is the low-noise expert's"), "{told}");
+    assert!(told.ends_with(&format!("task.json, {place}[0])")), "{told}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Com
     let chained = first(&[(details, "chain_segments")], Spot::truth).unwrap_or(!apart.unwrap_or(false));
     let fps = first(&[(details, "fps_helpers")], Spot::rate).unwrap_or_else(|| "16".parse().expect("a rate"));
     if svi {
-        draft.cannot(&details.place("use_svi"), "SVI chains segments by a model of its own, which is not here");
+        draft.cannot(&details.place("use_svi"), SVI);
     }
     draft.values.fps = Some(fps);
     let snap = size.map(snapped);
@@ -147,9 +147,11 @@ fn looks(places: &[&Fields], draft: &mut Draft) {
 /// Of a crossfade, where nobody says it.
 pub(super) const WORKERS_SHARPENING: f64 = 0.3;
 
+/// Why it is refused.
+pub(super) const SVI: &str = "SVI chains segments by a model of its own, which is not here";
+
 /// What a segment may have for itself and no part of wanctl has.
 fn beyond(fields: &Fields, draft: &mut Draft) {
-    const SVI: &str = "SVI chains segments by a model of its own, which is not here";
     if fields.at("svi_predecessor_video_url").is_some() {
         draft.cannot(&fields.place("svi_predecessor_video_url"), SVI);
     }

@@ -29,12 +29,8 @@ pub(in crate::pipeline::task) fn whole(params: &Fields, draft: &mut Draft) -> Op
         guidance::read(&[&details], common.way, draft);
         references(&[&details], common.way, draft);
     }
-    if let Some(spot) = details.at("phase_configs_expanded")
-        && spot.list().unwrap_or_default().iter().any(|own| !own.value().is_null())
-    {
-        draft.differs(spot.place().into(), "all segments have the journey's own phase_config");
-    }
     loras::of_segments(&details, count.unwrap_or(0), draft);
+    sampling::of_segments(&details, count.unwrap_or(0), draft);
     details.finish(IGNORED);
     params.finish(IGNORED);
 

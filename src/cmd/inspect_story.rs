@@ -1,0 +1,200 @@
+//! `wanctl inspect` of a story: the journey that it tells, and whether it can be made here.
+
+use std::path::{Path, PathBuf};
+
+use color_eyre::eyre::{Report, Result};
+use serde_json::{Value, json};
+
+use wanctl::pipeline::{
+    checkpoint::{CheckpointError, Places, Surroundings},
+    engine::Engine,
+    job::Device,
+    media::Media,
+    progress::{Progress, Stage},
+    settings::{JourneyPaths, Overrides, Parts},
+    story::Story,
+};
+
+use super::{
+    Ui,
+    asked::{Asked, PresetArgs, TRAVELS, Words},
+    inspect_plan::Planned,
+    inspect_task::{About, kept},
+    resolved::{Memory, Resolved},
+    show::{self, counted},
+    show_plan, show_settings,
+    show_task::Rows,
+    ui::{Answer, Failure},
+    work::Work,
+};
+
+/// One story, whole. `program` is asked what it can hold where the story names no engine.
+pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &Ui) -> Result<Answer> {
+    ui.begin(Stage::Settings, 0);
+    let story = Story::read(path)?;
+    let files: Vec<PathBuf> = story.paths.all().cloned().collect();
+    let mut problems = vec![];
+    ui.begin(Stage::Probe, 0);
+    for error in media.probe_files(&files).into_iter().filter_map(Result::err) {
+        match error.is_about_the_file() {
+            true => problems.push(ui.failure(&Report::new(error))),
+            false => return Err(error.into()),
+        }
+    }
+    let all_here = problems.is_empty();
+    // Each is told with its stage.
+    let mut tell = |error: Option<Report>| problems.extend(error.map(|error| ui.failure(&error)));
+    ui.begin(Stage::Settings, 0);
+    let (journey, unresolved) = kept(Journey::of(&story, about, program, ui).map(Some));
+    tell(unresolved);
+    ui.begin(Stage::Plan, 0);
+    let planned = journey.as_ref().map(|journey| journey.resolved.work.planned(all_here, false, media));
+    let (plan, refused) = kept(planned.transpose());
+    tell(refused);
+    ui.end_progress();
+    let places = Places::new(about.models, Surroundings::here());
+    let both = journey.as_ref().zip(plan.as_ref());
+    let memory = both.and_then(|(journey, planned)| journey.resolved.memory(&planned.plan, &places));
+    let seen = Seen { story, journey, plan, memory, problems };
+    ui.event("story", &seen.json());
+    if !ui.json() {
+        ui.print(&seen.text());
+    }
+    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
+}
+
+/// What the story comes to over its preset.
+struct Journey {
+    resolved: Resolved,
+    /// Why that engine makes it, where nobody says which.
+    because: Option<String>,
+    /// The weights that are not here: those of a run would have to be.
+    lacks: Option<Failure>,
+}
+
+impl Journey {
+    fn of(story: &Story, &About { era, models }: &About<'_>, program: &Engine, ui: &Ui) -> Result<Self> {
+        let ask = |program| {
+            let (flags, story) = (Overrides::default(), Some(story));
+            let words = Words { flags, task: None, story, models, program, shown: TRAVELS };
+            Asked::new(&PresetArgs::of_era(era), words, ui)
+        };
+        let (mut asked, mut lacks) = match ask(Some((program, Device::Auto))) {
+            Err(error) if is_for_weights(&error) => (ask(None)?, Some(error)),
+            asked => (asked?, None),
+        };
+        let work = Work::travel(story.paths.clone(), &asked)?;
+        let found = match lacks {
+            Some(_) => Ok(None),
+            None => asked.wan(work.parts(), None, ui).map(Some),
+        };
+        let because = asked.because.clone();
+        let resolved = match found {
+            Ok(Some(wan)) => {
+                let work = work.for_model(&asked)?;
+                Resolved { work, generation: wan.map(|wan| wan.generation), layers: asked.layers }
+            }
+            Err(error) if !is_for_weights(&error) => return Err(error),
+            missing => {
+                lacks = lacks.or(missing.err());
+                asked.take_names();
+                Resolved::by_names(work.for_model(&asked)?, asked.layers)?
+            }
+        };
+        Ok(Self { resolved, because, lacks: lacks.map(|error| ui.failure(&error)) })
+    }
+}
+
+/// Whether all that is wrong is that weights are not here.
+fn is_for_weights(error: &Report) -> bool {
+    matches!(error.downcast_ref(), Some(CheckpointError::NotFound { .. }))
+}
+
+/// A story, and what was found out about it.
+struct Seen {
+    story: Story,
+    journey: Option<Journey>,
+    plan: Option<Planned>,
+    memory: Option<Memory>,
+    problems: Vec<Failure>,
+}
+
+impl Seen {
+    /// Whether a run would not be refused. Weights that are not here refuse nothing: the work can be meant for elsewhere.
+    fn possible(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn verdict(&self) -> String {
+        let weights = self.journey.as_ref().is_some_and(|journey| journey.lacks.is_some());
+        let input = if self.possible() { "no input problem found" } else { "a run would be refused" };
+        format!("{input}{}", if weights { "; weights are not here" } else { "" })
+    }
+
+    fn json(&self) -> Value {
+        let Self { story: Story { path, paths, preset, values: _ }, journey, plan, memory, problems } = self;
+        let resolved = journey.as_ref().map(|journey| &journey.resolved);
+        json!({
+            "path": path,
+            "preset": preset,
+            "files": paths,
+            "settings": resolved.map(|resolved| json!({ "plan": resolved.work.settings(), "wan": resolved.generation })),
+            "engine_because": journey.as_ref().and_then(|journey| journey.because.as_ref()),
+            "plan": plan.as_ref().map(Planned::json),
+            "warnings": plan.as_ref().map_or(&[][..], |planned| &planned.warnings),
+            "memory": memory.as_ref().map(Memory::json),
+            "remarks": resolved.map_or(vec![], Resolved::remarks),
+            "lacks": journey.as_ref().and_then(|journey| journey.lacks.as_ref()),
+            "problems": problems,
+            "possible": self.possible(),
+            "verdict": self.verdict(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let Self { story: Story { path, paths, preset, values: _ }, journey, plan, memory, problems } = self;
+        let mut rows = Rows::default();
+        rows.row("story", told(paths, journey.as_ref().map(|journey| journey.resolved.work.parts())));
+        if let Some(preset) = preset {
+            rows.row("preset", preset);
+        }
+        match plan {
+            Some(Planned { plan, sure: true, warnings }) => {
+                rows.lines(show_plan::plan(plan, None).lines());
+                warnings.iter().for_each(|warning| rows.row("note", &warning.message));
+            }
+            // Sizes and the film's length are those of files that are not here.
+            Some(Planned { plan, sure: false, .. }) => rows.lines(show_plan::parts(plan)),
+            None => {}
+        }
+        if let Some(Journey { resolved, because: _, lacks }) = journey {
+            rows.lines(show_settings::by_source(resolved.sourced()));
+            if let Some(generation) = &resolved.generation {
+                rows.lines(show_settings::samplers(generation).lines());
+            }
+            if let Some(memory) = memory {
+                rows.row("memory", memory.text());
+            }
+            resolved.remarks().iter().for_each(|remark| rows.row("remark", remark));
+            if let Some(lacks) = lacks {
+                rows.row("not here", lacks.message());
+            }
+        }
+        problems.iter().for_each(|problem| rows.problem(&problem.indented()));
+        rows.row("verdict", self.verdict());
+        format!("{}\n{}", show::name(path), rows.text())
+    }
+}
+
+/// `4 images, 3 segments, 1 reference image`
+fn told(JourneyPaths { images, continued, structure, references }: &JourneyPaths, parts: Option<Parts>) -> String {
+    let several = [(structure, "structure clip"), (references, "reference image")];
+    let several = several.iter().filter(|(files, _)| !files.is_empty());
+    let parts = [
+        Some(counted(images.len(), "image")),
+        parts.map(|parts| parts.to_string()),
+        continued.as_ref().map(|clip| format!("going on from {}", show::name(clip))),
+    ];
+    let beside = several.map(|(files, what)| counted(files.len(), what));
+    parts.into_iter().flatten().chain(beside).collect::<Vec<_>>().join(", ")
+}
