@@ -19,11 +19,11 @@ demo: setup
         tests/fixtures/clips/bunny_a.mp4 tests/fixtures/clips/bunny_b.mp4 --gap 24 --overwrite
     @echo "The film is $PWD/bunny_a_join_bunny_b.mp4"
 
-# set up and run all tests
+# set up and run all tests, also the slow ones
 test: setup
-    cargo test --workspace -- --quiet
+    cargo test --workspace -- --quiet --include-ignored
 
-# what every commit passes: format, lints, tests
+# what every commit passes, within two minutes of a build: format, lints, and the tests that are not marked as slow
 check: setup
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings

@@ -10,11 +10,29 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test's helper may die of what it did not expect")]
 
-use std::{env, fs, path::Path, process, thread, time::Duration};
+use std::{collections::BTreeMap, env, fs, path::Path, process, thread, time::Duration};
 
 use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Place, Request, SlotKind, Trouble, TroubleCode};
 
+macro_rules! sources {
+    ($($path:literal),*) => { [$(($path, include_str!(concat!("../", $path)))),*] };
+}
+
+/// What decides how it reads a job and what it says of it. Tests ask for them by `--sources`: cargo does not build
+/// examples with `--test`, and an old one fails in ways that say nothing.
+const SOURCES: [(&str, &str); 5] = sources![
+    "examples/fake_engine.rs",
+    "src/pipeline/job/mod.rs",
+    "src/pipeline/job/frames.rs",
+    "src/pipeline/job/place.rs",
+    "src/pipeline/job/wan.rs"
+];
+
 fn main() {
+    if env::args().nth(1).is_some_and(|word| word == "--sources") {
+        println!("{}", serde_json::to_string(&BTreeMap::from(SOURCES)).unwrap());
+        return;
+    }
     let ways = env::var("FAKE_ENGINE").unwrap_or_default();
     let way = ways.as_str();
     let words: Vec<_> = env::args_os().skip(1).collect();

@@ -16,10 +16,7 @@ use wanctl::pipeline::{
     footage::Footage,
     job::{self, FrameFile, Maker},
     media::{Fit, Media},
-    plan::{
-        Align, Curve, FramePlan, Lengths, Look, MaskRule, Origin, Round, SegmentAsk, Slot, Tone, TravelAsk, Treatment,
-        travel,
-    },
+    plan::{FramePlan, Origin, SegmentAsk, Slot, TravelAsk, travel},
     progress::Silent,
     render::Render,
     settings::{EngineAsk, EngineSettings, FilmAsk, FilmSettings},
@@ -41,7 +38,9 @@ impl Chain {
         let colours = ["red", "green", "blue", "white"];
         let paths: Vec<PathBuf> = colours.iter().map(|colour| room.path(format!("{colour}.png"))).collect();
         for colour in colours {
-            room.ffmpeg(&format!("-f lavfi -i color={colour}:size=32x16 -frames:v 1 {colour}.png"));
+            room.material(&format!("{colour}.png"), colour, || {
+                room.ffmpeg(&format!("-f lavfi -i color={colour}:size=32x16 -frames:v 1 {colour}.png"));
+            });
         }
         let images = media.probe_stills(&paths).unwrap();
         let references = media.probe_stills(&paths[3..]).unwrap();
@@ -50,17 +49,7 @@ impl Chain {
         let (cast, places) = Cast::journey(files, &shape);
         let ask = TravelAsk {
             segments: overlaps.map(|overlap| SegmentAsk { frames: 13, overlap }).into(),
-            round: Round::Down,
-            lengths: Lengths::Shared,
-            align: Align::Latent,
-            mask_rule: MaskRule::Exact,
-            fill_latents: false,
-            looped: false,
-            curve: Curve::Even,
-            look: Look::PLAIN,
-            later: Tone::PLAIN,
-            structure: vec![],
-            treatment: Treatment::Raw,
+            ..TravelAsk::PLAIN
         };
         let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
         Self { room, media, cast, plan }

@@ -37,6 +37,7 @@ fn assert_bars(room: &Room, film: &str, size: Size, frames: usize, by: u8) {
 }
 
 #[test]
+#[ignore = "slow: six films"]
 fn the_film_is_tagged_as_its_first_clip_is_coded() {
     let room = Room::new();
     let tags = |name: &str| format!("{X264} -colorspace {name} -color_primaries {name} -color_trc {name}");
@@ -79,6 +80,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 ];
 
 #[test]
+#[ignore = "slow: two films of nine clips"]
 fn clips_coded_in_any_way_show_the_same_colours_in_one_film() {
     let room = Room::new();
     for (name, matrix, words) in KINDS {
@@ -93,6 +95,7 @@ fn clips_coded_in_any_way_show_the_same_colours_in_one_film() {
 }
 
 #[test]
+#[ignore = "slow: five films"]
 fn whatever_the_first_clip_is_coded_in_the_film_shows_its_colours() {
     let room = Room::new();
     bars(&room, "b.mp4", LOW, "bt601", KINDS[0].2);

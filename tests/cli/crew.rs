@@ -54,6 +54,7 @@ fn seams(start: &str) -> Vec<usize> {
 }
 
 #[test]
+#[ignore = "slow: six films"]
 fn seams_made_at_once_make_the_same_film_and_everyone_is_made_once() {
     let room = room("");
     let run = join(&room, &["--keep"]).good();
@@ -80,6 +81,7 @@ fn seams_made_at_once_make_the_same_film_and_everyone_is_made_once() {
 }
 
 #[test]
+#[ignore = "slow: two films of four seams"]
 fn every_gpu_of_several_has_an_engine_of_its_own() {
     let room = room("");
     let run = join(&room, &["--keep", "--device", "cuda:1,0"]).good();
@@ -171,6 +173,7 @@ fn a_signal_ends_all() {
 }
 
 #[test]
+#[ignore = "slow: three films of four seams"]
 fn what_is_made_is_believed_by_its_hash_and_what_is_not_is_made_again() {
     let room = room("memory@3");
     join(&room, &["--jobs", "2"]).fails(5);
@@ -197,6 +200,7 @@ fn what_is_made_is_believed_by_its_hash_and_what_is_not_is_made_again() {
 /// With the real engine: killed when something is made and something is not.
 #[cfg(feature = "torch")]
 #[test]
+#[ignore = "slow: a network makes twelve seams"]
 fn a_run_of_several_engines_that_was_killed_goes_on_to_the_same_film() {
     let room = Room::new();
     for clip in ["a", "b", "c", "d"] {

@@ -1,6 +1,12 @@
 //! The engine process, seen from `wanctl`: done well, and every way in which it can go wrong.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 use serde_json::Value;
 
@@ -8,10 +14,46 @@ use super::harness::{Room, Run};
 
 /// examples/fake_engine.rs, which `cargo test` builds beside the tests.
 pub(crate) fn fake() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().unwrap().parent().unwrap().join("examples/fake_engine");
-    assert!(program.exists(), "with --test alone cargo builds no examples: cargo build --example fake_engine");
-    program
+    static FAKE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let found = FAKE.get_or_init(|| {
+        let tests = std::env::current_exe().unwrap();
+        let program = tests.parent().unwrap().parent().unwrap().join("examples/fake_engine");
+        is_of_these_sources(&program).map(|()| program)
+    });
+    found.clone().unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// With `--test` cargo builds no examples: whether the one that is there was built from what is here now.
+fn is_of_these_sources(program: &Path) -> Result<(), String> {
+    let build = "; build it: cargo build --example fake_engine";
+    let Ok(output) = Command::new(program).arg("--sources").output() else {
+        return Err(format!("{} cannot be started{build}", program.display()));
+    };
+    // One that is too old for the question fails.
+    let sources: BTreeMap<String, String> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let changed: Vec<&String> = sources
+        .iter()
+        .filter(|(path, text)| fs::read_to_string(root.join(path)).is_ok_and(|now| now != **text))
+        .map(|(path, _)| path)
+        .collect();
+    match (sources.is_empty(), &changed[..]) {
+        (false, []) => Ok(()),
+        (true, _) => Err(format!("{} does not say what it was built from{build}", program.display())),
+        (false, changed) => Err(format!("{} is older than {changed:?}{build}", program.display())),
+    }
+}
+
+#[test]
+fn a_fake_engine_that_is_missing_or_of_other_sources_is_told_with_what_builds_it() {
+    let room = Room::new();
+    let old = room.script("old", "echo '{\"examples/fake_engine.rs\": \"fn main() {}\"}'");
+    let older = room.script("older", "exit 101");
+    for (program, words) in [("gone", "cannot be started"), (&old, "examples/fake_engine.rs"), (&older, "does not say")]
+    {
+        let why = is_of_these_sources(Path::new(program)).unwrap_err();
+        assert!(why.contains(words) && why.contains("cargo build --example fake_engine"), "{why}");
+    }
 }
 
 /// A room in which the engine behaves in this way.
@@ -56,6 +98,7 @@ fn what_the_engine_made_stands_between_the_clips() {
 }
 
 #[test]
+#[ignore = "slow: a film of three seams"]
 fn several_seams_are_made_with_one_start_of_the_engine() {
     let room = room("");
     let words = ["join", "a.mp4", "b.mp4", "a.mp4", "--engine", "rife", "--gap", "4", "--json", "--keep", "--loop"];
@@ -190,7 +233,7 @@ fn a_stop_ends_an_engine_that_would_work_for_ever() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     std::thread::sleep(std::time::Duration::from_millis(200));
-    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let folder = room.path("").to_str().unwrap().to_owned();
     let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {

@@ -95,6 +95,7 @@ fn h264_leaves_the_clips_own_yuv_alone_outside_the_seam() {
 }
 
 #[test]
+#[ignore = "slow: eight films"]
 fn films_of_every_shape_follow_their_plans_frame_by_frame() {
     let room = Room::new();
     let lengths = [30, 26, 34];
@@ -143,6 +144,7 @@ fn replaced_frames_are_absent_and_the_length_stays() {
 }
 
 #[test]
+#[ignore = "slow: three films and a guide"]
 fn stdout_is_the_path_and_the_default_name_says_what_was_joined() {
     let room = Room::new();
     room.numbered("one.mp4", 20, 12, "25");
@@ -166,6 +168,7 @@ fn stdout_is_the_path_and_the_default_name_says_what_was_joined() {
 
 #[cfg(unix)]
 #[test]
+#[ignore = "slow: three runs"]
 fn the_film_has_the_mode_that_the_umask_says_and_a_second_run_has_the_same_frames() {
     use std::{os::unix::fs::PermissionsExt, process::Command};
     let room = Room::new();
@@ -189,6 +192,7 @@ fn the_film_has_the_mode_that_the_umask_says_and_a_second_run_has_the_same_frame
 }
 
 #[test]
+#[ignore = "slow: four encoders"]
 fn every_codec_gives_a_readable_film_and_odd_rates_are_exact() {
     let room = Room::new();
     room.real_pair();
@@ -211,6 +215,7 @@ fn every_codec_gives_a_readable_film_and_odd_rates_are_exact() {
 }
 
 #[test]
+#[ignore = "slow: two films"]
 fn the_transition_is_the_bare_piece_with_its_context() {
     let room = Room::new();
     room.pattern("a.mp4", 0, 20, "25");

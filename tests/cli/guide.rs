@@ -51,6 +51,7 @@ fn plan_in(room: &Room, folder: &str) -> Value {
 }
 
 #[test]
+#[ignore = "slow: four guides, read frame by frame"]
 fn a_guide_shows_what_the_plan_says_in_every_mode() {
     let room = Room::new();
     room.real_pair();
@@ -133,6 +134,7 @@ fn an_existing_folder_is_refused_and_replaced_when_asked() {
 }
 
 #[test]
+#[ignore = "slow: three guides, read frame by frame"]
 fn odd_sizes_and_every_colour_coding_are_drawn_right() {
     let room = Room::new();
     room.real_pair();

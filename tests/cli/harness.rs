@@ -1,10 +1,12 @@
 //! A room for one test: its own folder, clips made on the spot, the program and what it says.
 
 use std::{
+    collections::HashMap,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{Arc, LazyLock, Mutex, OnceLock},
 };
 
 use serde_json::Value;
@@ -14,6 +16,12 @@ use tempfile::TempDir;
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clips").join(name)
 }
+
+/// Files by their recipe.
+type Made = HashMap<String, Arc<OnceLock<Vec<u8>>>>;
+
+/// What is made for one test serves all: most of a test's time is the starts of ffmpeg.
+static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
 
 pub(crate) struct Room {
     dir: TempDir,
@@ -82,62 +90,40 @@ impl Room {
         output.stdout
     }
 
+    /// A file that `make` makes here, or made for another test: `recipe` names all that its bytes depend on.
+    pub(crate) fn material(&self, name: &str, recipe: &str, make: impl FnOnce()) -> PathBuf {
+        let path = self.path(name);
+        let key = format!("{:?}: {recipe}", path.extension());
+        let made = Arc::clone(MADE.lock().unwrap().entry(key).or_default());
+        let bytes = made.get_or_init(|| {
+            make();
+            fs::read(&path).unwrap()
+        });
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
     /// A small clip of moving picture and a tone: `frames` at `fps`, of `size`.
     pub(crate) fn clip(&self, name: &str, frames: usize, fps: &str, size: &str) -> PathBuf {
-        let video = format!("testsrc2=size={size}:rate={fps}");
-        let sound = "sine=frequency=440:sample_rate=48000";
-        let (count, path) = (frames.to_string(), self.path(name));
-        self.ffmpeg_words(&[
-            "-f",
-            "lavfi",
-            "-i",
-            &video,
-            "-f",
-            "lavfi",
-            "-i",
-            sound,
-            "-frames:v",
-            &count,
-            "-shortest",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-crf",
-            "10",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-f",
-            "mp4",
-            path.to_str().unwrap(),
-        ]);
-        path
+        self.material(name, &format!("testsrc2, {frames} of {size} at {fps}"), || {
+            self.ffmpeg(&format!(
+                "-f lavfi -i testsrc2=size={size}:rate={fps} -f lavfi -i sine=frequency=440:sample_rate=48000 \
+                 -frames:v {frames} -shortest -c:v libx264 -preset ultrafast -crf 10 -pix_fmt yuv420p -c:a aac -f mp4 \
+                 {name}"
+            ));
+        })
     }
 
     /// Two small clips of real frames, a.mp4 and b.mp4: 26 and 28 frames of 160x90 at 25 fps, with sound.
     pub(crate) fn real_pair(&self) {
-        for (from, to, frames) in [("bunny_a.mp4", "a.mp4", "26"), ("bunny_b.mp4", "b.mp4", "28")] {
-            let from = fixture(from);
-            self.ffmpeg_words(&[
-                "-i",
-                from.to_str().unwrap(),
-                "-frames:v",
-                frames,
-                "-shortest",
-                "-vf",
-                "scale=160:90",
-                "-c:v",
-                "libx264",
-                "-preset",
-                "ultrafast",
-                "-crf",
-                "8",
-                "-c:a",
-                "aac",
-                to,
-            ]);
+        for (from, to, frames) in [("bunny_a.mp4", "a.mp4", 26), ("bunny_b.mp4", "b.mp4", 28)] {
+            self.material(to, &format!("{frames} of {from}"), || {
+                let from = fixture(from).display().to_string();
+                let coding = format!(
+                    "-frames:v {frames} -shortest -vf scale=160:90 -c:v libx264 -preset ultrafast -crf 8 -c:a aac {to}"
+                );
+                self.ffmpeg_words(&[&["-i", &from], &coding.split(' ').collect::<Vec<_>>()[..]].concat());
+            });
         }
     }
 
@@ -145,8 +131,10 @@ impl Room {
     pub(crate) fn stills(&self, names: &[&str]) {
         for (number, name) in names.iter().enumerate() {
             let (from, at) = (fixture("bunny_a.mp4"), format!("{}.{}", number / 5, number % 5 * 2));
-            let from = from.to_str().unwrap();
-            self.ffmpeg_words(&["-ss", &at, "-i", from, "-frames:v", "1", "-vf", "scale=160:90", name]);
+            self.material(name, &format!("still at {at}"), || {
+                let from = from.to_str().unwrap();
+                self.ffmpeg_words(&["-ss", &at, "-i", from, "-frames:v", "1", "-vf", "scale=160:90", name]);
+            });
         }
     }
 

@@ -151,6 +151,7 @@ fn a_lora_for_each_expert_is_diffusers_with_peft() {
 }
 
 #[test]
+#[ignore = "slow: two films by a model"]
 fn several_loras_add_as_with_peft() {
     equals_diffusers_with_loras("images9_loras");
 }
@@ -225,6 +226,7 @@ fn the_engine_refuses_them_too() {
 }
 
 #[test]
+#[ignore = "slow: two films by a model"]
 fn what_a_lora_has_for_another_models_image_is_left_out_and_told() {
     let (room, case) = (room(), case("images13_plain"));
     join(&room, &case, &[]);
@@ -253,6 +255,7 @@ fn what_a_lora_has_for_another_models_image_is_left_out_and_told() {
 
 /// The tiny networks move by 1.2 of 255 in the mean; a weight packed wrongly would move them by tens.
 #[test]
+#[ignore = "slow: three films by a model"]
 fn with_weights_in_8_bits_the_frames_stay_near() {
     let (room, case) = (room(), case("images9"));
     join(&room, &case, &[]);
@@ -290,6 +293,7 @@ fn a_mask_rule_is_not_for_a_model_that_starts_and_ends_with_images() {
 }
 
 #[test]
+#[ignore = "slow: two films by a model"]
 fn layers_brought_one_by_one_make_the_same_bytes() {
     let (room, case) = (room(), case("images9"));
     join(&room, &case, &[]);

@@ -1,41 +1,27 @@
 //! Runs that are ended from outside: whenever that is, no half-written film, no child, and a word about it.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Read},
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
     process::{Child, Output, Stdio},
-    sync::{
-        LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use crate::{
     harness::Room,
     refusals::{failure, join_words, manifest},
 };
 
-/// One clip for all rooms of this file.
-static CLIP: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let (room, folder) = (Room::new(), TempDir::new().unwrap());
-    let path = folder.path().join("clip.mp4");
-    fs::copy(room.clip("clip.mp4", 20, "24", "64x36"), &path).unwrap();
-    (folder, path)
-});
-
 const WORDS: [&str; 4] = ["a.mp4", "b.mp4", "--gap", "4"];
 
 fn room() -> Room {
     let room = Room::new();
     for name in ["a.mp4", "b.mp4"] {
-        fs::copy(&CLIP.1, room.path(name)).unwrap();
+        room.clip(name, 20, "24", "64x36");
     }
     room
 }
@@ -92,6 +78,7 @@ impl Moments {
 }
 
 #[test]
+#[ignore = "slow: fifty runs"]
 fn a_signal_at_any_moment_leaves_nothing_half_done() {
     const RUNS: usize = 50;
     let begun = Instant::now();
@@ -173,6 +160,7 @@ fn a_signal_at_the_start_of_any_stage_leaves_nothing_half_done() {
 }
 
 #[test]
+#[ignore = "slow: a run for each child"]
 fn a_signal_at_the_start_of_any_child_ends_it() {
     let words = [&join_words(&WORDS)[..], &["-vv"]].concat();
     let mut children = 0;

@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a failure of the test's own is a failure of the test")]
 
 mod bad_clips;
-mod bad_runs;
+mod bad_options;
+mod bad_outputs;
+mod bad_programs;
 mod chains;
 mod checkpoints;
 mod colours;
 mod crew;
 mod engine;
 mod film;
+mod films_again;
 mod guide;
 mod harness;
 #[cfg(feature = "torch")]
@@ -38,3 +41,7 @@ mod travel_tasks;
 mod travel_wan;
 #[cfg(feature = "torch")]
 mod wan;
+#[cfg(feature = "torch")]
+mod wan_runs;
+#[cfg(feature = "torch")]
+mod wan_weights;

@@ -1,6 +1,9 @@
 //! Clips whose every sample is known, and questions to the films that are made of them.
 
-use std::fs;
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use serde_json::Value;
 
@@ -24,13 +27,14 @@ impl Room {
         frames: &[Vec<u8>],
         words: &str,
     ) {
-        let raw = format!("{name}.raw");
-        fs::write(self.path(&raw), frames.concat()).unwrap();
-        let (width, height) = size;
-        self.ffmpeg(&format!(
-            "-f rawvideo -pix_fmt {pixel_format} -s {width}x{height} -r {fps} -i {raw} {words} {name}"
-        ));
-        fs::remove_file(self.path(&raw)).unwrap();
+        let (raw, bytes, (width, height)) = (format!("{name}.raw"), frames.concat(), size);
+        let from = format!("-f rawvideo -pix_fmt {pixel_format} -s {width}x{height} -r {fps} -i");
+        let recipe = format!("{from} {} {words}", hash(&bytes));
+        self.material(name, &recipe, || {
+            fs::write(self.path(&raw), &bytes).unwrap();
+            self.ffmpeg(&format!("{from} {raw} {words} {name}"));
+            fs::remove_file(self.path(&raw)).unwrap();
+        });
     }
 
     /// Frame n is flat, with luma `first + n`: what is seen of it tells which one it is.
@@ -92,6 +96,12 @@ impl Room {
     pub(crate) fn run(&self, line: &str) -> Run {
         self.wanctl(&line.split_whitespace().collect::<Vec<_>>())
     }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 pub(crate) fn flat_yuv(luma: u8, (width, height): Size) -> Vec<u8> {

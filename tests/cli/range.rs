@@ -12,6 +12,7 @@ use super::{
 };
 
 #[test]
+#[ignore = "slow: seven films"]
 fn everything_but_the_range_is_the_clips_own_byte_for_byte() {
     let room = Room::new();
     room.pattern("a.mp4", 0, 40, "25");
@@ -167,6 +168,7 @@ fn wrong_ranges_are_refused_before_or_after_the_clip_is_opened() {
 }
 
 #[test]
+#[ignore = "slow: two films and two guides"]
 fn tasks_that_make_a_part_again_are_done_and_told() {
     let room = Room::new();
     room.pattern("a.mp4", 0, 60, "25");

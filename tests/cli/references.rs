@@ -53,6 +53,7 @@ fn made(job: &Path) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "slow: three seams by a model"]
 fn what_two_reference_images_change_is_what_they_change_in_diffusers() {
     let room = room();
     let (job, _) = asked(&room);
@@ -96,6 +97,7 @@ fn references_that_are_not_those_of_the_request_are_refused() {
 }
 
 #[test]
+#[ignore = "slow: two seams by a model"]
 fn a_model_that_looks_at_no_references_refuses_them() {
     let room = room();
     images::join(&room, &images::case("images9"), &["--keep"]);

@@ -48,6 +48,17 @@ fn word(exit: i32) -> &'static str {
     }
 }
 
+pub(crate) const FAST: [&str; 4] = ["a.mp4", "b.mp4", "--gap", "4"];
+
+/// A room with a.mp4 and b.mp4, which join to 44 frames with a gap of 4.
+pub(crate) fn room() -> Room {
+    let room = Room::new();
+    for name in ["a.mp4", "b.mp4"] {
+        room.clip(name, 20, "24", "64x36");
+    }
+    room
+}
+
 impl Room {
     /// Joins to film.mp4 with these words more.
     pub(crate) fn joins(&self, more: &[&str]) -> crate::harness::Run {

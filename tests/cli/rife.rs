@@ -16,8 +16,10 @@ fn shot() -> Room {
     let cut = |name: &str, first: usize, last: usize| {
         let filter =
             format!("select=between(n\\,{first}\\,{last}),setpts=N/25/TB,scale=192:108:flags=area,format=gbrp");
-        let source = source.to_str().unwrap();
-        room.ffmpeg_words(&["-i", source, "-an", "-vf", &filter, "-c:v", "ffv1", "-pix_fmt", "bgr0", name]);
+        room.material(name, &filter, || {
+            let source = source.to_str().unwrap();
+            room.ffmpeg_words(&["-i", source, "-an", "-vf", &filter, "-c:v", "ffv1", "-pix_fmt", "bgr0", name]);
+        });
     };
     cut("a.mkv", 8, 19);
     cut("truth.mkv", 20, 27);
@@ -37,6 +39,7 @@ fn mean_psnr(frames: &[Vec<u8>], truth: &[Vec<u8>]) -> f64 {
 }
 
 #[test]
+#[ignore = "slow: a network makes four seams"]
 fn a_range_is_made_as_it_is_between_two_clips() {
     let room = shot();
     let between = made(&room, "rife");
@@ -76,6 +79,7 @@ fn frames_that_were_taken_out_are_made_again_better_than_by_a_dissolve() {
 }
 
 #[test]
+#[ignore = "slow: a network makes two seams"]
 fn the_same_threads_give_the_same_bytes() {
     let room = shot();
     assert!(made(&room, "rife") == made(&room, "rife"));
@@ -90,6 +94,7 @@ fn with_no_word_about_it_the_engine_is_the_network_and_that_is_said() {
 }
 
 #[test]
+#[ignore = "slow: a network makes six seams"]
 fn every_shape_of_plan_is_made() {
     let room = shot();
     let plans: [&[&str]; 4] = [
@@ -115,6 +120,7 @@ fn cuda_that_is_not_there_is_named_and_nothing_is_used_in_its_place() {
 }
 
 #[test]
+#[ignore = "slow: frames of full size"]
 fn an_engine_that_may_take_too_little_memory_says_so() {
     let room = shot();
     let engine = PathBuf::from(env!("CARGO_BIN_EXE_wanctl-engine"));
@@ -144,6 +150,7 @@ fn by_hand(folder: &std::path::Path) -> (i32, Vec<Value>) {
 }
 
 #[test]
+#[ignore = "slow: eight starts of the engine"]
 fn a_job_can_be_done_again_by_hand_and_one_that_was_tampered_with_is_refused() {
     let room = shot();
     let folder = job(&room);

@@ -15,6 +15,7 @@ fn marked(room: &Room, name: &str, size: Size, mark: [usize; 4], words: &str) {
 }
 
 #[test]
+#[ignore = "slow: six films"]
 fn a_clip_of_another_size_is_cropped_padded_or_stretched_in_place() {
     let room = Room::new();
     room.numbered("a.mp4", 60, 12, "25");
@@ -60,6 +61,7 @@ fn the_film_can_have_a_size_of_its_own() {
 }
 
 #[test]
+#[ignore = "slow: four films"]
 fn pixel_aspect_and_rotation_are_applied_first() {
     let room = Room::new();
     marked(&room, "narrow.mp4", (48, 36), [12, 9, 36, 27], "-vf setsar=4/3");
@@ -91,6 +93,7 @@ fn pixel_aspect_and_rotation_are_applied_first() {
 }
 
 #[test]
+#[ignore = "slow: two films of 853x480"]
 fn an_odd_size_loses_its_last_column_with_a_word_and_keeps_it_when_lossless() {
     let room = Room::new();
     const ODD: Size = (853, 480);
@@ -130,6 +133,7 @@ fn on_screen(times: &[f64], fps: f64, film_frames: usize) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "slow: five films"]
 fn a_clip_at_another_rate_is_resampled_by_its_timestamps() {
     let room = Room::new();
     let cases = [

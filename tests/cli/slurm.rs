@@ -145,6 +145,7 @@ fn word(program: &str, words: &[&str]) -> String {
 }
 
 #[test]
+#[ignore = "slow: a cluster is started, and six films"]
 fn a_cluster_makes_the_film_that_one_program_makes() {
     let Some(cluster) = Cluster::start() else { return };
     let room = Room::new().with("WANCTL_ENGINE", fake().to_str().unwrap());

@@ -8,6 +8,7 @@ use super::harness::Room;
 const IN_SYNC: f64 = 0.002;
 
 /// A clip that beeps at the start of some frames.
+#[derive(Debug)]
 struct Beeps {
     frames: usize,
     /// A ratio.
@@ -28,6 +29,10 @@ impl Beeps {
     }
 
     fn make(&self, room: &Room, name: &str) {
+        room.material(name, &format!("{self:?}"), || self.make_anew(room, name));
+    }
+
+    fn make_anew(&self, room: &Room, name: &str) {
         let &Self { frames, rate, channels, at, offset, .. } = self;
         let sample_of = |frame| (self.time_of(frame) * f64::from(rate)).round() as usize;
         let mut sound = vec![0; sample_of(frames)];
@@ -88,6 +93,7 @@ fn seen(clip: &Beeps, start: f64) -> impl Iterator<Item = f64> + '_ {
 }
 
 #[test]
+#[ignore = "slow: six films"]
 fn every_beep_is_heard_when_its_frame_is_seen() {
     let room = Room::new();
     PLAIN.make(&room, "a.mp4");
@@ -184,6 +190,7 @@ fn lossless_sound_is_the_clips_own_but_for_the_fades_and_silence_is_silent() {
 }
 
 #[test]
+#[ignore = "slow: four films"]
 fn a_clip_without_sound_is_silent_beside_one_that_has_it() {
     let room = Room::new();
     PLAIN.make(&room, "a.mp4");
@@ -204,6 +211,7 @@ fn a_clip_without_sound_is_silent_beside_one_that_has_it() {
 }
 
 #[test]
+#[ignore = "slow: two films and two refusals"]
 fn a_file_of_the_users_own_can_be_the_sound() {
     let room = Room::new();
     PLAIN.make(&room, "a.mp4");

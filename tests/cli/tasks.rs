@@ -32,10 +32,11 @@ impl Room {
     fn assets(&self) {
         fs::create_dir_all(self.path("assets")).unwrap();
         for (name, source) in CLIPS.iter().zip(["testsrc2", "testsrc"]) {
-            self.ffmpeg(&format!(
-                "-f lavfi -i {source}=size=864x480:rate=24 -frames:v 24 -vf format=rgb24,scale={ODD},setsar=1 -c:v libx264 -preset \
-                 ultrafast -qp 0 -pix_fmt yuv444p assets/{name}"
-            ));
+            let recipe = format!(
+                "-f lavfi -i {source}=size=864x480:rate=24 -frames:v 24 -vf format=rgb24,scale={ODD},setsar=1 \
+                 -c:v libx264 -preset ultrafast -qp 0 -pix_fmt yuv444p assets/"
+            );
+            self.material(&format!("assets/{name}"), &recipe, || drop(self.ffmpeg(&format!("{recipe}{name}"))));
         }
     }
 
@@ -184,82 +185,6 @@ fn a_task_is_joined_under_its_own_name() {
     let run = room.run("join --task task.json --engine dissolve --gap 9 --mode replace -o other.mkv").good();
     assert_eq!(run.stdout, "other.mkv\n");
     assert_eq!(room.frames("other.mkv", "yuv420p", (160, 90)).len(), 26 + 28);
-}
-
-#[test]
-fn a_film_holds_what_it_was_made_by_and_is_made_again() {
-    let room = Room::new();
-    room.real_pair();
-    let words = "join a.mp4 b.mp4 --gap 10 --context 5 --mode replace --blend 3 --fps 20 --lossless --keep --json";
-    let first = room.run(words).good().event("result");
-    let film = |name: &str| room.frames(name, "rgb24", (160, 90));
-    // Nothing is said but the film's name, and where the new one goes.
-    room.run("join --task a_join_b.mkv -o again.mkv").good();
-    assert!(film("again.mkv") == film("a_join_b.mkv"));
-    let run = Path::new(first["run_folder"].as_str().unwrap()).join("run.json");
-    room.run(&format!("join --task {} -o third.mkv", run.display())).good();
-    assert!(film("third.mkv") == film("a_join_b.mkv"));
-    // The new film tells it again, also after it has gone elsewhere with its clips.
-    fs::create_dir(room.path("elsewhere")).unwrap();
-    for name in ["a.mp4", "b.mp4", "again.mkv"] {
-        fs::rename(room.path(name), room.path("elsewhere").join(name)).unwrap();
-    }
-    room.run("join --task elsewhere/again.mkv -o fourth.mkv").good();
-    assert!(film("fourth.mkv") == film("a_join_b.mkv"));
-}
-
-#[test]
-fn an_mp4_holds_its_settings_too_and_inspect_reads_run_json() {
-    let room = Room::new();
-    room.real_pair();
-    let result = room.run("join a.mp4 b.mp4 --gap 12 --crf 20 --keep --json").good().event("result");
-    room.run("join --task a_join_b.mp4 -o again.mp4").good();
-    assert!(room.frames("again.mp4", "yuv420p", (160, 90)) == room.frames("a_join_b.mp4", "yuv420p", (160, 90)));
-    let film = room.run("inspect again.mp4").good();
-    assert!(film.stdout.contains("made by   wanctl; its settings are inside"), "{}", film.stdout);
-    let run = Path::new(result["run_folder"].as_str().unwrap()).join("run.json");
-    let shown = room.run(&format!("inspect {}", run.display())).good();
-    for words in ["a run of wanctl", "26 frames, 25 fps, 160x90", "verdict   no input problem found"] {
-        assert!(shown.stdout.contains(words), "{words} in {}", shown.stdout);
-    }
-}
-
-#[test]
-fn no_name_is_too_strange_for_a_films_note() {
-    let room = Room::new();
-    room.real_pair();
-    let strange = "a=b;c#d\\e\n\"ü.mp4";
-    fs::rename(room.path("a.mp4"), room.path(strange)).unwrap();
-    for film in ["film.mp4", "film.mkv"] {
-        room.wanctl(&["join", strange, "b.mp4", "--gap", "4", "-o", film]).good();
-        let run = room.wanctl(&["join", "--task", film, "--dry-run", "--json"]).good();
-        let found = run.event("plan")["plan"]["inputs"][0]["path"].as_str().unwrap().to_owned();
-        assert!(found.ends_with(strange), "{found:?}");
-    }
-}
-
-#[cfg(feature = "torch")]
-#[test]
-fn a_film_by_the_network_is_made_again_frame_by_frame() {
-    let room = Room::new();
-    room.real_pair();
-    room.run("join a.mp4 b.mp4 --engine rife --gap 4 --lossless").good();
-    room.run("join --task a_join_b.mkv -o again.mkv").good();
-    assert!(room.frames("again.mkv", "rgb24", (160, 90)) == room.frames("a_join_b.mkv", "rgb24", (160, 90)));
-}
-
-#[test]
-fn files_without_settings_are_refused() {
-    let room = Room::new();
-    room.real_pair();
-    for (task, words) in [
-        ("a.mp4", "a.mp4 has no settings of wanctl in it"),
-        ("gone.json", "cannot read the task gone.json"),
-        ("text.txt", "text.txt has no settings of wanctl in it"),
-    ] {
-        fs::write(room.path("text.txt"), "no film").unwrap();
-        room.run(&format!("join --task {task}")).fails(3).says(words);
-    }
 }
 
 #[test]

@@ -24,20 +24,21 @@ fn keys(plan: &Value) -> Vec<usize> {
 
 #[test]
 fn every_image_stands_at_its_printed_frame() {
+    let room = room(3);
+    let images = ["a.png", "b.png", "c.png"].map(|image| (image, room.picture(image, SIZE)));
     for (words, wanted, frames) in [
         ("--frames 17", vec![0, 16, 32], 33),
         ("--frames 17 --overlap 4", vec![0, 16, 32], 33),
         ("--frames 17 --loop", vec![0, 16, 32], 48),
         ("--round up --frames 14", vec![0, 16, 32], 33),
     ] {
-        let room = room(3);
-        let run = room.run(&format!("travel a.png b.png c.png --lossless --json {words}")).good();
+        let run = room.run(&format!("travel a.png b.png c.png --lossless --overwrite --json {words}")).good();
         assert_eq!(keys(&run.event("plan")), wanted, "{words}");
         assert_eq!(run.event("result")["frames"], frames, "{words}");
         assert_eq!(run.event("result")["output"], "a_travel_c.mkv");
         let film = room.frames("a_travel_c.mkv", "rgb24", SIZE);
-        for (image, at) in ["a.png", "b.png", "c.png"].iter().zip(wanted) {
-            assert!(film[at] == room.picture(image, SIZE), "{words}: {image} at {at}");
+        for ((image, picture), at) in images.iter().zip(wanted) {
+            assert!(film[at] == *picture, "{words}: {image} at {at}");
         }
     }
 }

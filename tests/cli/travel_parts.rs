@@ -43,6 +43,7 @@ fn message(run: &Run) -> String {
 }
 
 #[test]
+#[ignore = "slow: ten runs"]
 fn segments_made_one_by_one_are_the_film_that_is_made_at_once() {
     for overlap in ["", " --overlap 4"] {
         let room = room();
@@ -116,6 +117,7 @@ fn task_path(folder: &Path) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: seven runs"]
 fn a_segment_of_another_journey_is_not_taken_for_one_of_this() {
     let room = room();
     for images in ["a.png b.png c.png", "c.png b.png a.png"] {
@@ -155,6 +157,7 @@ fn a_finished_segment_that_broke_is_named_and_made_again() {
 }
 
 #[test]
+#[ignore = "slow: four films"]
 fn seams_of_a_join_are_parts_too() {
     let room = Room::new().with("WANCTL_ENGINE", fake().to_str().unwrap());
     room.real_pair();

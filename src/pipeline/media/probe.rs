@@ -17,7 +17,7 @@ use super::{
     error::{MediaError, Tool, Unusable},
     note::note_among,
     process::{Child, Pipes},
-    report::{FrameReport, Packet, Report, Stream},
+    report::{DecodedFrame, FrameReport, Packet, Report, Stream},
     rhythm::{Ticks, rhythm},
 };
 use crate::pipeline::{
@@ -211,7 +211,7 @@ impl Media {
             let next = times.last().map_or(0, |last| last + step);
             times.push(frame.best_effort_timestamp.or(frame.pts).filter(|&time| time >= next - step).unwrap_or(next));
         }
-        Ok(Ticks { times, last: report.frames.last().and_then(|frame| frame.duration).unwrap_or(step), base })
+        Ok(Ticks { times, last: report.frames.last().and_then(DecodedFrame::duration).unwrap_or(step), base })
     }
 }
 

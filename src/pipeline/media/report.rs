@@ -105,6 +105,26 @@ pub(super) struct FrameReport {
 pub(super) struct DecodedFrame {
     pub(super) pts: Option<i64>,
     pub(super) best_effort_timestamp: Option<i64>,
-    #[serde(alias = "pkt_duration")]
-    pub(super) duration: Option<i64>,
+    duration: Option<i64>,
+    pkt_duration: Option<i64>,
+}
+
+impl DecodedFrame {
+    /// ffmpeg 5 has one name for it, 7 another, and 6 says both.
+    pub(super) fn duration(&self) -> Option<i64> {
+        self.duration.or(self.pkt_duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frames_duration_is_read_by_either_name_or_both() {
+        for said in [r#""duration": 4"#, r#""pkt_duration": 4"#, r#""pkt_duration": 4, "duration": 4"#] {
+            let report: FrameReport = serde_json::from_str(&format!(r#"{{ "frames": [{{ {said} }}] }}"#)).unwrap();
+            assert_eq!(report.frames[0].duration(), Some(4), "{said}");
+        }
+    }
 }

@@ -30,6 +30,24 @@ pub struct TravelAsk {
     pub treatment: Treatment,
 }
 
+impl TravelAsk {
+    /// Segments that share their images and are shown nothing else; there are none of them yet.
+    pub const PLAIN: Self = Self {
+        segments: vec![],
+        round: Round::Down,
+        lengths: Lengths::Shared,
+        align: Align::Latent,
+        mask_rule: MaskRule::Exact,
+        fill_latents: false,
+        looped: false,
+        curve: Curve::Even,
+        look: Look::PLAIN,
+        later: Tone::PLAIN,
+        structure: vec![],
+        treatment: Treatment::Raw,
+    };
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentAsk {
     /// Its length.

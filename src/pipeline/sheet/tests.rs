@@ -5,8 +5,8 @@ use super::{
     *,
 };
 use crate::pipeline::plan::{
-    Align, Blend, Continued, Curve, Film, JoinAsk, Lengths, Look, MaskRule, Mode, Places, RangeAsk, Round, SegmentAsk,
-    Slot, StructureAsk, Tone, TravelAsk, Treatment, join, ranges, travel,
+    Align, Blend, Continued, Film, JoinAsk, MaskRule, Mode, Places, RangeAsk, SegmentAsk, Slot, StructureAsk,
+    TravelAsk, join, ranges, travel,
 };
 
 const ASK: JoinAsk = JoinAsk {
@@ -189,19 +189,11 @@ fn the_sheet_of_every_small_journey_shows_each_frame_and_each_source() {
             let segments = if goes_on { images } else { images.max(2) - 1 };
             let ask = TravelAsk {
                 segments: vec![SegmentAsk { frames: 33, overlap }; segments],
-                round: Round::Down,
-                lengths: Lengths::Shared,
-                align: Align::Latent,
-                mask_rule: MaskRule::Exact,
                 fill_latents,
-                looped: false,
-                curve: Curve::Even,
-                look: Look::PLAIN,
-                later: Tone::PLAIN,
                 structure: (0..guided / 60)
                     .map(|clip| StructureAsk { clip, film: 0..guided, frames: 0..guided, spread: false })
                     .collect(),
-                treatment: Treatment::Raw,
+                ..TravelAsk::PLAIN
             };
             let plan = travel(places, film, &ask).unwrap();
             for (number, seam) in plan.seams.iter().enumerate() {

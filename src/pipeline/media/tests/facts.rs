@@ -39,8 +39,10 @@ fn broadcast_rates_are_exact_in_every_container() {
     let shelf = Shelf::new();
     for rate in ["24000/1001", "24/1", "25/1", "30000/1001", "30/1", "60000/1001", "12/1", "25/2"] {
         // Matroska's clock has milliseconds only, so the rate is told by the grid that the frames stand on.
-        for name in ["a.mp4", "a.mkv", "a.ts", "a.avi"] {
-            shelf.ffmpeg(&format!("-f lavfi -i color=gray:size=32x32:rate={rate} -frames:v 30 -c:v mpeg4 {name}"));
+        let names = ["a.mp4", "a.mkv", "a.ts", "a.avi"];
+        let outputs = names.map(|name| format!("-frames:v 30 -c:v mpeg4 {name}")).join(" ");
+        shelf.ffmpeg(&format!("-f lavfi -i color=gray:size=32x32:rate={rate} {outputs}"));
+        for name in names {
             let clip = shelf.probe(name);
             let found = (clip.fps.to_string(), clip.timing, clip.frames);
             assert_eq!(found, (rate.to_owned(), Timing::Constant, 30), "{name}");

@@ -3,24 +3,10 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::pipeline::plan::{
-    Continued, Curve, Lengths, Look, Places, Round, SegmentAsk, Tone, TravelAsk, Treatment, travel,
-};
+use crate::pipeline::plan::{Continued, Curve, Lengths, Places, Round, SegmentAsk, TravelAsk, travel};
 
-const PLAIN: TravelAsk = TravelAsk {
-    segments: vec![],
-    round: Round::Down,
-    lengths: Lengths::Shared,
-    align: Align::Latent,
-    mask_rule: MaskRule::Exact,
-    fill_latents: false,
-    looped: false,
-    curve: Curve::Even,
-    look: Look::PLAIN,
-    later: Tone::PLAIN,
-    structure: vec![],
-    treatment: Treatment::Raw,
-};
+const PLAIN: TravelAsk = TravelAsk::PLAIN;
+
 /// As a task has it.
 fn worker() -> TravelAsk {
     TravelAsk {
