@@ -23,7 +23,7 @@ demo: setup
 test: setup
     cargo test --workspace -- --quiet --include-ignored
 
-# what every commit passes, within two minutes of a build: format, lints, and the tests that are not marked as slow
+# what every commit passes: format, lints, and the tests that are not marked as slow
 check: setup
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
