@@ -44,17 +44,15 @@ bench *what: setup
     cargo build --release
     scripts/bench.py {{ what }}
 
-# a GPU: the tests' joins held to diffusers' frames (scripts/gpu.py says what the machine needs)
-gpu-test *what: setup
-    cargo build --release
-    scripts/gpu.py prepare
-    scripts/gpu.py test {{ what }}
+# the engine under a CUDA that computes nothing, where there is no GPU: by hand, after changes to src/engine or the memory estimate
+check-cuda *what:
+    cargo build --release --bins --examples
+    scripts/check_cuda.py {{ what }}
 
-# a GPU: seconds and memory of a model of full size (docs/gpu.md): just gpu-bench [--model vace-14b] [--job 81] [--diffusers]
-gpu-bench *what: setup
-    cargo build --release
-    scripts/gpu.py prepare
-    scripts/gpu.py bench {{ what }}
+# pack one folder for a machine with a GPU, and print the command to run there: frames, seconds and memory (docs/gpu.md)
+gpu-figures *what: setup
+    cargo build --release --bins --examples
+    scripts/gpu_figures.py pack {{ what }}
 
 # fill held-out gaps of real clips six ways (docs/seams.md): just bench-seams [--half held-out] [--width 320]
 bench-seams *what: setup

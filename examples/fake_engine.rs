@@ -121,6 +121,8 @@ fn work(folder: &Path, seam: usize, way: &str) {
         peak_memory_bytes: None,
         peak_device_bytes: None,
         parts: vec![],
+        part_peaks: vec![],
+        part_estimates: vec![],
     };
     if way == "edited" {
         let mut bytes = fs::read(&made).unwrap();

@@ -33,6 +33,7 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_ENGINE: u8 = 9;
 
 fn main() -> ExitCode {
+    torch::set_environment();
     torch::silence_stages();
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     checkpoint::{Conditioning, Places, Published, Surroundings},
     engine::Engine,
     job::{Device, Dtype, Offload, VaeTile},
-    memory::{Sizes, Work},
+    memory::{RowsAtOnce, Sizes, Work},
     progress::{Progress, Warning},
     settings::{
         self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
@@ -169,6 +169,7 @@ impl Asked {
             beside: 0,
             offload: asked.offload.unwrap_or(Offload::Auto),
             ahead: device != Device::Cpu,
+            rows: RowsAtOnce::Auto,
             vae_tile: asked.vae_tile.unwrap_or(VaeTile::Auto),
         };
         let needs = Sizes::of(&weights.models)?.needs(&work);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wanctl::pipeline::{
     checkpoint::{Lacking, name as weights},
     job::{Dtype, Offload, VaeTile},
-    memory::{Need, Sizes, Work, giga},
+    memory::{Need, RowsAtOnce, Sizes, Work, giga},
     plan::FramePlan,
     schedule::Step,
     settings::{Generation, Lora, Part, Preset, Sampling},
@@ -25,6 +25,7 @@ pub(crate) fn work(plan: &FramePlan, (dtype, offload, vae_tile): (Dtype, Offload
         beside: 0,
         offload,
         ahead: true,
+        rows: RowsAtOnce::Auto,
         vae_tile,
     }
 }

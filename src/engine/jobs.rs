@@ -9,13 +9,12 @@ use tch::Kind;
 
 use super::{
     rife::{Rife, RifeError},
-    torch::{self, TorchError, shim},
-    wan::{self, Done, Store, Task},
+    torch::{self, TorchError, cuda, shim},
+    wan::{self, Done, Parts, Store, Task},
 };
 use wanctl::pipeline::{
     job::{
-        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
-        TroubleCode,
+        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Place, Request, SlotKind, Trouble, TroubleCode,
     },
     video::Size,
 };
@@ -55,7 +54,10 @@ pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)
     if let Some(threads) = threads {
         tch::set_num_threads(threads.clamp(1, 1024) as i32);
     }
-    let device = choose(device)?;
+    let (device, why_cpu) = choose(device)?;
+    if let (Some(why), [first, ..]) = (why_cpu, &jobs[..]) {
+        say(&Event::Note { seam: first.request.seam, message: format!("working on the CPU: CUDA cannot be used: {why}") });
+    }
     let is_wan = |job: &Job| matches!(job.request.maker, Maker::Wan(_));
     for jobs in jobs.chunk_by(|a, b| is_wan(a) == is_wan(b)) {
         prepare(device, &jobs[0].request.maker)?;
@@ -106,26 +108,18 @@ fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<F
     Ok(file)
 }
 
-fn choose(wish: Device) -> Result<tch::Device, Trouble> {
-    let cuda = |index: usize| {
-        let loaded = torch::load_cuda().and_then(|()| {
-            let count =
-                torch::stage("counting CUDA devices", tch::Cuda::device_count).map_err(|error| error.to_string())?;
-            if (index as i64) < count {
-                Ok(())
-            } else {
-                Err(format!("{count} CUDA devices are here, and number {index} was asked for"))
-            }
-        });
-        loaded.map(|()| tch::Device::Cuda(index))
+/// The device to work on; where `auto` comes to the CPU although a GPU is here, also why.
+fn choose(requested: Device) -> Result<(tch::Device, Option<String>), Trouble> {
+    let index = match requested {
+        Device::Cpu => return Ok((tch::Device::Cpu, None)),
+        Device::Auto => 0,
+        Device::Cuda(index) => index,
     };
-    match wish {
-        Device::Cpu => Ok(tch::Device::Cpu),
-        Device::Auto => Ok(cuda(0).unwrap_or(tch::Device::Cpu)),
-        Device::Cuda(index) => cuda(index).map_err(|why| {
-            Trouble::new(TroubleCode::Engine, format!("CUDA cannot be used: {why}"))
-                .help("use --device cpu, or set up CUDA with `./just setup-cuda`")
-        }),
+    match (cuda::start(index), requested) {
+        (Ok(()), _) => Ok((tch::Device::Cuda(index), None)),
+        (Err(why), Device::Auto) => Ok((tch::Device::Cpu, cuda::has_gpu().then_some(why))),
+        (Err(why), _) => Err(Trouble::new(TroubleCode::Engine, format!("CUDA cannot be used: {why}"))
+            .help("use --device cpu, or set up CUDA with `./just setup-cuda`")),
     }
 }
 
@@ -142,7 +136,7 @@ fn prepare(device: tch::Device, maker: &Maker) -> Result<(), Trouble> {
         })?;
         kernel.first()?;
     }
-    Ok(shim::forget_peak(device)?)
+    Ok(shim::reset_peak(device)?)
 }
 
 /// Which kernel of attention is tried first; for measurements (see docs/gpu.md).
@@ -182,7 +176,7 @@ fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(
     for note in &notes {
         say(&Event::Note { seam, message: note.clone() });
     }
-    finish(job, device, &frames, notes, vec![], started, say)
+    finish(job, device, &frames, notes, Parts::default(), started, say)
 }
 
 /// What a Wan model makes of the whole guides.
@@ -206,7 +200,7 @@ fn finish(
     device: tch::Device,
     frames: &[Vec<u8>],
     notes: Vec<String>,
-    parts: Vec<(Part, f64)>,
+    Parts { seconds, peaks, estimates }: Parts,
     started: Instant,
     say: &mut dyn FnMut(&Event),
 ) -> Result<(), Trouble> {
@@ -223,8 +217,10 @@ fn finish(
         made: job::hash(&made)?,
         notes,
         peak_memory_bytes: peak_memory(),
-        peak_device_bytes: shim::peak(device)?,
-        parts,
+        peak_device_bytes: shim::peak(device)?.max(peaks.iter().map(|(_, bytes)| *bytes).max()),
+        parts: seconds,
+        part_peaks: peaks,
+        part_estimates: estimates,
     };
     job::write_json(&job.folder.join(job::RESULT), &outcome)?;
     say(&Event::Done { seam: job.request.seam });

@@ -9,6 +9,8 @@ mod bad_programs;
 mod chains;
 mod checkpoints;
 mod colours;
+#[cfg(feature = "torch")]
+mod cuda;
 mod crew;
 mod engine;
 mod film;

@@ -1,20 +1,22 @@
 //! The one door between wanctl and libtorch: its way of failing, its devices, its version.
 #![allow(unsafe_code, reason = "CUDA is loaded by name, and libtorch is asked things that tch does not offer")]
 
+pub(crate) mod cuda;
+pub(crate) mod heap;
 pub(crate) mod shim;
 
 use std::{
     any::Any,
     cell::Cell,
-    ffi::{CStr, c_char, c_int, c_uint},
-    panic,
+    env, panic,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::OnceLock,
 };
 
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
+use libloading::os::unix::{Library, Symbol};
 use serde::Serialize;
 use wanctl::pipeline::memory;
+
+use self::cuda::Driver;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TorchError {
@@ -46,6 +48,18 @@ pub(crate) fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<
             false => TorchError::Failed { stage, message },
         }
     })
+}
+
+/// Sets what libtorch reads from the environment when CUDA starts. For the beginning of a program's `main`.
+///
+/// cublasLt gets 1 MiB of workspace unless told otherwise, and NVIDIA recommends 32 MiB for Hopper (cuBLAS 13.1,
+/// `cublasSetWorkspace`). A value of the user's stays.
+pub(crate) fn set_environment() {
+    const WORKSPACE: &str = "CUBLASLT_WORKSPACE_SIZE";
+    if env::var_os(WORKSPACE).is_none() {
+        // SAFETY: the program has one thread yet.
+        unsafe { env::set_var(WORKSPACE, "32768") };
+    }
 }
 
 /// Keeps the panics that [`stage`] turns into errors off stderr. For a program's `main`.
@@ -97,9 +111,11 @@ impl Device {
         Self { name: "cpu".into(), available: true, model: None, threads, memory_bytes: memory::host(), why: None }
     }
 
-    fn cuda(index: i32, driver: &Driver) -> Self {
+    /// Available where it does a first piece of work.
+    fn cuda(index: usize) -> Self {
         let (name, threads) = (format!("cuda:{index}"), None);
-        match driver.describe(index) {
+        let describe = || Driver::open().and_then(|driver| driver.describe(index)).map_err(|error| error.to_string());
+        match cuda::start(index).and_then(|()| describe()) {
             Ok((model, bytes)) => {
                 Self { name, available: true, model: Some(model), threads, memory_bytes: Some(bytes), why: None }
             }
@@ -115,27 +131,12 @@ impl Device {
 
 /// What this machine has: always the CPU, then each CUDA device or why there is none.
 pub(crate) fn devices() -> Vec<Device> {
-    let cuda = load_cuda().and_then(|()| Driver::open()).and_then(|driver| {
-        let count = stage("counting CUDA devices", tch::Cuda::device_count).map_err(|error| error.to_string())?;
-        match i32::try_from(count) {
-            Ok(1..) => Ok((0..count as i32).map(|index| Device::cuda(index, &driver)).collect()),
-            _ => Err("the NVIDIA driver shows no device that libtorch can use".to_owned()),
-        }
-    });
     let mut devices = vec![Device::cpu()];
-    devices.extend(cuda.unwrap_or_else(|why| vec![Device::no_cuda(why)]));
+    match cuda::count() {
+        Ok(count) => devices.extend((0..count).map(Device::cuda)),
+        Err(why) => devices.push(Device::no_cuda(why)),
+    }
     devices
-}
-
-/// Loads libtorch's CUDA part, for which the engine is not linked: one engine then serves every machine.
-///
-/// libtorch remembers its first answer about CUDA, so this comes before the first question. It costs a second
-/// or two: call it only where a CUDA device is wanted. The error is the loader's own and names what is missing.
-pub(crate) fn load_cuda() -> Result<(), String> {
-    static LOADED: OnceLock<Result<Library, String>> = OnceLock::new();
-    // SAFETY: libtorch's initialisers are made to run at any time, and the static keeps the library loaded for good.
-    let load = || unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }.map_err(loader_words);
-    LOADED.get_or_init(load).as_ref().map(drop).map_err(Clone::clone)
 }
 
 /// The version of the libtorch that is loaded, `2.11.0`; none where it does not say.
@@ -147,78 +148,6 @@ pub(crate) fn version() -> Option<String> {
     };
     let [major, minor, patch, ..] = number.to_be_bytes();
     Some(format!("{major}.{minor}.{patch}"))
-}
-
-/// NVIDIA's driver, asked for what tch does not tell. None of the calls makes a context, so none costs memory.
-struct Driver(Library);
-
-impl Driver {
-    fn open() -> Result<Self, String> {
-        // SAFETY: the driver's initialisers are made to run at any time.
-        let library = unsafe { Library::new("libcuda.so.1") };
-        let driver = Self(library.map_err(|error| format!("no NVIDIA driver: {}", loader_words(error)))?);
-        // SAFETY: cuInit(flags), cuda.h.
-        let code = unsafe { driver.symbol::<unsafe extern "C" fn(c_uint) -> c_int>(b"cuInit\0")?(0) };
-        driver.check("cuInit", code)?;
-        Ok(driver)
-    }
-
-    /// The name and the memory in bytes of the device that libtorch calls `cuda:index`.
-    fn describe(&self, index: i32) -> Result<(String, u64), String> {
-        let (mut device, mut bytes, mut name) = (0 as c_int, 0_usize, [0 as c_char; 256]);
-        // SAFETY: signatures as in cuda.h; CUdevice is an int, and cuDeviceGetName ends what it writes with a zero.
-        unsafe {
-            let get: Symbol<unsafe extern "C" fn(*mut c_int, c_int) -> c_int> = self.symbol(b"cuDeviceGet\0")?;
-            self.check("cuDeviceGet", get(&mut device, index))?;
-            let total: Symbol<unsafe extern "C" fn(*mut usize, c_int) -> c_int> =
-                self.symbol(b"cuDeviceTotalMem_v2\0")?;
-            self.check("cuDeviceTotalMem", total(&mut bytes, device))?;
-            let get_name: Symbol<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int> =
-                self.symbol(b"cuDeviceGetName\0")?;
-            self.check("cuDeviceGetName", get_name(name.as_mut_ptr(), name.len() as c_int - 1, device))?;
-            Ok((CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned(), bytes as u64))
-        }
-    }
-
-    /// The compute capability, such as (8, 9).
-    fn capability(&self, index: i32) -> Result<(c_int, c_int), String> {
-        const MAJOR: c_int = 75;
-        const MINOR: c_int = 76;
-        let (mut device, mut major, mut minor) = (0 as c_int, 0 as c_int, 0 as c_int);
-        // SAFETY: signatures and the numbers of the attributes as in cuda.h.
-        unsafe {
-            let get: Symbol<unsafe extern "C" fn(*mut c_int, c_int) -> c_int> = self.symbol(b"cuDeviceGet\0")?;
-            self.check("cuDeviceGet", get(&mut device, index))?;
-            let ask: Symbol<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int> =
-                self.symbol(b"cuDeviceGetAttribute\0")?;
-            self.check("cuDeviceGetAttribute", ask(&mut major, MAJOR, device))?;
-            self.check("cuDeviceGetAttribute", ask(&mut minor, MINOR, device))?;
-        }
-        Ok((major, minor))
-    }
-
-    /// # Safety
-    /// `T` is the function's type as cuda.h declares it.
-    unsafe fn symbol<T>(&self, name: &[u8]) -> Result<Symbol<T>, String> {
-        // SAFETY: promised by the caller.
-        unsafe { self.0.get(name) }.map_err(loader_words)
-    }
-
-    fn check(&self, call: &str, code: c_int) -> Result<(), String> {
-        match code {
-            0 => Ok(()),
-            100 => Err("the NVIDIA driver shows no device (CUDA_ERROR_NO_DEVICE)".into()),
-            code => Err(format!("the NVIDIA driver's {call} failed with code {code}")),
-        }
-    }
-}
-
-/// What `dlerror` said: it names the file that is missing.
-fn loader_words(error: libloading::Error) -> String {
-    match std::error::Error::source(&error) {
-        Some(cause) => cause.to_string(),
-        None => error.to_string(),
-    }
 }
 
 /// As `--device` takes it.
@@ -233,7 +162,7 @@ pub(crate) fn name(device: tch::Device) -> String {
 pub(crate) fn memory(device: tch::Device) -> Option<u64> {
     match device {
         tch::Device::Cuda(index) => {
-            Driver::open().and_then(|driver| driver.describe(index as i32)).ok().map(|(_, bytes)| bytes)
+            Driver::open().and_then(|driver| driver.describe(index)).ok().map(|(_, bytes)| bytes)
         }
         _ => memory::host(),
     }
@@ -242,7 +171,7 @@ pub(crate) fn memory(device: tch::Device) -> Option<u64> {
 /// Whether a device multiplies 8-bit floats: NVIDIA's from Ada on.
 pub(crate) fn has_narrow_products(device: tch::Device) -> bool {
     let tch::Device::Cuda(index) = device else { return false };
-    Driver::open().and_then(|driver| driver.capability(index as i32)).is_ok_and(|capability| capability >= (8, 9))
+    Driver::open().and_then(|driver| driver.capability(index)).is_ok_and(|capability| capability >= (8, 9))
 }
 
 #[cfg(test)]

@@ -36,7 +36,11 @@ const char* tried(Work&& work) {
 
 c10::DeviceIndex index_of(int32_t device) { return static_cast<c10::DeviceIndex>(device); }
 
-c10::DeviceAllocator* allocator() { return c10::getDeviceAllocator(c10::DeviceType::CUDA); }
+// libtorch fills its list of CUDA devices when CUDA starts; before that the allocator knows none.
+c10::DeviceAllocator* allocator() {
+  at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
+  return c10::getDeviceAllocator(c10::DeviceType::CUDA);
+}
 
 // A stream of a CUDA device beside the one that computes.
 struct Side {
@@ -71,8 +75,14 @@ const char* wanctl_allow_tf32(bool allow) {
 }
 
 // The order in which kernels of attention are tried, by at::SDPBackend: 0 plain, 1 flash, 2 efficient, 3 cuDNN.
+//
+// On Hopper the first attention puts cuDNN in front of any order (2.11.0, aten/src/ATen/native/transformers/cuda/
+// sdp_utils.cpp, `priority_order`), so cuDNN is left out where it is not the first.
 const char* wanctl_attention_order(const int64_t* order, size_t count) {
-  return tried([&] { at::globalContext().setSDPPriorityOrder(std::vector<int64_t>(order, order + count)); });
+  return tried([&] {
+    at::globalContext().setSDPPriorityOrder(std::vector<int64_t>(order, order + count));
+    at::globalContext().setSDPUseCuDNN(count > 0 && order[0] == static_cast<int64_t>(at::SDPBackend::cudnn_attention));
+  });
 }
 
 // The most bytes that were taken from a CUDA device at once.
@@ -97,7 +107,13 @@ const char* wanctl_pinned(int64_t bytes, void** tensor) {
   });
 }
 
-const char* wanctl_forget_peak(int32_t device) {
+// Gives what no tensor holds back to the device.
+const char* wanctl_empty_cache() {
+  return tried([&] { allocator()->emptyCache(); });
+}
+
+// Counts the peak from here on.
+const char* wanctl_reset_peak(int32_t device) {
   return tried([&] { allocator()->resetPeakStats(index_of(device)); });
 }
 

@@ -18,7 +18,8 @@ unsafe extern "C" {
     fn wanctl_free(device: i32, bytes: *mut i64) -> *const c_char;
     fn wanctl_pinned(bytes: i64, tensor: *mut *mut c_void) -> *const c_char;
     fn wanctl_peak(device: i32, bytes: *mut i64) -> *const c_char;
-    fn wanctl_forget_peak(device: i32) -> *const c_char;
+    fn wanctl_empty_cache() -> *const c_char;
+    fn wanctl_reset_peak(device: i32) -> *const c_char;
     fn wanctl_side_new(device: i32, side: *mut *mut c_void) -> *const c_char;
     fn wanctl_side_free(side: *mut c_void);
     fn wanctl_side_begin(side: *mut c_void) -> *const c_char;
@@ -109,10 +110,18 @@ pub(crate) fn peak(device: Device) -> Result<Option<u64>, TorchError> {
     Ok(Some(bytes.unsigned_abs()))
 }
 
-/// It counts from here on.
-pub(crate) fn forget_peak(device: Device) -> Result<(), TorchError> {
+/// Gives the memory that no tensor holds back to the GPU. What is kept for later is then free for other sizes, and what is
+/// allocated next does not split it.
+pub(crate) fn empty_cache(device: Device) -> Result<(), TorchError> {
+    // SAFETY: takes nothing.
+    index(device).map_or(Ok(()), |_| said("emptying the memory cache", unsafe { wanctl_empty_cache() }))
+}
+
+/// Empties the cache, and counts the [`peak`] from here on.
+pub(crate) fn reset_peak(device: Device) -> Result<(), TorchError> {
+    empty_cache(device)?;
     // SAFETY: takes a number.
-    index(device).map_or(Ok(()), |device| said("forgetting peaks", unsafe { wanctl_forget_peak(device) }))
+    index(device).map_or(Ok(()), |device| said("resetting the memory counters", unsafe { wanctl_reset_peak(device) }))
 }
 
 /// A stream of a GPU on which data come while the other one computes. On the CPU there is one stream, and all is in order.
@@ -198,7 +207,7 @@ mod tests {
     fn the_cpu_counts_nothing_and_does_all_in_order() {
         assert_eq!(peak(Device::Cpu).unwrap(), None);
         assert_eq!(free(Device::Cpu).unwrap(), None);
-        forget_peak(Device::Cpu).unwrap();
+        reset_peak(Device::Cpu).unwrap();
         let side = Side::of(Device::Cpu).unwrap();
         assert_eq!(side.beside(|| 7).unwrap(), 7);
         side.join().unwrap();
@@ -213,7 +222,7 @@ mod tests {
             peak(Device::Cuda(0)).map(drop).unwrap_err(),
             free(Device::Cuda(0)).map(drop).unwrap_err(),
             pinned(1).map(drop).unwrap_err(),
-            forget_peak(Device::Cuda(0)).unwrap_err(),
+            reset_peak(Device::Cuda(0)).unwrap_err(),
             Side::of(Device::Cuda(0)).map(drop).unwrap_err(),
         ] {
             assert!(!error.to_string().is_empty());

@@ -25,7 +25,7 @@ use super::{
     t5::padded,
 };
 use crate::engine::{
-    torch,
+    torch::{self, TorchError, shim},
     weights::{codes::Packed, patches::Strengths},
 };
 
@@ -35,9 +35,9 @@ impl Session<'_, '_> {
         let all = 0..self.tasks.len();
         while let Some((first, step)) = all.clone().find_map(|index| Some((index, self.next(index)?))) {
             let expert = self.tasks[first].wan.steps[step].expert;
-            let begun = self.begin(first, Part::Load);
+            let begun = self.begin(first, Part::Load)?;
             let (transformer, strengths) = self.transformer(expert)?;
-            self.end(first, Part::Load, begun);
+            self.end(first, Part::Load, begun)?;
             for index in all.clone() {
                 let wanted = |session: &Self| {
                     session.next(index).filter(|step| session.tasks[index].wan.steps[*step].expert == expert)
@@ -46,7 +46,7 @@ impl Session<'_, '_> {
                     continue;
                 }
                 let control = self.control(index)?;
-                let begun = self.begin(index, Part::Denoise);
+                let begun = self.begin(index, Part::Denoise)?;
                 let mut asked: Option<(Vec<f64>, Question)> = None;
                 while let Some(step) = wanted(self) {
                     let now = loras::strengths(self.tasks[index].wan, step);
@@ -61,7 +61,7 @@ impl Session<'_, '_> {
                     self.step(index, step, &transformer, &question)?;
                     asked = Some((now, question));
                 }
-                self.end(index, Part::Denoise, begun);
+                self.end(index, Part::Denoise, begun)?;
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Session<'_, '_> {
             Question {
                 prompt: transformer.context(&padded(&texts[&wan.prompt])),
                 negative: guided.then(|| transformer.context(&padded(&texts[&wan.negative_prompt]))),
-                scene: transformer.scene([frames, height, width], Some(shown)),
+                scene: transformer.scene([frames, height, width], Some(shown)).with_rows(self.rows),
                 shape: [1, LATENT_CHANNELS, frames, height, width],
             }
         })?)
@@ -125,45 +125,22 @@ impl Session<'_, '_> {
         question: &Question,
     ) -> Result<(), Trouble> {
         let before = self.state(index)?;
-        let Task { wan, seam, store, .. } = &self.tasks[index];
+        let Task { wan, seam, .. } = self.tasks[index];
         let (total, step) = (wan.steps.len(), &wan.steps[number]);
         if number == 0 {
-            (self.say)(&Event::Progress { seam: *seam, done: number, total, share: 0.0 });
+            (self.say)(&Event::Progress { seam, done: number, total, share: 0.0 });
         }
-        let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
-        let (mut told, mut run) = (Instant::now(), 0);
-        let mut each = || {
-            run += 1;
-            if run < blocks && told.elapsed() >= BETWEEN_SHARES {
-                told = Instant::now();
-                let share = run as f64 / blocks as f64;
-                (self.say)(&Event::Progress { seam: *seam, done: number, total, share });
+        let state = match self.compute(index, number, before.as_ref(), transformer, question) {
+            // libtorch chooses cuDNN's attention by the GPU and the kind of numbers; whether cuDNN has a kernel for these
+            // lengths shows when it is called.
+            Err(TorchError::Failed { message, .. }) if self.device.is_cuda() && message.contains("cuDNN") => {
+                shim::Attention::Flash.first()?;
+                let message = format!("attention is computed without cuDNN, which failed: {message}");
+                (self.say)(&Event::Note { seam, message });
+                self.compute(index, number, before.as_ref(), transformer, question)?
             }
+            state => state?,
         };
-        let device = self.device;
-        let state = torch::stage("denoising", || {
-            let State { latents, history, .. } = before.unwrap_or_else(|| State {
-                done: 0,
-                latents: noise(wan, question.shape, device),
-                history: History::default(),
-            });
-            let latents = latents.to_device(device);
-            let history = History {
-                clean: history.clean.iter().map(|clean| clean.to_device(device)).collect(),
-                last: history.last.map(|last| last.to_device(device)),
-            };
-            let velocity = guidance::velocity(number, step.guidance, wan.cfg_zero, &latents, |asked| {
-                let context = match asked {
-                    Asked::Prompt => &question.prompt,
-                    Asked::Negative => question.negative.as_ref().expect("some step is guided"),
-                };
-                let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
-                transformer.forward(&input, &mut each)
-            });
-            let mut solver = Solver::new(wan.solver, &wan.steps, history);
-            let latents = solver.step(number, &latents, &velocity);
-            State { done: number + 1, latents, history: solver.history }
-        })?;
         let finite = torch::stage("denoising", || state.latents.isfinite().all().int64_value(&[]) != 0)?;
         if !finite {
             return Err(Trouble::new(
@@ -176,10 +153,54 @@ impl Session<'_, '_> {
             )
             .help("compute with --dtype bf16 or f32; if that does not help, the weights or a LoRA are broken"));
         }
-        store.save(&state)?;
+        self.tasks[index].store.save(&state)?;
         self.reached(index, state);
-        (self.say)(&Event::Progress { seam: *seam, done: number + 1, total, share: 0.0 });
+        (self.say)(&Event::Progress { seam, done: number + 1, total, share: 0.0 });
         Ok(())
+    }
+
+    /// The state after step `number` of a seam, which nothing but its arguments decides.
+    fn compute(
+        &mut self,
+        index: usize,
+        number: usize,
+        before: Option<&State>,
+        transformer: &Transformer,
+        question: &Question,
+    ) -> Result<State, TorchError> {
+        let Task { wan, seam, .. } = self.tasks[index];
+        let (step, device, say) = (&wan.steps[number], self.device, &mut *self.say);
+        let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
+        let (mut reported, mut run) = (Instant::now(), 0);
+        let mut each = || {
+            run += 1;
+            if run < blocks && reported.elapsed() >= BETWEEN_SHARES {
+                reported = Instant::now();
+                let share = run as f64 / blocks as f64;
+                say(&Event::Progress { seam, done: number, total: wan.steps.len(), share });
+            }
+        };
+        torch::stage("denoising", || {
+            let to_device = |tensor: &Tensor| tensor.to_device(device);
+            let latents =
+                before.map_or_else(|| noise(wan, question.shape, device), |State { latents, .. }| latents.shallow_clone());
+            let latents = to_device(&latents);
+            let history = before.map_or_else(History::default, |State { history, .. }| History {
+                clean: history.clean.iter().map(to_device).collect(),
+                last: history.last.as_ref().map(to_device),
+            });
+            let velocity = guidance::velocity(number, step.guidance, wan.cfg_zero, &latents, |asked| {
+                let context = match asked {
+                    Asked::Prompt => &question.prompt,
+                    Asked::Negative => question.negative.as_ref().expect("some step is guided"),
+                };
+                let input = Input { latents: &latents, timestep: step.timestep, context, scene: &question.scene };
+                transformer.forward(&input, &mut each)
+            });
+            let mut solver = Solver::new(wan.solver, &wan.steps, history);
+            let latents = solver.step(number, &latents, &velocity);
+            State { done: number + 1, latents, history: solver.history }
+        })
     }
 }
 

@@ -51,7 +51,17 @@ pub(crate) type Emit<'e> = dyn FnMut(usize, Done, &mut dyn FnMut(&Event)) -> Res
 pub(crate) struct Done {
     /// 8-bit RGB, as many as the guide has.
     pub(crate) frames: Vec<Vec<u8>>,
-    pub(crate) parts: Vec<(Part, f64)>,
+    pub(crate) parts: Parts,
+}
+
+/// What the parts of a seam's work took.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) seconds: Vec<(Part, f64)>,
+    /// Bytes of a GPU's memory at the peak; none on the CPU.
+    pub(crate) peaks: Vec<(Part, u64)>,
+    /// Bytes of the device's memory by [`wanctl::pipeline::memory`]; none where no step was left to do.
+    pub(crate) estimates: Vec<(Part, u64)>,
 }
 
 impl From<WeightsError> for Trouble {

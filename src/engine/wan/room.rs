@@ -2,8 +2,8 @@
 
 use tch::Kind;
 use wanctl::pipeline::{
-    job::{Dtype, Offload, Part, Trouble},
-    memory::{self, Need, Sizes, Work},
+    job::{Dtype, Event, Offload, Part, Trouble, TroubleCode},
+    memory::{self, Need, RowsAtOnce, SLICE, Sizes, Work, giga},
 };
 
 use super::{
@@ -14,18 +14,31 @@ use super::{
 use crate::engine::torch::{self, shim};
 
 impl Session<'_, '_> {
-    /// What of the transformer can stay on the device.
-    pub(super) fn room(&self) -> Result<Keep, Trouble> {
+    /// Decides what of the transformer stays on the device, and how many rows it computes together; says so where layers
+    /// leave the device without being requested to, or wait in their files.
+    pub(super) fn room(&mut self) -> Result<(), Trouble> {
+        memory::host_override().map_err(|problem| Trouble::new(TroubleCode::Usage, problem))?;
         let sizes = Sizes::of(self.models).map_err(refused)?;
         let beside = self.numbers_beside()?;
-        let works = self.tasks.iter().map(|task| self.work(task, beside));
+        let works: Vec<Work> = self.tasks.iter().map(|task| self.work(task, beside)).collect();
         let (device, has, free) = (torch::name(self.device), torch::memory(self.device), shim::free(self.device)?);
         let share = |bytes: u64| bytes / self.share as u64;
         let room = match self.device.is_cuda() {
             true => Room { device, has, free, host: memory::host().map(share) },
             false => Room { device, has: has.map(share), free, host: None },
         };
-        keep(&sizes, works, &room)
+        let rows = rows(&sizes, &works, &room);
+        self.rows = if rows == RowsAtOnce::All { i64::MAX } else { SLICE as i64 };
+        self.keep = keep(&sizes, works.iter().map(|work| Work { rows, ..*work }), &room)?;
+        let offload = if self.keep == Keep::All { Offload::None } else { Offload::Blocks };
+        let needs = works.iter().map(|work| sizes.needs(&Work { rows, offload, ..*work }));
+        let largest = needs.max_by_key(|needs| needs.iter().map(|need| need.whole).max());
+        self.estimates = largest.into_iter().flatten().map(|need| (need.part, need.whole)).collect();
+        let blocks = works.iter().map(|work| sizes.blocks(work)).max().unwrap_or_default();
+        if let Some(message) = note(self.keep, self.tasks[0].wan.offload, blocks, &room) {
+            (self.say)(&Event::Note { seam: self.tasks[0].seam, message });
+        }
+        Ok(())
     }
 
     fn work(&self, Task { wan, head, references, .. }: &Task<'_>, beside: u64) -> Work {
@@ -43,6 +56,7 @@ impl Session<'_, '_> {
             beside,
             offload: wan.offload,
             ahead: self.device.is_cuda(),
+            rows: RowsAtOnce::Auto,
             vae_tile: wan.vae_tile,
         }
     }
@@ -58,6 +72,38 @@ struct Room {
     free: Option<u64>,
     /// Of the host, beside a GPU.
     host: Option<u64>,
+}
+
+/// All rows at once only where every task can have it so.
+fn rows(sizes: &Sizes, works: &[Work], room: &Room) -> RowsAtOnce {
+    let has = room.has.unwrap_or(u64::MAX);
+    match works.iter().all(|work| sizes.rows_at_once(work, has) == RowsAtOnce::All) {
+        true => RowsAtOnce::All,
+        false => RowsAtOnce::Slices,
+    }
+}
+
+/// Where layers wait, where that is not plain from the options: they cost time there. `blocks`: the bytes of all layers.
+fn note(keep: Keep, requested: Offload, blocks: u64, room: &Room) -> Option<String> {
+    let Room { device, free, has, host } = room;
+    let why = match (requested, free.or(*has)) {
+        (Offload::Auto, Some(free)) => format!(" ({device} has {} free)", giga(free)),
+        _ => String::new(),
+    };
+    match (keep, host) {
+        (Keep::All, _) => None,
+        (Keep::Host, _) => Some(format!("--offload blocks{why}: layers wait in the host's memory, {}", giga(blocks))),
+        (Keep::One, Some(host)) => Some(format!(
+            "--offload blocks{why}: each layer is read from its file when its turn comes, since all of them are {} and \
+             the host has {} in all; WANCTL_HOST_MEMORY=64GB states how much it has where that is wrong",
+            giga(blocks),
+            giga(*host)
+        )),
+        (Keep::One, None) if requested == Offload::Auto => {
+            Some(format!("--offload blocks{why}: each layer is read from its file when its turn comes"))
+        }
+        (Keep::One, None) => None,
+    }
 }
 
 /// What of the transformer can stay on a device: all of it if that is enough for every seam, else what the host has room
@@ -108,6 +154,7 @@ mod tests {
             beside: 0,
             offload: Offload::Auto,
             ahead: false,
+            rows: RowsAtOnce::Auto,
             vae_tile: VaeTile::Auto,
         };
         let need = sizes.needs(&work).into_iter().find(|need| need.part == Part::Denoise).unwrap();
@@ -139,5 +186,56 @@ mod tests {
             message.contains("13 frames of 48x32 takes at least 0.0 GB of memory, and cpu has 0.0 GB"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn where_layers_wait_is_reported_with_its_reason_and_its_cure() {
+        let room = |host| Room { device: "cuda:0".into(), has: Some(24 << 30), free: Some(20_000_000_000), host };
+        assert_eq!(note(Keep::All, Offload::Auto, 28_000_000_000, &room(None)), None);
+        assert_eq!(
+            note(Keep::Host, Offload::Auto, 28_000_000_000, &room(Some(64_000_000_000))).unwrap(),
+            "--offload blocks (cuda:0 has 20.0 GB free): layers wait in the host's memory, 28.0 GB"
+        );
+        let file = note(Keep::One, Offload::Blocks, 28_000_000_000, &room(Some(4_000_000_000))).unwrap();
+        assert!(file.contains("all of them are 28.0 GB and the host has 4.0 GB in all"), "{file}");
+        assert!(file.contains("WANCTL_HOST_MEMORY=64GB"), "{file}");
+        assert_eq!(note(Keep::One, Offload::Blocks, 1, &room(None)), None, "as requested, and there is no other way");
+    }
+
+    #[test]
+    fn all_rows_are_computed_together_on_a_gpu_that_holds_them_and_layers_that_stay_come_first() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wan/tiny");
+        let models = ModelFiles::find(&[Wanted { role: None, path: folder.into() }]).unwrap();
+        let sizes = Sizes::of(&models).unwrap();
+        let work = Work {
+            size: Size::new(832, 480),
+            frames: 81,
+            references: 0,
+            dtype: Dtype::Bf16,
+            packed: false,
+            beside: 0,
+            offload: Offload::None,
+            ahead: true,
+            rows: RowsAtOnce::Auto,
+            vae_tile: VaeTile::Auto,
+        };
+        let need = |work: &Work| {
+            sizes.needs(work).into_iter().find(|need| need.part == Part::Denoise).map(|need| (need.least, need.whole))
+        };
+        let (least, whole) = need(&work).unwrap();
+        assert!(least < whole);
+        let of = |work: Work, has| {
+            rows(&sizes, &[work], &Room { device: "cuda:0".into(), has: Some(has), free: None, host: None })
+        };
+        assert_eq!(of(work, whole), RowsAtOnce::All);
+        assert_eq!(of(work, whole - 1), RowsAtOnce::Slices);
+        let auto = Work { offload: Offload::Auto, ..work };
+        assert_eq!(of(auto, whole), RowsAtOnce::All);
+        assert_eq!(of(auto, least), RowsAtOnce::Slices, "all layers stay where slices let them");
+        assert_eq!(of(Work { ahead: false, ..work }, u64::MAX), RowsAtOnce::Slices, "on the CPU");
+        let long = Work { frames: 129, ..work };
+        let both = [work, long];
+        let room = Room { device: "cuda:0".into(), has: Some(whole), free: None, host: None };
+        assert_eq!(rows(&sizes, &both, &room), RowsAtOnce::Slices, "one task has no room for them");
     }
 }

@@ -12,10 +12,11 @@ use wanctl::pipeline::{
     checkpoint::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
     fault::{Code, Fault},
     job::{self, Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
+    memory,
 };
 
 use super::{
-    Done, Emit, Task,
+    Done, Emit, Parts, Task,
     control::{self, Encode, Guide},
     dit::Keep,
     network::{foreign, refuse_left_over},
@@ -26,7 +27,10 @@ use super::{
     with_cause,
     words::{Tokenizer, WordsError},
 };
-use crate::engine::{torch, weights::Weights};
+use crate::engine::{
+    torch::{self, TorchError, shim},
+    weights::Weights,
+};
 
 /// Seams with the same weights, on their way through the stages.
 pub(super) struct Session<'a, 's> {
@@ -45,8 +49,12 @@ pub(super) struct Session<'a, 's> {
     at_hand: Option<(usize, State)>,
     /// What the guide became, where only one seam has steps to go.
     control: Option<Tensor>,
-    /// Seconds of each part, by seam.
-    parts: Vec<BTreeMap<Part, f64>>,
+    /// Seconds of each part and its peak of a GPU's memory in bytes, by seam.
+    parts: Vec<BTreeMap<Part, (f64, Option<u64>)>>,
+    /// What the parts of the largest task were estimated to take.
+    pub(super) estimates: Vec<(Part, u64)>,
+    /// Rows of the transformer that are computed together.
+    pub(super) rows: i64,
 }
 
 impl<'a, 's> Session<'a, 's> {
@@ -59,12 +67,14 @@ impl<'a, 's> Session<'a, 's> {
         };
         let done = tasks.iter().map(|task| task.store.load().map_or(0, |state| state.done)).collect();
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
-        Self { tasks, models, device, kind, share, keep: Keep::All, say, done, at_hand: None, control: None, parts }
+        let (keep, rows) = (Keep::All, memory::SLICE as i64);
+        let estimates = vec![];
+        Self { tasks, models, device, kind, share, keep, say, done, at_hand: None, control: None, parts, estimates, rows }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
-            self.keep = self.room()?;
+            self.room()?;
             self.note_wide_products();
             self.note_dropped()?;
             let texts = self.texts()?;
@@ -109,13 +119,18 @@ impl<'a, 's> Session<'a, 's> {
         }
     }
 
-    pub(super) fn begin(&mut self, index: usize, part: Part) -> Instant {
+    pub(super) fn begin(&mut self, index: usize, part: Part) -> Result<Instant, TorchError> {
         (self.say)(&Event::Part { seam: self.tasks[index].seam, part });
-        Instant::now()
+        // What the part before kept for later use is in the way of this one.
+        shim::reset_peak(self.device)?;
+        Ok(Instant::now())
     }
 
-    pub(super) fn end(&mut self, index: usize, part: Part, begun: Instant) {
-        *self.parts[index].entry(part).or_default() += begun.elapsed().as_secs_f64();
+    pub(super) fn end(&mut self, index: usize, part: Part, begun: Instant) -> Result<(), TorchError> {
+        let (seconds, peak) = self.parts[index].entry(part).or_default();
+        *seconds += begun.elapsed().as_secs_f64();
+        *peak = (*peak).max(shim::peak(self.device)?);
+        Ok(())
     }
 
     /// What lies in these files, and what it is.
@@ -148,7 +163,7 @@ impl<'a, 's> Session<'a, 's> {
                 prompts.insert(&task.wan.negative_prompt);
             }
         }
-        let begun = self.begin(0, Part::Text);
+        let begun = self.begin(0, Part::Text)?;
         let ids = self.ids(prompts)?;
         let (weights, what) = self.weights(&self.models.text, self.kind)?;
         let What::TextEncoder(facts) = what else { return Err(foreign(&what, "a umT5 text encoder")) };
@@ -163,7 +178,7 @@ impl<'a, 's> Session<'a, 's> {
         let mut progress = |done, total| say(&Event::Progress { seam, done, total, share: 0.0 });
         let rows = torch::stage("reading the prompt", || t5::encode(&weights, &config, &ids, &mut progress))??;
         refuse_left_over(&weights)?;
-        self.end(0, Part::Text, begun);
+        self.end(0, Part::Text, begun)?;
         Ok(prompts.into_iter().cloned().zip(rows).collect())
     }
 
@@ -188,7 +203,7 @@ impl<'a, 's> Session<'a, 's> {
     fn encode(&mut self) -> Result<(), Trouble> {
         let wanted: Vec<usize> = (0..self.tasks.len()).filter(|&index| self.next(index).is_some()).collect();
         let conditioning = self.conditioning()?;
-        let begun = self.begin(0, Part::Encode);
+        let begun = self.begin(0, Part::Encode)?;
         let (weights, config) = self.vae()?;
         let encoder = torch::stage("loading the VAE", || Encoder::load(&weights, &config))??;
         // What several seams begin with alike is encoded once; for one seam it would only cost memory.
@@ -212,7 +227,7 @@ impl<'a, 's> Session<'a, 's> {
                 _ => task.store.keep_control(&made??)?,
             }
         }
-        self.end(0, Part::Encode, begun);
+        self.end(0, Part::Encode, begun)?;
         Ok(())
     }
 
@@ -234,19 +249,21 @@ impl<'a, 's> Session<'a, 's> {
             VaeTile::Pixels(pixels) => Way { tiles: Tiles::new(i64::from(pixels)), ..Way::default() },
             VaeTile::Auto => match torch::memory(self.device) {
                 // Some of it is other programs' and the weights'.
-                Some(bytes) => Way::within(bytes / 4 * 3, config, Kind::Float, height, width),
+                Some(bytes) => {
+                    Way::within(bytes / 4 * 3, config, Kind::Float, [height, width], self.device.is_cuda())
+                },
                 None => Way::default(),
             },
         }
     }
 
     fn decode(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
-        let begun = self.begin(0, Part::Decode);
+        let begun = self.begin(0, Part::Decode)?;
         let (weights, config) = self.vae()?;
         let decoder = torch::stage("loading the VAE", || Decoder::load(&weights, &config))??;
-        self.end(0, Part::Decode, begun);
+        self.end(0, Part::Decode, begun)?;
         for index in 0..self.tasks.len() {
-            let begun = self.begin(index, Part::Decode);
+            let begun = self.begin(index, Part::Decode)?;
             let state = self.state(index)?.expect("its steps are done");
             let references = self.tasks[index].references as i64;
             let way = &self.way(index, &config);
@@ -259,8 +276,13 @@ impl<'a, 's> Session<'a, 's> {
                 let latents = latents.slice(2, references, None, 1);
                 decoder.decode(&latents, way, &mut progress, &mut |chunk: Tensor| frames.extend(pixels::frames(&chunk)))
             })??;
-            self.end(index, Part::Decode, begun);
-            let parts = std::mem::take(&mut self.parts[index]).into_iter().collect();
+            self.end(index, Part::Decode, begun)?;
+            let parts = std::mem::take(&mut self.parts[index]);
+            let parts = Parts {
+                seconds: parts.iter().map(|(part, (seconds, _))| (*part, *seconds)).collect(),
+                estimates: self.estimates.clone(),
+                peaks: parts.iter().filter_map(|(part, (_, peak))| Some((*part, (*peak)?))).collect(),
+            };
             emit(index, Done { frames, parts }, &mut *self.say)?;
             self.tasks[index].store.drop_control()?;
         }

@@ -108,8 +108,10 @@ impl Layer {
         let split = |x: Tensor| x.unflatten(-1, [self.heads, -1]).transpose(1, 2); // [1, H, L, d_kv]
         let [q, k, v] = [&self.q, &self.k, &self.v].map(|to| split(to.forward(&y)));
         let bias = buckets.bias(&self.relative_attention_bias);
-        // No root of d_kv: these weights were trained without it.
-        let y = Tensor::scaled_dot_product_attention(&q, &k, &v, Some(&bias), 0.0, false, 1.0, false);
+        // No root of d_kv: these weights were trained without it. In plain products, since cuDNN's attention, which
+        // libtorch prefers on Hopper, has no plan for every length with a bias, and no other kernel then stands in.
+        let scores = q.matmul(&k.transpose(-2, -1)) + bias; // [1, H, L, L]
+        let y = scores.softmax(-1, Kind::Float).to_kind(kind).matmul(&v);
         let x = x + self.o.forward(&y.transpose(1, 2).flatten(-2, -1));
 
         let y = self.feed_forward_norm.forward(&x).to_kind(kind);

@@ -3,7 +3,8 @@
 use tch::{Kind, Tensor};
 use wanctl::pipeline::checkpoint::Entry;
 
-use super::{Weights, WeightsError, pieces};
+use super::{Weights, WeightsError, empty_cache, pieces};
+use crate::engine::torch::heap::LoadingHeap;
 
 /// How a product is computed whose weight is kept in 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl Weights {
         let name = self.full(name);
         let (entry, kind_there) = self.find(&name, &shape)?;
         self.checkpoint.expect(&name);
+        let _heap = LoadingHeap::new();
         let codes = match entry.dtype.is_f8() {
             true => {
                 let codes = Tensor::from_data_size(entry.bytes, &shape, kind_there).to_device(self.device);
@@ -50,6 +52,7 @@ impl Weights {
     }
 
     fn pack(&self, entry: &Entry<'_>, shape: [i64; 2], kind_there: Kind) -> Codes {
+        empty_cache(self.device);
         let codes = Tensor::empty(shape, (Kind::Float8e4m3fn, self.device));
         let scale = Tensor::empty([shape[0]], (Kind::Float, self.device));
         for (first, count) in pieces(entry) {

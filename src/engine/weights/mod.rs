@@ -21,6 +21,7 @@ use self::{
     codes::Packed,
     patches::{Addition, Patches, Strengths},
 };
+use super::torch::{heap::LoadingHeap, shim};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -190,6 +191,7 @@ impl Weights {
 
     /// What is added is added in f32, and rounded once with the rest.
     fn load(&self, entry: &Entry<'_>, shape: &[i64], kind_there: Kind, additions: &[Addition]) -> Tensor {
+        let _heap = LoadingHeap::new();
         if (kind_there, self.device, entry.scale, additions.len()) == (self.kind, Device::Cpu, None, 0) {
             return Tensor::from_data_size(entry.bytes, shape, kind_there);
         }
@@ -202,6 +204,9 @@ impl Weights {
             }
         };
         let mut parts = pieces(entry).peekable();
+        if kind_there != self.kind || !additions.is_empty() {
+            empty_cache(self.device);
+        }
         let whole = Tensor::empty(shape, (self.kind, self.device));
         while let Some((first, count)) = parts.next() {
             let piece = read((first, count));
@@ -259,6 +264,11 @@ impl Weights {
     fn full(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// A tensor that stays is not to lie in a block that conversions of another size left: the rest of it would be lost.
+fn empty_cache(device: Device) {
+    shim::empty_cache(device).unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn row_count(entry: &Entry<'_>) -> usize {

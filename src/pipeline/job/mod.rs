@@ -205,6 +205,12 @@ pub struct Outcome {
     /// Seconds that each part took; what several seams share counts for the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<(Part, f64)>,
+    /// Bytes that a GPU gave at the peak of each part, counted like its seconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_peaks: Vec<(Part, u64)>,
+    /// Bytes that each part was estimated to take of the device's memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_estimates: Vec<(Part, u64)>,
 }
 
 #[derive(Debug, thiserror::Error)]

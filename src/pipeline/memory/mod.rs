@@ -34,7 +34,18 @@ pub struct Work {
     pub offload: Offload,
     /// Whether the next layer is brought while one works, as beside a GPU.
     pub ahead: bool,
+    pub rows: RowsAtOnce,
     pub vae_tile: VaeTile,
+}
+
+/// How many rows (patches of the latents) the transformer computes together where rows do not depend on each other. More
+/// of them keep a GPU busier; the CPU gains nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsAtOnce {
+    /// All on a GPU where memory allows, else [`SLICE`].
+    Auto,
+    All,
+    Slices,
 }
 
 /// What a part takes at its peak, in bytes.
@@ -71,8 +82,10 @@ struct Transformer {
     vace: bool,
 }
 
-/// The patches of a slice: the engine works on so many rows together where rows do not look at each other.
+/// Rows of a slice, see [`RowsAtOnce`].
 pub const SLICE: u64 = 4096;
+/// Numbers in a head of every Wan model's attention.
+const HEAD_DIM: u64 = 128;
 /// Of a text at its longest.
 const ROWS: u64 = 512;
 /// Of four bytes: the VAE is small, and what it loses no later step brings back.
@@ -113,15 +126,40 @@ impl Sizes {
     pub fn needs(&self, work: &Work) -> Vec<Need> {
         let need = |part, whole: u64, least: u64| Need { part, whole, least };
         let text = self.text(work.dtype);
-        let vae = self.vae(work);
-        let denoise = |offload| self.denoise(work, offload);
-        let (whole, blocks) = (denoise(Offload::None), denoise(Offload::Blocks));
-        let denoise = match work.offload {
-            Offload::Auto => need(Part::Denoise, whole, blocks),
-            Offload::None => need(Part::Denoise, whole, whole),
-            Offload::Blocks => need(Part::Denoise, blocks, blocks),
+        let vae = |part| {
+            let (whole, least) = self.vae(work, part);
+            need(part, whole, least)
         };
-        vec![need(Part::Text, text, text), need(Part::Encode, vae.0, vae.1), denoise, need(Part::Decode, vae.0, vae.1)]
+        let (most, fewest) = match work.rows {
+            RowsAtOnce::Auto if work.ahead && !work.packed => (RowsAtOnce::All, RowsAtOnce::Slices),
+            RowsAtOnce::Auto => (RowsAtOnce::Slices, RowsAtOnce::Slices),
+            chosen => (chosen, chosen),
+        };
+        let (stay, leave) = match work.offload {
+            Offload::Auto => (Offload::None, Offload::Blocks),
+            chosen => (chosen, chosen),
+        };
+        let denoise = need(Part::Denoise, self.denoise(work, stay, most), self.denoise(work, leave, fewest));
+        vec![need(Part::Text, text, text), vae(Part::Encode), denoise, vae(Part::Decode)]
+    }
+
+    /// [`RowsAtOnce::Auto`] on a device that has so many bytes, used or not: the same device computes the same rows together
+    /// at any time. Layers that can all stay there come first.
+    pub fn rows_at_once(&self, work: &Work, has: u64) -> RowsAtOnce {
+        let fits = |offload, rows| self.denoise(work, offload, rows) <= has;
+        match (work.rows, work.offload) {
+            // Products in 8 bits hold what goes in in f32 as well.
+            (RowsAtOnce::Auto, _) if !work.ahead || work.packed => RowsAtOnce::Slices,
+            (RowsAtOnce::Auto, offload) => {
+                let offload = match offload {
+                    Offload::Auto if fits(Offload::None, RowsAtOnce::Slices) => Offload::None,
+                    Offload::Auto => Offload::Blocks,
+                    chosen => chosen,
+                };
+                if fits(offload, RowsAtOnce::All) { RowsAtOnce::All } else { RowsAtOnce::Slices }
+            }
+            (chosen, _) => chosen,
+        }
     }
 
     /// What all layers of the transformer take.
@@ -134,10 +172,10 @@ impl Sizes {
     }
 
     /// Whole, and with the smallest tiles that may be.
-    fn vae(&self, work: &Work) -> (u64, u64) {
+    fn vae(&self, work: &Work, part: Part) -> (u64, u64) {
         let pixels = u64::from(work.size.width) * u64::from(work.size.height);
         // Half of the network at a time.
-        let of = |pixels: u64| self.vae / 2 * F32 + pixels * vae_bytes_per_pixel(self.vae_base, F32);
+        let of = |pixels: u64| self.vae / 2 * F32 + pixels * vae_bytes_per_pixel(self.vae_base, F32, part, work.ahead);
         let tile = |side: u32| of(pixels.min(u64::from(side) * u64::from(side)));
         match work.vae_tile {
             VaeTile::Off => (of(pixels), of(pixels)),
@@ -146,7 +184,7 @@ impl Sizes {
         }
     }
 
-    fn denoise(&self, work: &Work, offload: Offload) -> u64 {
+    fn denoise(&self, work: &Work, offload: Offload, rows: RowsAtOnce) -> u64 {
         let Transformer { blocks, block, rest, rest_f32, dim, ffn, vace } = self.transformer;
         let number = bytes(work.dtype);
         // Of the main layers and of VACE's, one each where the next one is brought ahead, and that one.
@@ -165,10 +203,26 @@ impl Sizes {
 
         let latents = (work.frames.div_ceil(4) + work.references) as u64;
         let patches = latents * u64::from(work.size.width / 16) * u64::from(work.size.height / 16);
-        let rows = patches.min(SLICE);
+        let rows = if rows == RowsAtOnce::All { patches } else { patches.min(SLICE) };
         let streams = if vace { 2 } else { 1 };
         // The residual stream in f32, and beside it VACE's with what it starts from.
         let residual = patches * dim * (streams * F32 + if vace { number } else { 0 });
+        if work.ahead {
+            // Where libtorch's allocator keeps a block for each, by what it reserved under scripts/check_cuda.py. A block is
+            // used again for what fits into it: for slices of the feed-forward that is one of the queries.
+            let rotation = patches * HEAD_DIM / 2 * 2 * F32;
+            let qkv = 3 * patches * dim * number;
+            // Norm, product, norm and rotation of the queries; for slices also the head, beside what attention gave.
+            let project = rows * dim * (number + 3 * F32);
+            let head = patches * dim * (F32 + number);
+            let feed = rows * ffn * number;
+            let largest = if rows == patches { patches * dim * F32 } else { patches * dim * number };
+            let feed = if feed > largest { feed } else { 0 };
+            let lora = if work.beside > 0 { rows * ffn * number } else { 0 };
+            let head = if rows == patches { 0 } else { head };
+            let computed = residual + rotation + qkv + project + head + feed;
+            return percent(weights, 102) + percent(computed + lora, 103);
+        }
         // Queries, keys, values and what they see; norm, rotation and products of a slice.
         let attention = 4 * patches * dim * number + rows * dim * (4 * F32 + 2 * number);
         let feed = patches * dim * number + rows * (ffn * number + dim * (2 * F32 + 2 * number));
@@ -204,9 +258,15 @@ fn numbers(what: &What, of: impl Fn(&str) -> bool) -> u64 {
     tensors.iter().filter(|(name, _)| of(name)).map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
-/// What decoding in chunks of one latent holds for each pixel of the picture, with numbers of so many bytes; encoding holds
-/// less.
-pub fn vae_bytes_per_pixel(base_dim: u64, number: u64) -> u64 {
+/// What encoding or decoding in chunks of one latent holds for each pixel of the picture, with numbers of so many bytes.
+pub fn vae_bytes_per_pixel(base_dim: u64, number: u64, part: Part, gpu: bool) -> u64 {
+    // On a GPU in pictures of `base_dim` channels, by what libtorch's allocator reserved at 832 x 480
+    // (scripts/check_cuda.py); what cuDNN takes on the side is not in it.
+    match part {
+        Part::Encode if gpu => return 38 * base_dim * number,
+        _ if gpu => return 62 * base_dim * number,
+        _ => {}
+    }
     // In pictures of `base_dim` channels. Two frames of what each convolution saw are remembered, level by level 14, 6,
     // 3 and 2 of them; the widest residual block holds its four frames, the same behind two earlier ones, and the four
     // that it makes.
@@ -217,6 +277,10 @@ pub fn vae_bytes_per_pixel(base_dim: u64, number: u64) -> u64 {
 
 fn margin(bytes: u64) -> u64 {
     (bytes as f64 * MARGIN) as u64
+}
+
+fn percent(bytes: u64, percent: u64) -> u64 {
+    bytes / 100 * percent
 }
 
 fn bytes(dtype: Dtype) -> u64 {
@@ -301,8 +365,24 @@ pub fn giga(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
+/// States how much memory the host has, such as `64GB` or `32GiB`: some virtual machines report little of it at first.
+pub const HOST_MEMORY: &str = "WANCTL_HOST_MEMORY";
+
+/// Bytes that [`HOST_MEMORY`] states, if it is set; the error says how it is written.
+pub fn host_override() -> Result<Option<u64>, String> {
+    let Some(text) = std::env::var_os(HOST_MEMORY) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    match text.parse::<bytesize::ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(Some(size.as_u64())),
+        _ => Err(format!("{HOST_MEMORY} is `{text}`, wanted a size such as 64GB or 32GiB")),
+    }
+}
+
 /// All memory that a process of this machine may have, used or not; none where the machine does not say.
 pub fn host() -> Option<u64> {
+    if let Ok(Some(bytes)) = host_override() {
+        return Some(bytes);
+    }
     let machine = || {
         let facts = fs::read_to_string("/proc/meminfo").ok()?;
         let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

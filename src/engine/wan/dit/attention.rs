@@ -59,10 +59,10 @@ impl Attention {
     }
 
     /// What each row of `x` [N, D] sees in all of them after `norm`: [N, D], to be handed to [`Self::out`].
-    pub(super) fn among(&self, x: &Tensor, norm: &LayerNorm, rope: &Rope) -> Tensor {
+    pub(super) fn among(&self, x: &Tensor, norm: &LayerNorm, rope: &Rope, rows: i64) -> Tensor {
         let empty = || Tensor::empty(x.size(), (self.kind, x.device()));
         let [q, k, v] = [empty(), empty(), empty()];
-        for (start, n) in slices(x) {
+        for (start, n) in slices(x, rows) {
             let y = norm.forward(&x.narrow(0, start, n)).to_kind(self.kind);
             let turned = |x: Tensor| rope.turn(&self.split(&x), start).flatten(1, 2);
             q.narrow(0, start, n).copy_(&turned(self.norm_q.forward(&self.to_q.forward(&y))));

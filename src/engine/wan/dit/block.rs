@@ -27,6 +27,8 @@ pub(super) struct Given<'a> {
     /// [6, D] in f32.
     pub(super) time: &'a Tensor,
     pub(super) rope: &'a Rope,
+    /// Rows that are computed together where rows do not depend on each other.
+    pub(super) rows: i64,
 }
 
 impl Moved for Block {
@@ -59,16 +61,16 @@ impl Block {
 
     /// `x` [N, D] in f32, changed in place.
     pub(super) fn forward(&self, x: &mut Tensor, given: &Given) {
-        let Given { text, time, rope } = *given;
+        let Given { text, time, rope, rows } = *given;
         let m = (&self.scale_shift_table + time).unbind(0);
         let [shift1, scale1, gate1, shift2, scale2, gate2] = &m[..] else { unreachable!("a table of six rows") };
         let norm1 = LayerNorm::of(scale1 + 1.0, shift1.shallow_clone(), EPS);
         let norm3 = LayerNorm::of(scale2 + 1.0, shift2.shallow_clone(), EPS);
 
-        let seen = self.attn1.among(x, &norm1, rope);
+        let seen = self.attn1.among(x, &norm1, rope, rows);
         let text = self.attn2.seen(text);
         // From here on no row looks at another: a slice at a time needs memory for a slice only.
-        for (start, n) in slices(x) {
+        for (start, n) in slices(x, rows) {
             let mut x = x.narrow(0, start, n);
             let _ = x.addcmul_(&self.attn1.out(&seen.narrow(0, start, n)), gate1);
             let y = self.norm2.forward(&x).to_kind(self.kind);

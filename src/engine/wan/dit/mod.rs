@@ -32,7 +32,8 @@ use crate::engine::{
 const EPS: f64 = 1e-6;
 /// Frames, height and width of what becomes one row.
 const PATCH: [i64; 3] = [1, 2, 2];
-/// Rows that are worked on together where rows do not look at each other. Tests have more than one slice, too.
+/// Rows that are computed together where rows do not depend on each other, unless a scene says otherwise. Tests have more
+/// than one slice, too.
 const SLICE: i64 = if cfg!(test) { 7 } else { memory::SLICE as i64 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,14 @@ pub(crate) struct Scene {
     rope: Rope,
     control: Option<(Tensor, Vec<f64>)>,
     beside: Option<Tensor>,
+    rows: i64,
+}
+
+impl Scene {
+    /// The same, with so many rows computed together.
+    pub(crate) fn with_rows(self, rows: i64) -> Self {
+        Self { rows, ..self }
+    }
 }
 
 #[derive(Debug)]
@@ -156,22 +165,24 @@ impl Transformer {
     pub(crate) fn scene(&self, size: [i64; 3], shown: Option<Shown>) -> Scene {
         let rope = Rope::new(self.config.head_dim, size, self.device);
         match shown {
-            None => Scene { rope, control: None, beside: None },
+            None => Scene { rope, control: None, beside: None, rows: SLICE },
             Some(Shown::Control(control, scales)) => {
                 let vace = self.vace.as_ref().expect("control is for a transformer with VACE");
                 let control = Some((vace.seed(&control.to_device(self.device)), scales.to_vec()));
-                Scene { rope, control, beside: None }
+                Scene { rope, control, beside: None, rows: SLICE }
             }
-            Some(Shown::Beside(beside)) => Scene { rope, control: None, beside: Some(beside.to_device(self.device)) },
+            Some(Shown::Beside(beside)) => {
+                Scene { rope, control: None, beside: Some(beside.to_device(self.device)), rows: SLICE }
+            }
         }
     }
 
     /// The velocity: [1, C, F, H, W] in f32. `each` is called after each block.
     pub(crate) fn forward(&self, input: &Input, each: &mut dyn FnMut()) -> Tensor {
         let Input { latents, timestep, context: Context(text), scene } = input;
-        let Scene { rope, control, beside } = scene;
+        let Scene { rope, control, beside, rows } = scene;
         let (time, block_time) = self.time(*timestep);
-        let given = Given { text, time: &block_time, rope };
+        let given = Given { text, time: &block_time, rope, rows: *rows };
 
         let channels = match beside {
             Some(beside) => Tensor::cat(&[*latents, beside], 1),
@@ -231,8 +242,8 @@ fn sinusoid(t: f64, dim: i64, device: Device) -> Tensor {
     Tensor::cat(&[angles.cos(), angles.sin()], 0).unsqueeze(0)
 }
 
-/// Start and length of each slice of the rows of `x`.
-fn slices(x: &Tensor) -> impl Iterator<Item = (i64, i64)> + use<> {
+/// Start and length of each slice of at most `at_once` rows of `x`.
+fn slices(x: &Tensor, at_once: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
     let rows = x.size()[0];
-    (0..rows).step_by(SLICE as usize).map(move |start| (start, SLICE.min(rows - start)))
+    (0..rows).step_by(at_once as usize).map(move |start| (start, at_once.min(rows - start)))
 }

@@ -172,7 +172,7 @@ fn every_part_is_the_one_of_diffusers() {
         let mut x = net.patch_embedding.forward(&patches(fixture.get("in.hidden_states")));
         same("patch", &x.transpose(0, 1));
         let Scene { rope, control, .. } = fixture.scene(&net);
-        let given = Given { text: &text, time: &block_time, rope: &rope };
+        let given = Given { text: &text, time: &block_time, rope: &rope, rows: SLICE };
         let (seed, scales) = control.unwrap();
         let vace = net.vace.as_ref().unwrap();
         let mut stream = vace.stream(&x, &seed, &scales);
@@ -186,7 +186,7 @@ fn every_part_is_the_one_of_diffusers() {
         let block = net.blocks.get(0);
         let m = (&block.scale_shift_table + &block_time).unbind(0);
         let norm1 = LayerNorm::of(&m[1] + 1.0, m[0].shallow_clone(), EPS);
-        let found = block.attn1.out(&block.attn1.among(&x, &norm1, &rope));
+        let found = block.attn1.out(&block.attn1.among(&x, &norm1, &rope, SLICE));
         same("b0_self", &found);
         let between = &x + found * &m[2];
         let found = block.attn2.look(&block.norm2.forward(&between), &block.attn2.seen(&text));
@@ -204,7 +204,7 @@ fn hints_one_at_a_time_are_the_hints_all_at_once() {
     let net = fixture.transformer();
     let (Context(text), Scene { rope, control, .. }) = (fixture.context(&net), fixture.scene(&net));
     let ((_, time), (seed, scales)) = (net.time(fixture.timestep()), control.unwrap());
-    let given = Given { text: &text, time: &time, rope: &rope };
+    let given = Given { text: &text, time: &time, rope: &rope, rows: SLICE };
     let vace = net.vace.as_ref().unwrap();
     let first = net.patch_embedding.forward(&patches(fixture.get("in.hidden_states")));
 
@@ -236,6 +236,20 @@ fn layers_that_are_brought_one_by_one_give_the_same_bytes() {
     let all = velocity(Keep::All);
     assert!(velocity(Keep::One).equal(&all));
     assert!(velocity(Keep::Host).equal(&all));
+}
+
+#[test]
+fn rows_computed_together_or_in_slices_give_the_same_velocity() {
+    let fixture = Fixture::open("dit_vace", Kind::Float);
+    let net = fixture.transformer();
+    let (context, latents) = (fixture.context(&net), fixture.get("in.hidden_states"));
+    let velocity = |rows| {
+        let scene = fixture.scene(&net).with_rows(rows);
+        let input = Input { latents, timestep: fixture.timestep(), context: &context, scene: &scene };
+        net.forward(&input, &mut || ())
+    };
+    // Products of another number of rows may add in another order.
+    assert!(off(&velocity(i64::MAX), &velocity(SLICE)) < 1e-5);
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Stream<'_> {
         let (Hinting { block, proj_out }, scale) = (&*held, scales[*next]);
         *next += 1;
         block.forward(control, given);
-        for (start, n) in slices(x) {
+        for (start, n) in slices(x, given.rows) {
             let hint = proj_out.forward(&control.narrow(0, start, n).to_kind(block.kind));
             let _ = x.narrow(0, start, n).g_add_(&(hint * scale));
         }

@@ -17,7 +17,7 @@ mod tiling;
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
-use wanctl::pipeline::memory;
+use wanctl::pipeline::{job::Part, memory};
 
 pub(crate) use self::{decoder::Decoder, encoder::Encoder, prefix::Prefix, tiling::Tiles};
 use crate::engine::weights::Weights;
@@ -70,9 +70,9 @@ impl Config {
         self.dim_mult.map(|times| times * self.base_dim)
     }
 
-    /// What decoding in chunks of one needs at its peak; encoding needs less.
-    fn bytes_per_pixel(&self, kind: Kind) -> f64 {
-        memory::vae_bytes_per_pixel(self.base_dim as u64, kind.elt_size_in_bytes() as u64) as f64
+    /// What decoding in chunks of one needs at its peak on a GPU or the CPU; encoding needs less.
+    fn bytes_per_pixel(&self, kind: Kind, gpu: bool) -> f64 {
+        memory::vae_bytes_per_pixel(self.base_dim as u64, kind.elt_size_in_bytes() as u64, Part::Decode, gpu) as f64
     }
 }
 
@@ -94,8 +94,8 @@ impl Default for Way {
 impl Way {
     /// For a picture of `height` by `width` pixels in `bytes` of memory beside the weights: whole if that is enough, else
     /// with the largest tiles for which it is, and never smaller than [`Tiles::LEAST`].
-    pub(crate) fn within(bytes: u64, config: &Config, kind: Kind, height: i64, width: i64) -> Self {
-        let pixels = bytes as f64 / config.bytes_per_pixel(kind);
+    pub(crate) fn within(bytes: u64, config: &Config, kind: Kind, [height, width]: [i64; 2], gpu: bool) -> Self {
+        let pixels = bytes as f64 / config.bytes_per_pixel(kind, gpu);
         if (height * width) as f64 <= pixels {
             return Self::default();
         }
