@@ -135,10 +135,12 @@ fn no_honest_film_is_refused_whatever_it_sounds_like() {
         room.ffmpeg(&format!("-i mute.mkv -f lavfi -i {source} -map 0:v -map 1:a -c:v copy {coding} {name}"));
     }
     let all = sounds.map(|(name, ..)| name).join(" ");
+    // A clip of one frame has none to give away on both sides.
+    let longer = all.replace(" one.mp4", "");
     for words in [
         format!("join {all} one.mp4 a.mp4 {all} --gap 4"),
         format!("join a.mp4 {all} --gap 4 --fps 17"),
-        format!("join telephone.mp4 {all} b.mp4 --mode replace --gap 8"),
+        format!("join telephone.mp4 {longer} b.mp4 --mode replace --gap 8"),
         format!("join surround.mkv {all} --gap 4 --lossless"),
         "join one.mp4 one.mp4 --gap 4".into(),
         "join a.mp4 --loop --mode replace --gap 8".into(),

@@ -76,7 +76,7 @@ fn pictures_come_from_the_default_video_track_and_a_cover_is_none() {
     room.numbered("low.mkv", 20, 12, "25");
     room.numbered("high.mkv", 120, 12, "25");
     room.ffmpeg(
-        "-i low.mkv -i high.mkv -f lavfi -i color=red:s=64x36 -map 0 -map 1 -map 2 -frames:v:2 1 -c:v:0 copy -c:v:1 copy \
+        "-i low.mkv -i high.mkv -f lavfi -i color=red:s=64x36:d=0.04 -map 0 -map 1 -map 2 -c:v:0 copy -c:v:1 copy \
          -c:v:2 mjpeg -disposition:v:0 0 -disposition:v:1 default -disposition:v:2 attached_pic both.mp4",
     );
     let shown = |words: &str| {
