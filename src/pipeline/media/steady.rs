@@ -112,19 +112,20 @@ impl Steady {
     /// The next samples, each place once and in order, none where all of a chunk is cut; None at the end.
     pub(super) fn place(&mut self) -> Option<Placed> {
         let jump = self.ahead.front()?.time * self.rate - self.ended;
-        let later = self.later();
-        let mean = later.iter().sum::<f64>() / later.len() as f64;
         let first = self.ahead.front()?.time * self.rate;
         match self.next {
+            Some(_) if jump.abs() <= ROUNDING * self.rate => {}
             Some(next) if jump.abs() <= JUMP * self.rate => {
-                let later: Vec<f64> = later.iter().map(|moments| moments + first - next as f64).collect();
-                if let Some(step) = self.step(jump, &later) {
+                let later: Vec<f64> = self.later().iter().map(|moments| moments + first - next as f64).collect();
+                if let Some(step) = self.step(&later) {
                     self.step_to(next + step);
                 }
             }
             before => {
+                let later = self.later();
                 // Unsteady from the start on: the mean is the best guess. Rounding is no reason to move.
                 let steady = later.iter().all(|moments| moments.abs() <= ROUNDING * self.rate);
+                let mean = later.iter().sum::<f64>() / later.len() as f64;
                 let start = (first + if steady { 0.0 } else { mean }).round() as i64;
                 match before {
                     None => (self.next, self.written) = (Some(start), start),
@@ -179,8 +180,8 @@ impl Steady {
 
     /// How many of these belong together: up to where all that follow are later or earlier than all before.
     fn until_step(&self, later: &[f64]) -> usize {
-        let steps = FEW..later.len().saturating_sub(EVIDENCE - 1);
-        steps.into_iter().find(|at| self.are_apart(&later[..*at], &later[*at..])).unwrap_or(later.len())
+        let mut steps = FEW..later.len().saturating_sub(EVIDENCE - 1);
+        steps.find(|at| self.are_apart(&later[..*at], &later[*at..])).unwrap_or(later.len())
     }
 
     fn are_apart(&self, before: &[f64], after: &[f64]) -> bool {
@@ -195,8 +196,8 @@ impl Steady {
     }
 
     /// By how many moments the sound itself jumps here; None where only a timestamp does.
-    fn step(&self, jump: f64, later: &[f64]) -> Option<i64> {
-        if jump.abs() <= ROUNDING * self.rate || later.len() < EVIDENCE || self.past.len() < FEW {
+    fn step(&self, later: &[f64]) -> Option<i64> {
+        if later.len() < EVIDENCE || self.past.len() < FEW {
             return None;
         }
         let past: Vec<f64> = self.past.iter().map(|(later, _)| *later).collect();

@@ -114,7 +114,6 @@ impl Track {
 
 /// What a track is for, where that is not to be played by itself.
 fn role(disposition: &Disposition) -> Option<&'static str> {
-    let Disposition { default: _, attached_pic: _, timed_thumbnails: _, .. } = disposition;
     let roles = [
         (disposition.comment, "commentary"),
         (disposition.dub, "dub"),
