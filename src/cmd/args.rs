@@ -47,6 +47,16 @@ pub(crate) struct ShapeArgs {
     #[arg(long, help_heading = "Film")]
     fit: Option<FitArg>,
 
+    /// The audio track that is heard, of each clip: 1 is the first audio track of a file
+    /// [default: the one that the file marks as default, else the first]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
+    audio_track: Option<u16>,
+
+    /// The video track that is seen, of each clip: 1 is the first video track of a file, covers not counted
+    /// [default: the one that the file marks as default, else the first]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
+    video_track: Option<u16>,
+
     /// What makes the frames between [default: auto]
     #[arg(long, help_heading = "Engine")]
     engine: Option<EngineArg>,
@@ -195,7 +205,7 @@ pub(crate) struct RunArgs {
 impl ShapeArgs {
     /// What was typed of these.
     pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
-        let Self { align, mask_rule, looped, fps, size, fit, engine } = self;
+        let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, engine } = self;
         Overrides {
             align: align.map(|align| match align {
                 AlignArg::Latent => Align::Latent,
@@ -206,6 +216,8 @@ impl ShapeArgs {
                 MaskRuleArg::Reference => MaskRule::Reference,
             }),
             looped: looped.then_some(true),
+            audio_track: audio_track.map(usize::from),
+            video_track: video_track.map(usize::from),
             fps: *fps,
             size: *size,
             fit: fit.map(|fit| match fit {

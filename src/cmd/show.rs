@@ -5,7 +5,7 @@ use std::path::Path;
 use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
-    media::{Clip, Still, Timing, UNDER},
+    media::{Clip, Still, Timing, Track, TrackKind, UNDER},
 };
 
 /// A clip's facts, a line each.
@@ -36,6 +36,9 @@ pub(crate) fn clip(clip: &Clip) -> String {
         Some(sound) => row("sound", format!("{}, {} Hz, {}", sound.codec, sound.rate, sound.layout)),
         None => row("sound", "none".into()),
     }
+    if clip.left_out().is_some() {
+        row("tracks", tracks(&clip.tracks));
+    }
     row("file", format!("{}, {} bytes", clip.container, clip.bytes));
     if clip.note.is_some() {
         row("made by", "wanctl; its settings are inside: wanctl join --task FILE".into());
@@ -55,6 +58,21 @@ pub(crate) fn clip(clip: &Clip) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// How many of each kind, then a line each.
+fn tracks(tracks: &[Track]) -> String {
+    let mut counts: Vec<(TrackKind, usize)> = vec![];
+    for Track { kind, .. } in tracks {
+        match counts.iter_mut().find(|(counted, _)| counted == kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((*kind, 1)),
+        }
+    }
+    let counts = counts.iter().map(|(kind, count)| format!("{count} {kind}"));
+    let taken = |track: &Track| format!("            {track}{}", if track.taken { ": taken" } else { "" });
+    let lines = tracks.iter().map(taken);
+    [vec![counts.collect::<Vec<_>>().join(", ")], lines.collect()].concat().join("\n")
 }
 
 /// An image's facts, a line each.

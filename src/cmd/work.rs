@@ -148,13 +148,13 @@ impl Work {
         let probed = || progress.begin(Stage::Plan, 0);
         match self {
             Self::Join { clips, settings } => {
-                let cast = Cast::new(media.probe_clips(clips)?, settings, lossless);
+                let cast = Cast::new(media.probe_clips(clips, settings.tracks())?, settings, lossless);
                 probed();
                 let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
                 Ok((cast, plan))
             }
             Self::Stitch { pieces, stitch, settings } => {
-                let cast = Cast::new(media.probe_clips(pieces)?, settings, lossless);
+                let cast = Cast::new(media.probe_clips(pieces, settings.tracks())?, settings, lossless);
                 probed();
                 let sources = cast.sources();
                 let ask = stitch.ask(&sources)?;
@@ -166,9 +166,9 @@ impl Work {
                 let continued: Vec<PathBuf> = continued.iter().cloned().collect();
                 let files = JourneyFiles {
                     images: media.probe_stills(images)?,
-                    continued: media.probe_clips(&continued)?.pop(),
+                    continued: media.probe_clips(&continued, settings.tracks())?.pop(),
                     in_film: !*settings.apart,
-                    structure: media.probe_clips(structure)?,
+                    structure: media.probe_clips(structure, settings.tracks())?,
                     references: media.probe_stills(references)?,
                 };
                 let JourneySettings { engine, fps, size, made_size, .. } = &**settings;

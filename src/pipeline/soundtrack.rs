@@ -2,7 +2,7 @@
 
 use super::{
     film::{Cast, Take},
-    media::{SoundPart, Soundtrack, Voice},
+    media::{Sound, SoundPart, SoundSource, Soundtrack, Voice},
     plan::{FramePlan, Mode, Origin, Piece},
     video::{Fps, Time},
 };
@@ -29,11 +29,12 @@ struct Heard {
 /// None where no clip that is heard has sound.
 pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>> {
     let stretches = stretches(plan);
-    let mut clips =
-        stretches.iter().flat_map(|stretch| &stretch.heard).filter_map(|heard| cast.takes[heard.input].clip());
-    let model = clips.find_map(|clip| clip.sound.as_ref())?;
-    // Players and encoders stop at 96 kHz.
-    let rate = if model.rate > 96_000 { 48_000 } else { model.rate };
+    let clips =
+        || stretches.iter().flat_map(|stretch| &stretch.heard).filter_map(|heard| cast.takes[heard.input].clip());
+    let mut sounds = clips().filter_map(|clip| clip.sound.as_ref());
+    // What an empty track says of itself is worth less than what another one has.
+    let model = sounds.clone().find(|sound| !sound.is_empty()).or_else(|| sounds.next())?;
+    let rate = rate_of(model);
     let mut position = 0;
     let parts = stretches.iter().map(|Stretch { heard, frames }| {
         let samples = samples_at(position + frames, plan.fps, rate) - samples_at(position, plan.fps, rate);
@@ -46,10 +47,11 @@ pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>
             };
             let [fade_in, fade_out] = fades.map(fade);
             match &cast.takes[*input] {
-                Take::Clip { clip, .. } if clip.sound.is_some() => {
-                    Some(Voice { clip, from: plan.fps.time_of(*frame), fade_in, fade_out })
-                }
-                Take::Clip { .. } | Take::Still(_) => None,
+                Take::Clip { clip, .. } => clip.sound.as_ref().map(|sound| {
+                    let source = SoundSource { path: &clip.path, sound };
+                    Voice { source, from: plan.fps.time_of(*frame), fade_in, fade_out }
+                }),
+                Take::Still(_) => None,
             }
         });
         SoundPart { voices: voices.collect(), samples }
@@ -57,9 +59,17 @@ pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>
     Some(Soundtrack { rate, layout: model.layout.clone(), channels: model.channels, parts: parts.collect() })
 }
 
-/// The length of the film in samples of `rate`.
-pub fn total_samples(plan: &FramePlan, rate: u32) -> u64 {
-    samples_at(plan.frames(), plan.fps, rate)
+/// A file of the user's own as the film's sound, cut or filled with silence to the film's length.
+pub fn soundtrack_of_file<'a>(plan: &FramePlan, source: SoundSource<'a>) -> Soundtrack<'a> {
+    let rate = rate_of(source.sound);
+    let voice = Voice { source, from: Time::default(), fade_in: 0, fade_out: 0 };
+    let part = SoundPart { voices: vec![voice], samples: samples_at(plan.frames(), plan.fps, rate) };
+    Soundtrack { rate, layout: source.sound.layout.clone(), channels: source.sound.channels, parts: vec![part] }
+}
+
+/// Players and encoders stop at 96 kHz.
+fn rate_of(sound: &Sound) -> u32 {
+    if sound.rate > 96_000 { 48_000 } else { sound.rate }
 }
 
 /// Computed from the film's start, never accumulated, so that a thousand clips drift by nothing.

@@ -27,14 +27,14 @@ impl Room {
         warning
     }
 
-    fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = fs::read(self.path(name)).unwrap();
         change(&mut bytes);
         fs::write(self.path(name), bytes).unwrap();
     }
 
     /// Where the packets of a stream lie in the file, and how long they are.
-    fn packets(&self, name: &str, stream: &str) -> Vec<std::ops::Range<usize>> {
+    pub(crate) fn packets(&self, name: &str, stream: &str) -> Vec<std::ops::Range<usize>> {
         let show = ["-v", "error", "-select_streams", stream, "-show_entries", "packet=pos,size", "-of", "json", name];
         let output = Command::new("ffprobe").args(show).current_dir(self.path(".")).output().unwrap();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -30,8 +30,8 @@ const CALLS: [&str; 4] = ["sound", "decode", "encode", "verify"];
 
 /// An ffmpeg that does `instead` in one of its calls.
 fn odd_ffmpeg(room: &Room, call: &str, instead: &str) -> String {
-    // The encoder is given the sound's name too, and every call but the decoder's reports to pipe:1.
-    let kind = "case \"$*\" in *pipe:0*) kind=encode;; *'-f null'*) kind=verify;; *sound.m4a) kind=sound;; \
+    // The encoder is given the sound's name too, but not as its last word.
+    let kind = "case \"$*\" in *sound.m4a) kind=sound;; *pipe:0*) kind=encode;; *'-f null'*) kind=verify;; \
                 *' pipe:1') kind=decode;; *) kind=other;; esac";
     room.script(
         &format!("{call}.sh"),

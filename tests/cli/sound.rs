@@ -9,18 +9,19 @@ const IN_SYNC: f64 = 0.002;
 
 /// A clip that beeps at the start of some frames.
 #[derive(Debug)]
-struct Beeps {
-    frames: usize,
+pub(crate) struct Beeps {
+    pub(crate) frames: usize,
     /// A ratio.
-    fps: [u32; 2],
-    rate: u32,
-    channels: usize,
-    at: &'static [usize],
+    pub(crate) fps: [u32; 2],
+    pub(crate) rate: u32,
+    pub(crate) channels: usize,
+    pub(crate) at: &'static [usize],
     /// How much later than the pictures, or earlier.
-    offset: f64,
+    pub(crate) offset: f64,
 }
 
-const PLAIN: Beeps = Beeps { frames: 40, fps: [25, 1], rate: 48000, channels: 2, at: &[5, 14, 30], offset: 0.0 };
+pub(crate) const PLAIN: Beeps =
+    Beeps { frames: 40, fps: [25, 1], rate: 48000, channels: 2, at: &[5, 14, 30], offset: 0.0 };
 
 impl Beeps {
     /// When a frame is seen.
@@ -28,7 +29,7 @@ impl Beeps {
         frame as f64 * f64::from(self.fps[1]) / f64::from(self.fps[0])
     }
 
-    fn make(&self, room: &Room, name: &str) {
+    pub(crate) fn make(&self, room: &Room, name: &str) {
         room.material(name, &format!("{self:?}"), || self.make_anew(room, name));
     }
 
@@ -59,7 +60,7 @@ impl Beeps {
 }
 
 /// The first channel of a file's sound, from its own start.
-fn listen(room: &Room, name: &str, rate: u32) -> Vec<f64> {
+pub(crate) fn listen(room: &Room, name: &str, rate: u32) -> Vec<f64> {
     let rate = rate.to_string();
     let words = ["-i", name, "-map", "0:a:0", "-af", "pan=mono|c0=c0", "-ar", &rate, "-f", "f32le", "-"];
     let bytes = room.ffmpeg_words(&words);
@@ -67,7 +68,7 @@ fn listen(room: &Room, name: &str, rate: u32) -> Vec<f64> {
 }
 
 /// When something is heard after silence, in seconds.
-fn onsets(sound: &[f64], rate: u32) -> Vec<f64> {
+pub(crate) fn onsets(sound: &[f64], rate: u32) -> Vec<f64> {
     let (mut found, mut last) = (vec![], None);
     for at in (0..sound.len()).filter(|&at| sound[at].abs() > 0.3) {
         if last.is_none_or(|last| at - last > rate as usize / 20) {
@@ -79,8 +80,13 @@ fn onsets(sound: &[f64], rate: u32) -> Vec<f64> {
 }
 
 #[track_caller]
-fn assert_heard(found: &[f64], wanted: &[f64]) {
-    let near = |(found, wanted): (&f64, &f64)| (found - wanted).abs() <= IN_SYNC;
+pub(crate) fn assert_heard(found: &[f64], wanted: &[f64]) {
+    assert_heard_within(found, wanted, IN_SYNC);
+}
+
+#[track_caller]
+pub(crate) fn assert_heard_within(found: &[f64], wanted: &[f64], seconds: f64) {
+    let near = |(found, wanted): (&f64, &f64)| (found - wanted).abs() <= seconds;
     assert!(
         found.len() == wanted.len() && found.iter().zip(wanted).all(near),
         "heard {found:.4?}, wanted {wanted:.4?}"
@@ -88,7 +94,7 @@ fn assert_heard(found: &[f64], wanted: &[f64]) {
 }
 
 /// Seconds at which the beeps of a clip are seen, where its first frame is seen at `start`.
-fn seen(clip: &Beeps, start: f64) -> impl Iterator<Item = f64> + '_ {
+pub(crate) fn seen(clip: &Beeps, start: f64) -> impl Iterator<Item = f64> + '_ {
     clip.at.iter().map(move |&frame| start + clip.offset + clip.time_of(frame))
 }
 

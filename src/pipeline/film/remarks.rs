@@ -61,6 +61,9 @@ fn remarks(clip: &Clip, sampling: &Sampling, film: &Film, asked: Size) -> Vec<Wa
     {
         remark("count", format!("{name} says it has {promised} frames, {decoded} were counted by decoding"));
     }
+    if let Some(left_out) = clip.left_out() {
+        remark("tracks", format!("{name}: {left_out}"));
+    }
     remarks
 }
 

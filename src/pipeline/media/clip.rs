@@ -8,6 +8,10 @@ use std::{
 use num_rational::Ratio;
 use serde::Serialize;
 
+use super::{
+    sound_clock::SoundClock,
+    tracks::{self, Track},
+};
 use crate::pipeline::video::{Fps, Matrix, Range, Size, Time};
 
 /// Made by `Media::probe` alone, which refuses what later stages cannot use.
@@ -29,6 +33,8 @@ pub struct Clip {
     pub duration: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sound: Option<Sound>,
+    /// All streams of the file.
+    pub tracks: Vec<Track>,
     /// When the first frame is shown, after the start of the file (of the earliest of its streams).
     #[serde(serialize_with = "as_text")]
     pub picture_start: Time,
@@ -108,6 +114,21 @@ pub struct Sound {
     pub channels: u32,
     /// ffmpeg's name of the channel layout.
     pub layout: String,
+    /// How long its packets are, in seconds; 0 where that is not known.
+    #[serde(skip)]
+    pub(super) packet: f64,
+    #[serde(skip)]
+    pub(super) clock: SoundClock,
+    /// Whether packets that are missing are no damage.
+    #[serde(skip)]
+    pub(super) loses_packets: bool,
+}
+
+impl Sound {
+    /// Whether the track holds no sample.
+    pub fn is_empty(&self) -> bool {
+        self.clock.parts.is_empty()
+    }
 }
 
 /// A key frame: from here on, every frame shown at or after it can be decoded.
@@ -148,6 +169,11 @@ impl Sampling {
 }
 
 impl Clip {
+    /// What of the file is left out, in one line; None where nothing is.
+    pub fn left_out(&self) -> Option<String> {
+        tracks::left_out(&self.tracks)
+    }
+
     /// The file's name, for people.
     pub fn name(&self) -> String {
         name(&self.path)

@@ -126,6 +126,17 @@ pub(super) fn default_layout(channels: u32) -> String {
     .into()
 }
 
+/// Some layout with so many channels, at most 17: no sample is mixed for it.
+pub(super) fn any_layout(channels: usize) -> String {
+    let names = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC";
+    names.split(' ').take(channels).collect::<Vec<_>>().join("+")
+}
+
+/// Demuxers of streams that are recorded from the air or the net, where packets are lost, and whose clock may leap.
+pub(super) fn loses_packets(demuxer: &str) -> bool {
+    matches!(demuxer, "mpegts" | "mpeg")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use super::{
     error::{MediaError, Unusable},
     probe::regular_file,
     still::{self, Found, Looks, Still},
+    tracks::TrackChoice,
 };
 
 /// Everything that frames come from.
@@ -25,23 +26,24 @@ pub enum Material {
 impl Media {
     /// The facts of several files, read at once.
     pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Material, MediaError>> {
-        paths.par_iter().map(|path| self.material(path)).collect()
+        paths.par_iter().map(|path| self.material(path, TrackChoice::default())).collect()
     }
 
-    /// The facts of several clips; a still image is none.
-    pub fn probe_clips(&self, paths: &[PathBuf]) -> Result<Vec<Clip>, MediaError> {
+    /// The facts of several clips, with these tracks of each; a still image is none.
+    pub fn probe_clips(&self, paths: &[PathBuf], choice: TrackChoice) -> Result<Vec<Clip>, MediaError> {
         let moving = |material| match material {
             Material::Clip(clip) => Ok(*clip),
             Material::Still(still) => {
                 Err(Unusable::new(&still.path, "is a still image").wanted("a video").found(still.format).into())
             }
         };
-        self.probe_files(paths).into_iter().map(|material| material.and_then(moving)).collect()
+        let probed: Vec<_> = paths.par_iter().map(|path| self.material(path, choice)).collect();
+        probed.into_iter().map(|material| material.and_then(moving)).collect()
     }
 
     /// The facts of several images; each has one picture.
     pub fn probe_stills(&self, paths: &[PathBuf]) -> Result<Vec<Still>, MediaError> {
-        let still = |path: &PathBuf| match self.look(path)? {
+        let still = |path: &PathBuf| match self.look(path, TrackChoice::default())? {
             Look::Material(Material::Still(still)) => Ok(still),
             Look::Animated => Err(animated(path)),
             Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
@@ -57,11 +59,11 @@ impl Media {
         paths.par_iter().map(still).collect()
     }
 
-    fn material(&self, path: &Path) -> Result<Material, MediaError> {
-        match self.look(path)? {
+    fn material(&self, path: &Path, choice: TrackChoice) -> Result<Material, MediaError> {
+        match self.look(path, choice)? {
             Look::Material(material) => Ok(material),
             // It may move as a video does.
-            Look::Animated => match self.probe(path) {
+            Look::Animated => match self.probe_tracks(path, choice) {
                 Ok(clip) => Ok(Material::Clip(Box::new(clip))),
                 Err(error) if error.is_about_the_file() => Err(animated(path)),
                 Err(other) => Err(other),
@@ -69,7 +71,7 @@ impl Media {
         }
     }
 
-    fn look(&self, path: &Path) -> Result<Look, MediaError> {
+    fn look(&self, path: &Path, choice: TrackChoice) -> Result<Look, MediaError> {
         let bytes = regular_file(path)?;
         let avif = match still::looks(path) {
             Looks::Own(format) => match still::look(path, bytes, format)? {
@@ -88,7 +90,7 @@ impl Media {
             Looks::Avif => true,
             Looks::Other => false,
         };
-        let clip = self.probe(path)?;
+        let clip = self.probe_tracks(path, choice)?;
         if !avif && !dialect::is_image(&clip.container) {
             return Ok(Look::Material(Material::Clip(Box::new(clip))));
         }

@@ -8,6 +8,7 @@ mod dialect;
 mod encode;
 mod error;
 mod fit;
+mod levels;
 mod material;
 mod note;
 mod probe;
@@ -16,9 +17,13 @@ mod reading;
 mod report;
 mod rhythm;
 mod sound;
+mod sound_clock;
+mod sound_reader;
+mod steady;
 mod still;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod verify;
 
 use std::{env, ffi::OsString, path::PathBuf};
@@ -28,10 +33,13 @@ pub use decode::{Frames, Wanted};
 pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat};
 pub use error::{MediaError, Tool, Unusable};
 pub use fit::Fit;
+pub use levels::ExpectedSound;
 pub use material::Material;
 pub use note::write_note;
-pub use sound::{SoundCodec, SoundPart, Soundtrack, Voice};
+pub use sound::{MissingSound, SoundCodec, SoundPart, Soundtrack, Voice, WrittenSound};
+pub use sound_reader::SoundSource;
 pub use still::{Still, UNDER};
+pub use tracks::{Track, TrackChoice, TrackKind};
 pub use verify::Verified;
 
 use super::{cancel::Cancel, child::Leash};

@@ -19,6 +19,8 @@ use super::{
     process::{Child, Pipes},
     report::{DecodedFrame, FrameReport, Packet, Report, Stream},
     rhythm::{Ticks, rhythm},
+    sound_clock::{SoundClock, StreamPackets},
+    tracks::{TrackChoice, TrackKind, take, tracks},
 };
 use crate::pipeline::{
     child::Transcript,
@@ -28,12 +30,18 @@ use crate::pipeline::{
 impl Media {
     /// Reads the facts of a clip; errors where it cannot be joined.
     pub fn probe(&self, path: &Path) -> Result<Clip, MediaError> {
+        self.probe_tracks(path, TrackChoice::default())
+    }
+
+    /// The same, with these tracks.
+    pub fn probe_tracks(&self, path: &Path, choice: TrackChoice) -> Result<Clip, MediaError> {
         let bytes = regular_file(path)?;
         let (mut report, transcript) = self.ask(path)?;
         let format = report.format.take().ok_or_else(|| unreadable(path, transcript.clone()))?;
 
-        let is_picture = |s: &Stream| s.codec_type == "video" && s.disposition.attached_pic == 0;
-        let Some(stream) = report.streams.iter().find(|stream| is_picture(stream)) else {
+        let mut tracks = tracks(&report.streams);
+        let taken = take(path, &mut tracks, TrackKind::Video, choice.video, |_| true)?;
+        let Some(stream) = report.streams.iter().find(|stream| Some(stream.index) == taken) else {
             let kinds: Vec<&str> = report.streams.iter().map(|stream| stream.codec_type.as_str()).collect();
             let found = if kinds.is_empty() { "nothing that ffmpeg can read".into() } else { kinds.join(", ") };
             return Err(Unusable::new(path, "has no picture").wanted("a video stream").found(found).into());
@@ -127,6 +135,12 @@ impl Media {
                 times.last().copied().unwrap_or_default() + last
             }
         };
+        let usable =
+            |index: usize| report.streams.iter().any(|stream| stream.index == index && sound(stream).is_some());
+        let taken = take(path, &mut tracks, TrackKind::Audio, choice.audio, usable)?;
+        let sound = sound_of(&report, taken, &format.format_name);
+        let leaps = dialect::loses_packets(&format.format_name);
+        let of_pictures = StreamPackets { packets: &report.packets, stream: stream.index, base, leaps };
         Ok(Clip {
             path: path.to_owned(),
             bytes,
@@ -138,7 +152,11 @@ impl Media {
             frames,
             counts,
             duration,
-            sound: report.streams.iter().find_map(sound),
+            sound: sound.map(|(sound, packets)| Sound {
+                clock: SoundClock::beside(&packets, &of_pictures, base * first, fps),
+                ..sound
+            }),
+            tracks,
             picture_start,
             times,
             ticks: ticks.times,
@@ -150,8 +168,15 @@ impl Media {
     pub fn probe_sound(&self, path: &Path) -> Result<Sound, MediaError> {
         regular_file(path)?;
         let (report, transcript) = self.ask(path)?;
-        let sound = report.streams.iter().find_map(sound);
-        sound.ok_or_else(|| Unusable::new(path, "has no sound").wanted("an audio stream").said(transcript).into())
+        let usable =
+            |index: usize| report.streams.iter().any(|stream| stream.index == index && sound(stream).is_some());
+        let taken = take(path, &mut tracks(&report.streams), TrackKind::Audio, None, usable)?;
+        let (start, demuxer) = report.format.as_ref().map_or_else(Default::default, |format| {
+            (format.start_time.as_deref().and_then(signed_decimal).unwrap_or_default(), format.format_name.clone())
+        });
+        let found = sound_of(&report, taken, &demuxer)
+            .map(|(sound, packets)| Sound { clock: SoundClock::alone(&packets, start), ..sound });
+        found.ok_or_else(|| Unusable::new(path, "has no sound").wanted("an audio stream").said(transcript).into())
     }
 
     fn ask(&self, path: &Path) -> Result<(Report, Transcript), MediaError> {
@@ -160,7 +185,7 @@ impl Media {
             "-show_streams",
             "-show_packets",
             "-show_entries",
-            "packet=stream_index,pts,duration,flags",
+            "packet=stream_index,pts,dts,duration,flags",
         ];
         match self.report(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
             // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
@@ -266,6 +291,18 @@ fn begins_like_mp4(path: &Path) -> bool {
         && [b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp"].iter().any(|kind| kind[..] == head[4..])
 }
 
+/// The facts of a stream of sound, without its clock, and the packets to make that of.
+fn sound_of<'a>(report: &'a Report, stream: Option<usize>, demuxer: &str) -> Option<(Sound, StreamPackets<'a>)> {
+    let stream = report.streams.iter().find(|candidate| Some(candidate.index) == stream)?;
+    let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
+    let loses_packets = dialect::loses_packets(demuxer);
+    let packets = StreamPackets { packets: &report.packets, stream: stream.index, base, leaps: loses_packets };
+    let longest = report.packets.iter().filter(|packet| packet.stream_index == stream.index);
+    let longest = longest.filter_map(|packet| packet.duration).max().unwrap_or_default();
+    let packet = longest as f64 * *base.numer() as f64 / *base.denom() as f64;
+    Some((Sound { packet, loses_packets, ..sound(stream)? }, packets))
+}
+
 fn sound(stream: &Stream) -> Option<Sound> {
     let rate = stream.sample_rate.as_deref()?.parse().ok().filter(|&rate| rate > 0)?;
     let usable = stream.codec_type == "audio" && stream.channels > 0 && stream.codec_name.is_some();
@@ -276,6 +313,9 @@ fn sound(stream: &Stream) -> Option<Sound> {
         rate,
         channels: stream.channels,
         layout: layout.unwrap_or_else(|| dialect::default_layout(stream.channels)),
+        packet: 0.0,
+        clock: SoundClock::default(),
+        loses_packets: false,
     })
 }
 

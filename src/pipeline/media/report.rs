@@ -16,6 +16,7 @@ pub(super) struct Packet {
     #[serde(default)]
     pub(super) stream_index: usize,
     pub(super) pts: Option<i64>,
+    pub(super) dts: Option<i64>,
     pub(super) duration: Option<i64>,
     #[serde(default)]
     pub(super) flags: Flags,
@@ -81,13 +82,37 @@ pub(super) struct Stream {
 #[derive(Deserialize, Default)]
 pub(super) struct Disposition {
     #[serde(default)]
+    pub(super) default: u8,
+    #[serde(default)]
     pub(super) attached_pic: u8,
+    #[serde(default)]
+    pub(super) timed_thumbnails: u8,
+    #[serde(default)]
+    pub(super) comment: u8,
+    #[serde(default)]
+    pub(super) dub: u8,
+    #[serde(default)]
+    pub(super) lyrics: u8,
+    #[serde(default)]
+    pub(super) karaoke: u8,
+    #[serde(default)]
+    pub(super) hearing_impaired: u8,
+    #[serde(default)]
+    pub(super) visual_impaired: u8,
+    #[serde(default)]
+    pub(super) clean_effects: u8,
+    #[serde(default)]
+    pub(super) descriptions: u8,
+    #[serde(default)]
+    pub(super) dependent: u8,
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct Tags {
     pub(super) rotate: Option<String>,
     pub(super) alpha_mode: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) title: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,13 +1,20 @@
 //! The film's sound: stretches of the clips' own, silence between, one continuous encode.
 
-use std::{collections::HashSet, ffi::OsString, path::Path};
+use std::{
+    f64::consts::PI,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Media,
-    clip::{Clip, Sound},
+    clip::name,
     dialect,
-    error::{MediaError, Tool, Unusable},
+    error::{MediaError, Tool},
+    levels::{ExpectedSound, ExpectedStretch, Levels},
     process::{Child, Pipes},
+    sound_reader::{SoundForm, SoundReader, SoundSource},
 };
 use crate::pipeline::video::Time;
 
@@ -22,7 +29,7 @@ pub struct SoundPart<'a> {
 /// A clip that is heard.
 #[derive(Debug, Clone)]
 pub struct Voice<'a> {
-    pub clip: &'a Clip,
+    pub source: SoundSource<'a>,
     /// After the clip's first picture.
     pub from: Time,
     pub fade_in: u64,
@@ -38,11 +45,6 @@ pub struct Soundtrack<'a> {
     pub parts: Vec<SoundPart<'a>>,
 }
 
-/// Sound on its file's own clock: holes are filled and overlaps cut, so that a sample's number is its time. Files that
-/// were put together out of others have a hole of some ten milliseconds at every joint; left alone they add up to the
-/// 100 ms from which ffmpeg would care. Below 5 ms it can be the rounding of a container's clock.
-const ON_ITS_CLOCK: &str = "async=1:first_pts=0:min_hard_comp=0.005";
-
 /// What the sound is coded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SoundCodec {
@@ -50,117 +52,123 @@ pub enum SoundCodec {
     Flac,
 }
 
+/// Sound that is missing in a recording whose packets were lost; silence stands there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MissingSound {
+    /// The file's name.
+    pub name: String,
+    pub path: PathBuf,
+    /// Seconds of the clip.
+    pub at: f64,
+    pub length: f64,
+}
+
+impl fmt::Display for MissingSound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, path: _, at, length } = self;
+        write!(f, "{name} lacks {length:.3} s of sound at {at:.3} s; silence stands there")
+    }
+}
+
+/// A soundtrack that is written.
+#[derive(Debug)]
+pub struct WrittenSound {
+    /// What the film must sound like.
+    pub expected: ExpectedSound,
+    pub missing: Vec<MissingSound>,
+}
+
+/// Samples that are mixed at once.
+const BLOCK: u64 = 16_384;
+
 impl Media {
-    /// Writes the soundtrack; `progress` hears now and then.
-    pub fn sound(&self, track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Result<(), MediaError> {
-        let arguments = arguments(track, codec, output);
-        let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, arguments)?;
-        child.wait_with(|_| {}).map_err(|error| {
-            let heard = track.parts.iter().flat_map(|part| &part.voices).map(|voice| voice.clip);
-            let sounds = heard.filter_map(|clip| Some((clip.path.as_path(), clip.sound.as_ref()?)));
-            self.blame_sound(sounds, error).writing(output)
-        })
-    }
-
-    /// A file of the user's own as the film's sound, cut or filled with silence to `samples`.
-    pub fn sound_from_file(
-        &self,
-        file: &Path,
-        sound: &Sound,
-        samples: u64,
-        rate: u32,
-        codec: SoundCodec,
-        output: &Path,
-    ) -> Result<(), MediaError> {
-        let mut words: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-xerror"]
-            .map(OsString::from)
-            .to_vec();
-        words.extend(["-i".into(), dialect::url(file), "-map".into(), "0:a:0".into(), "-af".into()]);
-        words.push(
-            format!("aresample={rate}:{ON_ITS_CLOCK},apad=whole_len={samples},atrim=end_sample={samples}").into(),
-        );
-        words.extend(coding(codec, sound.channels));
-        words.push(dialect::url(output));
-        let mut child = Child::start(self, Tool::Ffmpeg, "making the sound", Pipes::Progress, words)?;
-        child.wait_with(|_| {}).map_err(|error| self.blame_sound([(file, sound)].into_iter(), error).writing(output))
-    }
-
-    /// ffmpeg names an input by its number at best, so each is decoded by itself to find the one that is damaged.
-    fn blame_sound<'a>(&self, sounds: impl Iterator<Item = (&'a Path, &'a Sound)>, error: MediaError) -> MediaError {
-        if !matches!(error, MediaError::Failed { .. }) {
-            return error;
-        }
-        let mut heard = HashSet::new();
-        let mut sounds = sounds.filter(|(path, _)| heard.insert(*path));
-        sounds.find_map(|(path, sound)| self.damage(path, sound)).unwrap_or(error)
-    }
-
-    /// Why the sound of a file cannot be decoded; None where it can.
-    fn damage(&self, path: &Path, sound: &Sound) -> Option<MediaError> {
-        let mut words: Vec<OsString> =
-            ["-v", "error", "-nostdin", "-nostats", "-progress", "pipe:1", "-xerror"].map(OsString::from).to_vec();
-        words.extend(["-vn".into(), "-i".into(), dialect::url(path), "-map".into()]);
-        words.push(format!("0:{}", sound.stream).into());
-        words.extend(["-f", "null", "-"].map(OsString::from));
-        let child = Child::start(self, Tool::Ffmpeg, "looking for damaged sound", Pipes::Progress, words);
-        match child.and_then(|mut child| child.wait_with(|_| {})) {
-            Err(MediaError::Failed { transcript, .. })
-                if dialect::blames_the_stream(&transcript.stderr, &sound.codec) =>
-            {
-                let damaged = Unusable::new(path, "has damaged sound")
-                    .wanted("sound that decodes without error")
-                    .found(transcript.stderr.lines().next().unwrap_or_default())
-                    .help("copy or download it again, or join without sound: --audio mute")
-                    .said(transcript);
-                Some(damaged.into())
+    /// Writes the soundtrack.
+    pub fn sound(&self, track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Result<WrittenSound, MediaError> {
+        let channels = track.channels as usize;
+        let mut encoder = Child::start(
+            self,
+            Tool::Ffmpeg,
+            "encoding the sound",
+            Pipes::InWithProgress,
+            arguments(track, codec, output),
+        )?;
+        let mut written =
+            WrittenSound { expected: ExpectedSound { rate: track.rate, channels, stretches: vec![] }, missing: vec![] };
+        let mut position = 0;
+        for part in &track.parts {
+            let mut voices = self.open(track, part, position)?;
+            let mut at = 0;
+            while at < part.samples {
+                let block = BLOCK.min(part.samples - at);
+                let mut mix = vec![0.0; block as usize * channels];
+                for (voice, reader, start) in &mut voices {
+                    reader.add(*start + at as i64, &mut mix, |moment| voice.gain(at + moment as u64, part.samples))?;
+                }
+                let bytes: Vec<u8> = mix.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                encoder.write(&bytes).map_err(|error| error.writing(output))?;
+                at += block;
             }
-            Err(stop @ (MediaError::Interrupted | MediaError::TimedOut(_))) => Some(stop),
-            _ => None,
+            let alone = voices.len() == 1;
+            for (voice, reader, _) in voices {
+                let SoundSource { path, .. } = voice.source;
+                let (levels, gaps) = reader.end()?;
+                let name = name(path);
+                let missing = gaps.iter().map(|gap| MissingSound {
+                    name: name.clone(),
+                    path: path.to_owned(),
+                    at: gap.at,
+                    length: gap.length,
+                });
+                written.missing.extend(missing);
+                let range = position + voice.fade_in..(position + part.samples).saturating_sub(voice.fade_out);
+                if alone && !range.is_empty() {
+                    written.expected.stretches.push(ExpectedStretch { name, range, levels });
+                }
+            }
+            position += part.samples;
         }
+        encoder.end().map_err(|error| error.writing(output))?;
+        Ok(written)
+    }
+
+    /// The readers of a part that begins at moment `position` of the film, each with its first moment in the clip.
+    fn open<'a>(
+        &self,
+        track: &'a Soundtrack<'a>,
+        part: &'a SoundPart<'a>,
+        position: u64,
+    ) -> Result<Vec<(&'a Voice<'a>, SoundReader<'a>, i64)>, MediaError> {
+        let &Soundtrack { rate, ref layout, channels, .. } = track;
+        let channels = channels as usize;
+        let form = SoundForm { rate, channels, layout };
+        let open = |voice: &'a Voice<'a>| {
+            let start = (voice.from * i64::from(rate)).round().to_integer();
+            let levels = Levels::new(rate, channels, position..position + part.samples);
+            let expected = (position as f64 - start as f64, levels);
+            Ok((voice, SoundReader::open(self, voice.source, form, expected)?, start))
+        };
+        part.voices.iter().map(open).collect()
+    }
+}
+
+impl Voice<'_> {
+    /// How loud it is at moment `at` of `samples`: half a period of a sine in each fade, as ffmpeg's hsin.
+    fn gain(&self, at: u64, samples: u64) -> f32 {
+        let fade = |at: u64, length: u64| {
+            if at < length { 0.5 - 0.5 * (PI * at as f64 / length as f64).cos() } else { 1.0 }
+        };
+        (fade(at, self.fade_in) * fade(samples - at, self.fade_out)) as f32
     }
 }
 
 fn arguments(track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Vec<OsString> {
+    let Soundtrack { rate, layout, channels, .. } = track;
+    let (rate, channel_count) = (rate.to_string(), channels.to_string());
     let mut words: Vec<OsString> =
-        ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-xerror"].map(OsString::from).to_vec();
-    let (rate, layout) = (track.rate, &track.layout);
-    let mut graph = vec![];
-    let mut input = 0;
-    let form = format!("aformat=sample_fmts=fltp:channel_layouts={layout}");
-    for (number, SoundPart { voices, samples }) in track.parts.iter().enumerate() {
-        let heard: Vec<_> = voices.iter().filter_map(|voice| Some((voice, voice.clip.sound.as_ref()?))).collect();
-        for (place, (Voice { clip, from, fade_in, fade_out }, sound)) in heard.iter().enumerate() {
-            words.extend(["-vn".into(), "-i".into(), dialect::url(&clip.path)]);
-            let start = ((clip.picture_start + from) * i64::from(rate)).round().to_integer().max(0) as u64;
-            let mut chain = format!(
-                "[{input}:{}]aresample={rate}:{ON_ITS_CLOCK},{form},atrim=start_sample={start}:end_sample={},\
-                 asetpts=N/SR/TB,apad=whole_len={samples}",
-                sound.stream,
-                start + samples,
-            );
-            if *fade_in > 0 {
-                chain += &format!(",afade=t=in:start_sample=0:nb_samples={fade_in}:curve=hsin");
-            }
-            if *fade_out > 0 {
-                let start = samples - fade_out;
-                chain += &format!(",afade=t=out:start_sample={start}:nb_samples={fade_out}:curve=hsin");
-            }
-            graph.push(format!("{chain}[v{number}x{place}]"));
-            input += 1;
-        }
-        graph.push(match heard.len() {
-            0 => format!("anullsrc=r={rate}:cl={layout},{form},atrim=end_sample={samples}[p{number}]"),
-            1 => format!("[v{number}x0]anull[p{number}]"),
-            count => {
-                let voices: String = (0..count).map(|place| format!("[v{number}x{place}]")).collect();
-                format!("{voices}amix=inputs={count}:normalize=0[p{number}]")
-            }
-        });
-    }
-    let pads: String = (0..track.parts.len()).map(|number| format!("[p{number}]")).collect();
-    graph.push(format!("{pads}concat=n={}:v=0:a=1[all]", track.parts.len()));
-    words.extend(["-filter_complex".into(), graph.join(";").into(), "-map".into(), "[all]".into()]);
-    words.extend(coding(codec, track.channels));
+        ["-v", "error", "-y", "-nostats", "-progress", "pipe:1", "-xerror"].map(OsString::from).to_vec();
+    let raw = ["-f", "f32le", "-ar", &rate, "-ac", &channel_count, "-channel_layout", layout, "-i", "pipe:0"];
+    words.extend(raw.map(OsString::from));
+    words.extend(coding(codec, *channels));
     words.push(dialect::url(output));
     words
 }

@@ -20,14 +20,14 @@ use super::{
     engine::Engine,
     footage::Footage,
     job::{Maker, Outcome},
-    media::{self, Beside, Clip, Encoder, Frames, MediaError, SoundCodec},
+    media::{self, Beside, Clip, Encoder, ExpectedSound, Frames, MediaError, SoundCodec, SoundSource, WrittenSound},
     output::Destination,
     pixels,
     plan::{Fade, FramePlan, Origin, Piece, Stretch},
-    progress::{Progress, Stage},
+    progress::{Progress, Stage, Warning},
     retouch,
     settings::{Audio, EngineSettings, FilmSettings},
-    soundtrack::{soundtrack, total_samples},
+    soundtrack::{soundtrack, soundtrack_of_file},
     video::{Frame, Layout},
 };
 
@@ -88,7 +88,7 @@ impl<'a> Render<'a> {
         let sound = self.sound(progress)?;
         let note = self.run_folder.join("note");
         media::write_note(&note, self.note).map_err(|source| MediaError::Io { path: note.clone(), source })?;
-        let beside = Beside { sound: sound.as_deref(), note: Some(&note) };
+        let beside = Beside { sound: sound.as_ref().map(|(path, _)| path.as_path()), note: Some(&note) };
         let frames = self.plan.frames();
 
         progress.begin(Stage::Film, frames);
@@ -103,7 +103,8 @@ impl<'a> Render<'a> {
         let verify = Instant::now();
         let media = self.footage.media;
         let each = |done| progress.reached(done);
-        let verified = media.verify(destination.temporary(), &format, frames, sound.is_some(), each)?;
+        let expected = sound.as_ref().map(|(_, expected)| expected);
+        let verified = media.verify(destination.temporary(), &format, frames, (expected, self.run_folder), each)?;
         Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
@@ -121,7 +122,7 @@ impl<'a> Render<'a> {
         }
         film.finish()?;
         let verify = Instant::now();
-        let verified = media.verify(destination.temporary(), &format, slots, false, |_| {})?;
+        let verified = media.verify(destination.temporary(), &format, slots, (None, self.run_folder), |_| {})?;
         Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
@@ -206,29 +207,33 @@ impl<'a> Render<'a> {
         of_seams(self.plan, seam)
     }
 
-    /// The coded soundtrack; None for a silent film.
-    fn sound(&self, progress: &dyn Progress) -> Result<Option<PathBuf>, MediaError> {
+    /// The coded soundtrack, and what the film must sound like; None for a silent film.
+    fn sound(&self, progress: &dyn Progress) -> Result<Option<(PathBuf, ExpectedSound)>, MediaError> {
         let media = self.footage.media;
         let (codec, name) = match self.settings.extension() {
             "mkv" => (SoundCodec::Flac, "sound.mka"),
             _ => (SoundCodec::Aac, "sound.m4a"),
         };
         let path = self.run_folder.join(name);
-        match &self.settings.audio {
+        let WrittenSound { expected, missing } = match &self.settings.audio {
             Audio::Mute => return Ok(None),
             Audio::Keep => {
                 let Some(track) = soundtrack(self.plan, self.footage.cast) else { return Ok(None) };
                 progress.begin(Stage::Sound, 0);
-                media.sound(&track, codec, &path)?;
+                media.sound(&track, codec, &path)?
             }
             Audio::File(file) => {
                 progress.begin(Stage::Sound, 0);
                 let sound = media.probe_sound(file)?;
-                let rate = if sound.rate > 96_000 { 48_000 } else { sound.rate };
-                media.sound_from_file(file, &sound, total_samples(self.plan, rate), rate, codec, &path)?;
+                let track = soundtrack_of_file(self.plan, SoundSource { path: file, sound: &sound });
+                media.sound(&track, codec, &path)?
             }
+        };
+        for missing in missing {
+            let message = missing.to_string();
+            progress.warn(Warning { code: "missing_sound", file: Some(missing.path), message });
         }
-        Ok(Some(path))
+        Ok(Some((path, expected)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::pipeline::{
     cancel::Cancel,
     film::{Cast, JourneyFiles, MadeSize, Shape},
-    media::{Fit, Media, Sampling, Wanted},
+    media::{Fit, Media, Sampling, TrackChoice, Wanted},
     output::Replace,
     plan::{
         Align, Curve, FrameRef, Lengths, Look, MaskRule, Places, Round, SegmentAsk, Slot, StitchAsk, StructureAsk,
@@ -69,7 +69,7 @@ impl Studio {
         fs::write(self.path("raw"), raw).unwrap();
         let video = format!("-f rawvideo -pixel_format rgb24 -video_size {SIZE} -framerate 16 -i raw");
         self.ffmpeg(&format!("{video} -f lavfi -i sine -shortest -c:v ffv1 -pix_fmt bgr0 -c:a flac {name}"));
-        self.media.probe_clips(&[self.path(name)]).unwrap().remove(0)
+        self.media.probe_clips(&[self.path(name)], TrackChoice::default()).unwrap().remove(0)
     }
 
     /// Images of one colour each.
@@ -96,7 +96,7 @@ impl Studio {
         let mut render = Render { footage, plan, settings: &settings, note: "", run_folder, between };
         render.film(&destination, &Silent).unwrap();
         let path = destination.finish().unwrap();
-        let clip = self.media.probe_clips(&[path]).unwrap().remove(0);
+        let clip = self.media.probe_clips(&[path], TrackChoice::default()).unwrap().remove(0);
         let (size, sampling) = (clip.picture.size, Sampling::Own(clip.frames));
         let wanted =
             Wanted { clip: &clip, sampling: &sampling, frames: 0..clip.frames, size, fit, layout: Layout::Rgb };
@@ -375,7 +375,10 @@ fn the_guide_of_a_chained_segment_shows_what_is_mixed_in_place_of_what_will_be_c
         let folder = studio.path(&format!("guide_{number}"));
         fs::create_dir(&folder).unwrap();
         crate::pipeline::guide::write(&footage, &plan, number, &known, &folder, &Silent).unwrap();
-        let guide = studio.media.probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")]).unwrap();
+        let guide = studio
+            .media
+            .probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")], TrackChoice::default())
+            .unwrap();
         assert!(guide.iter().all(|clip| clip.frames == plan.seams[number].slots.len()));
         assert!(folder.join("sheet.png").exists());
     }
@@ -396,7 +399,7 @@ fn without_words_a_journey_has_the_shape_of_its_clip_or_of_its_first_image() {
     assert_eq!(shape(files(), false, MadeSize::OfFilm), (even, even, sixteen));
     assert_eq!(shape(files(), false, MadeSize::OnGrid), (even, Size::new(32, 16), sixteen));
     studio.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 9 -c:v libx264 -pix_fmt yuv420p clip.mp4");
-    let continued = studio.media.probe_clips(&[studio.path("clip.mp4")]).unwrap().pop();
+    let continued = studio.media.probe_clips(&[studio.path("clip.mp4")], TrackChoice::default()).unwrap().pop();
     let size = Size::new(64, 36);
     assert_eq!(
         shape(JourneyFiles { continued, ..files() }, false, MadeSize::OfFilm),

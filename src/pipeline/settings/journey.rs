@@ -9,7 +9,7 @@ use super::{
 };
 use crate::pipeline::{
     checkpoint::Conditioning,
-    media::Fit,
+    media::{Fit, TrackChoice},
     plan::{
         self, Align, Curve, FramePlan, Lengths, Look, MaskRule, Places, PlanError, Round, SegmentAsk, StructureAsk,
         Tone, TravelAsk, Treatment,
@@ -84,6 +84,9 @@ pub struct JourneySettings {
     /// None: the nearest one to the film's that a model takes.
     pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
+    /// Tracks of each clip, counted from 1 among those of their kind; None: those that a player would take.
+    pub video_track: Sourced<Option<usize>>,
+    pub audio_track: Sourced<Option<usize>>,
     pub looped: Sourced<bool>,
     pub strength: Sourced<f64>,
     pub desaturate: Sourced<f64>,
@@ -149,6 +152,8 @@ impl JourneySettings {
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
             made_size: pick(layers, |asked| asked.made_size.map(Some)).unwrap_or(Sourced::built_in(None)),
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            video_track: pick(layers, |asked| asked.video_track.map(Some)).unwrap_or(Sourced::built_in(None)),
+            audio_track: pick(layers, |asked| asked.audio_track.map(Some)).unwrap_or(Sourced::built_in(None)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             strength: number(|asked| asked.strength, Look::PLAIN.strength),
             desaturate: number(|asked| asked.desaturate, Look::PLAIN.desaturate),
@@ -178,6 +183,11 @@ impl JourneySettings {
             (false, false) => return Ok(()),
         };
         if self.guided { Ok(()) } else { Err(SettingsError::NotGuided { engine: *self.engine, option }) }
+    }
+
+    /// The tracks that are taken of each clip.
+    pub fn tracks(&self) -> TrackChoice {
+        TrackChoice { video: *self.video_track, audio: *self.audio_track }
     }
 
     pub fn plan(&self, places: Places, film: plan::Film) -> Result<FramePlan, PlanError> {
@@ -219,6 +229,8 @@ impl JourneySettings {
             size: _,
             made_size: _,
             fit: _,
+            video_track: _,
+            audio_track: _,
             looped,
             strength,
             desaturate,

@@ -147,6 +147,9 @@ overrides! {
     /// The size in which a model makes frames, on its grid of 16.
     made_size: Size,
     fit: Fit,
+    /// Tracks of each clip, counted from 1 among those of their kind.
+    video_track: usize,
+    audio_track: usize,
     looped: bool,
     /// Frames of one clip that are made again.
     ranges: Vec<FrameRange>,

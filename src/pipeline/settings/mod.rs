@@ -38,7 +38,7 @@ pub use weights::Weights;
 
 use super::{
     checkpoint::Conditioning,
-    media::Fit,
+    media::{Fit, TrackChoice},
     plan::{self, Align, Blend, FramePlan, JoinAsk, MaskRule, Mode, PlanError, RangeAsk},
     video::{Fps, Size},
 };
@@ -60,6 +60,9 @@ pub struct Settings {
     /// None: the nearest one to the film's that a model takes.
     pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
+    /// Tracks of each clip, counted from 1 among those of their kind; None: those that a player would take.
+    pub video_track: Sourced<Option<usize>>,
+    pub audio_track: Sourced<Option<usize>>,
     pub looped: Sourced<bool>,
     /// Frames of one clip that are made again; none: clips are joined.
     pub ranges: Sourced<Vec<FrameRange>>,
@@ -116,6 +119,8 @@ impl Settings {
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
             made_size: pick(layers, |asked| asked.made_size.map(Some)).unwrap_or(Sourced::built_in(None)),
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            video_track: pick(layers, |asked| asked.video_track.map(Some)).unwrap_or(Sourced::built_in(None)),
+            audio_track: pick(layers, |asked| asked.audio_track.map(Some)).unwrap_or(Sourced::built_in(None)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
             engine,
@@ -147,6 +152,11 @@ impl Settings {
             0 => clips.saturating_sub(1),
             ranges => ranges,
         })
+    }
+
+    /// The tracks that are taken of each clip.
+    pub fn tracks(&self) -> TrackChoice {
+        TrackChoice { video: *self.video_track, audio: *self.audio_track }
     }
 
     pub fn plan(&self, sources: Vec<plan::Source>, film: plan::Film) -> Result<FramePlan, PlanError> {

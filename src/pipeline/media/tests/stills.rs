@@ -12,7 +12,7 @@ use moxcms::ColorProfile;
 use super::*;
 use crate::pipeline::{
     fault::Fault,
-    media::{Material, Still, UNDER},
+    media::{Material, Still, TrackChoice, UNDER},
     video::Frame,
 };
 
@@ -213,7 +213,7 @@ fn what_is_no_image_is_refused_by_name() {
     }
     // Nor is what only moves a video, where ffmpeg cannot play it.
     for name in ["moves.gif", "moves.webp"] {
-        let error = Shelf::media().probe_clips(&[shelf.path(name)]).unwrap_err();
+        let error = Shelf::media().probe_clips(&[shelf.path(name)], TrackChoice::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("{name} is animated"));
     }
     // One picture that could move is an image.
@@ -250,7 +250,7 @@ fn a_stream_of_pictures_is_a_clip() {
     let shelf = Shelf::new();
     shelf.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 4 -pix_fmt yuvj420p -f mjpeg a.mjpeg");
     assert_eq!(shelf.refusal("a.mjpeg").to_string(), "a.mjpeg is a video");
-    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")]).unwrap()[0].frames, 4);
+    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], TrackChoice::default()).unwrap()[0].frames, 4);
 }
 
 /// As PNG has it (annex D), bit by bit.
