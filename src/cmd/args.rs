@@ -47,6 +47,10 @@ pub(crate) struct ShapeArgs {
     #[arg(long, help_heading = "Film")]
     fit: Option<FitArg>,
 
+    /// Bring clips and images in HDR (PQ, HLG) to BT.709; without it they are refused
+    #[arg(long, help_heading = "Film")]
+    tone_map: bool,
+
     /// What makes the frames between [default: auto]
     #[arg(long, help_heading = "Engine")]
     engine: Option<EngineArg>,
@@ -195,7 +199,7 @@ pub(crate) struct RunArgs {
 impl ShapeArgs {
     /// What was typed of these.
     pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
-        let Self { align, mask_rule, looped, fps, size, fit, engine } = self;
+        let Self { align, mask_rule, looped, fps, size, fit, tone_map, engine } = self;
         Overrides {
             align: align.map(|align| match align {
                 AlignArg::Latent => Align::Latent,
@@ -213,6 +217,7 @@ impl ShapeArgs {
                 FitArg::Pad => Fit::Pad,
                 FitArg::Stretch => Fit::Stretch,
             }),
+            tone_map: tone_map.then_some(true),
             engine: engine.map(|engine| match engine {
                 EngineArg::Auto => EngineChoice::Auto,
                 EngineArg::Wan => EngineChoice::Wan,

@@ -11,7 +11,7 @@ use image::{ImageError, ImageFormat};
 use serde::Serialize;
 
 use super::{
-    Media,
+    Media, animation,
     clip::{Clip, Sampling, name},
     decode::Wanted,
     dialect,
@@ -57,7 +57,7 @@ enum Reader {
 pub(super) enum Found {
     Still(Still),
     /// More than one picture.
-    Animated,
+    Animated(Option<Box<Clip>>),
     /// Of a kind that is left to ffmpeg.
     Foreign,
 }
@@ -110,6 +110,17 @@ impl Media {
         }
     }
 
+    /// The image as a film can use it: HDR is refused, or with `tone_map` brought to BT.709.
+    pub(super) fn conformed_still(&self, still: Still, tone_map: bool) -> Result<Still, MediaError> {
+        match still.reader {
+            Reader::Own(_) => Ok(still),
+            Reader::Ffmpeg(clip) => {
+                let reader = Reader::Ffmpeg(Box::new(self.conformed(*clip, true, tone_map)?));
+                Ok(Still { reader, ..still })
+            }
+        }
+    }
+
     pub(super) fn only_frame(&self, clip: &Clip) -> Result<Frame, MediaError> {
         let (size, sampling) = (clip.picture.size, Sampling::Own(1));
         let wanted = Wanted { clip, sampling: &sampling, frames: 0..1, size, fit: Fit::Stretch, layout: Layout::Rgb };
@@ -158,7 +169,7 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         false => reading::read(&file, format).map(Some),
     }) {
         Ok(Some(picture)) => picture,
-        Ok(None) => return Ok(Found::Animated),
+        Ok(None) => return Ok(Found::Animated(animation::probe(path, &file, format)?.map(Box::new))),
         Err(ImageError::Unsupported(_)) => return Ok(Found::Foreign),
         Err(error) => return Err(meaning(path, format, error)),
     };
@@ -187,7 +198,7 @@ fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {
         .map_err(|error| Unusable::new(path, "cannot be read").wanted("an image").found(error.to_string()).into())
 }
 
-fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
+pub(super) fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
     match error {
         ImageError::Limits(limits) => too_large(path, limits.to_string()),
         other => damaged(path, format, &other.to_string()),

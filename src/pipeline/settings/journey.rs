@@ -84,6 +84,8 @@ pub struct JourneySettings {
     /// None: the nearest one to the film's that a model takes.
     pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
+    /// Whether HDR is brought to BT.709.
+    pub tone_map: Sourced<bool>,
     pub looped: Sourced<bool>,
     pub strength: Sourced<f64>,
     pub desaturate: Sourced<f64>,
@@ -149,6 +151,7 @@ impl JourneySettings {
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
             made_size: pick(layers, |asked| asked.made_size.map(Some)).unwrap_or(Sourced::built_in(None)),
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            tone_map: pick(layers, |asked| asked.tone_map).unwrap_or(Sourced::built_in(false)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             strength: number(|asked| asked.strength, Look::PLAIN.strength),
             desaturate: number(|asked| asked.desaturate, Look::PLAIN.desaturate),
@@ -219,6 +222,7 @@ impl JourneySettings {
             size: _,
             made_size: _,
             fit: _,
+            tone_map: _,
             looped,
             strength,
             desaturate,

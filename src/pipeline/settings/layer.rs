@@ -147,6 +147,8 @@ overrides! {
     /// The size in which a model makes frames, on its grid of 16.
     made_size: Size,
     fit: Fit,
+    /// Whether clips and images in HDR are brought to BT.709.
+    tone_map: bool,
     looped: bool,
     /// Frames of one clip that are made again.
     ranges: Vec<FrameRange>,

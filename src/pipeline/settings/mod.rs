@@ -60,6 +60,8 @@ pub struct Settings {
     /// None: the nearest one to the film's that a model takes.
     pub made_size: Sourced<Option<Size>>,
     pub fit: Sourced<Fit>,
+    /// Whether HDR is brought to BT.709.
+    pub tone_map: Sourced<bool>,
     pub looped: Sourced<bool>,
     /// Frames of one clip that are made again; none: clips are joined.
     pub ranges: Sourced<Vec<FrameRange>>,
@@ -116,6 +118,7 @@ impl Settings {
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),
             made_size: pick(layers, |asked| asked.made_size.map(Some)).unwrap_or(Sourced::built_in(None)),
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
+            tone_map: pick(layers, |asked| asked.tone_map).unwrap_or(Sourced::built_in(false)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
             engine,

@@ -28,7 +28,10 @@ impl Shelf {
     }
 
     fn still(&self, name: &str) -> Still {
-        Self::media().probe_stills(&[self.path(name)]).unwrap_or_else(|error| panic!("{name}: {error}")).remove(0)
+        Self::media()
+            .probe_stills(&[self.path(name)], false)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .remove(0)
     }
 
     /// As it is, upright and opaque.
@@ -38,7 +41,7 @@ impl Shelf {
     }
 
     fn refusal(&self, name: &str) -> MediaError {
-        Self::media().probe_stills(&[self.path(name)]).expect_err(name)
+        Self::media().probe_stills(&[self.path(name)], false).expect_err(name)
     }
 }
 
@@ -213,7 +216,7 @@ fn what_is_no_image_is_refused_by_name() {
     }
     // Nor is what only moves a video, where ffmpeg cannot play it.
     for name in ["moves.gif", "moves.webp"] {
-        let error = Shelf::media().probe_clips(&[shelf.path(name)]).unwrap_err();
+        let error = Shelf::media().probe_clips(&[shelf.path(name)], false).unwrap_err();
         assert_eq!(error.to_string(), format!("{name} is animated"));
     }
     // One picture that could move is an image.
@@ -250,7 +253,7 @@ fn a_stream_of_pictures_is_a_clip() {
     let shelf = Shelf::new();
     shelf.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 4 -pix_fmt yuvj420p -f mjpeg a.mjpeg");
     assert_eq!(shelf.refusal("a.mjpeg").to_string(), "a.mjpeg is a video");
-    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")]).unwrap()[0].frames, 4);
+    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], false).unwrap()[0].frames, 4);
 }
 
 /// As PNG has it (annex D), bit by bit.
