@@ -86,9 +86,9 @@ fn why(source: RateSource) -> String {
         RateSource::Nominal { single, steps } => {
             format!("its header's rate: all frames lie on that grid, {single} of {steps} steps are single")
         }
-        RateSource::Median => "by the median step; its frames lie on no grid of its header's rate".into(),
+        RateSource::Median => "by the median step".into(),
         RateSource::Raised { median } => {
-            format!("the next rate above {} fps of the median step that keeps every frame", plain(median))
+            format!("one that keeps every frame, which {} fps of the median step would not", plain(median))
         }
     }
 }

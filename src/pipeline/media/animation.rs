@@ -57,8 +57,10 @@ pub(super) fn probe(path: &Path, file: &[u8], format: ImageFormat) -> Result<Opt
     let nominal = Fps::new(*base.denom(), common);
     let last = ticks(end) - on_clock[on_clock.len() - 1];
     let ticks = Ticks { times: on_clock, last, base };
-    let Rhythm { fps, timing, source } = rhythm(&ticks, [nominal, None]);
     let frames = times.len();
+    let seconds = end / frames as i64;
+    let average = Fps::new(*seconds.denom(), *seconds.numer());
+    let Rhythm { fps, timing, source } = rhythm(&ticks, [nominal, average]);
     let name = if format == ImageFormat::Png { "apng" } else { format.extensions_str()[0] };
     Ok(Some(Clip {
         path: path.to_owned(),

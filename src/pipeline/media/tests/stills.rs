@@ -214,10 +214,25 @@ fn what_is_no_image_is_refused_by_name() {
         assert!(error.details().wanted.unwrap().contains(wanted), "{name}");
         assert_eq!((error.code().exit(), error.details().file), (3, Some(shelf.path(name))));
     }
-    // Nor is what only moves a video, where ffmpeg cannot play it.
-    for name in ["moves.gif", "moves.webp"] {
-        let error = Shelf::media().probe_clips(&[shelf.path(name)], false).unwrap_err();
-        assert_eq!(error.to_string(), format!("{name} is animated"));
+    // Where a clip is wanted, what moves is one, and what does not is told how to become one.
+    for name in ["moves.gif", "moves.png", "moves.webp"] {
+        assert_eq!(Shelf::media().probe_clips(&[shelf.path(name)], false).unwrap()[0].frames, 3, "{name}");
+    }
+    for format in ["png", "gif", "webp"] {
+        let name = format!("one.{format}");
+        shelf.ffmpeg(&format!("-f lavfi -i color=red:size=63x35 -frames:v 1 {name}"));
+        let error = Shelf::media().probe_clips(&[shelf.path(&name)], false).unwrap_err();
+        assert_eq!(error.to_string(), format!("{name} is a still image"));
+        let help = error.details().help.unwrap();
+        let (told, line) = help.split_once(": ").unwrap();
+        assert!(told.contains("wanctl travel") && line.starts_with("ffmpeg -i "), "{help}");
+        let line = format!("{line} -v error -nostdin -y");
+        assert!(
+            Command::new("sh").args(["-c", &line]).current_dir(shelf.0.path()).status().unwrap().success(),
+            "{line}"
+        );
+        let made = shelf.probe("still.mp4");
+        assert_eq!((made.frames, made.fps.to_string().as_str(), made.picture.size), (50, "25/1", Size::new(64, 36)));
     }
     // One picture that could move is an image.
     shelf.ffmpeg("-f lavfi -i color=red:size=64x36 -frames:v 1 one.gif");
