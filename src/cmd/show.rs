@@ -32,13 +32,7 @@ pub(crate) fn clip(clip: &Clip) -> String {
     let color = &picture.color;
     let tagged = if color.tagged_matrix.is_some() { "tagged" } else { "untagged, by size" };
     row("colour", format!("{:?}, {:?} range ({tagged})", color.matrix, color.range).to_lowercase());
-    let range = match picture.dynamic_range {
-        DynamicRange::Standard => None,
-        DynamicRange::Pq => Some("HDR (PQ)"),
-        DynamicRange::Hlg => Some("HDR (HLG)"),
-        DynamicRange::DolbyVision => Some("Dolby Vision alone"),
-        DynamicRange::Untagged => Some("HDR by an unknown curve"),
-    };
+    let range = dynamic_range(picture.dynamic_range);
     let record = picture.dolby_vision.map(|DolbyVision { profile, compatibility }| {
         format!("Dolby Vision profile {profile}, base layer {compatibility}")
     });
@@ -79,6 +73,17 @@ pub(crate) fn clip(clip: &Clip) -> String {
     lines.join("\n")
 }
 
+/// None where there is nothing to say of it.
+fn dynamic_range(range: DynamicRange) -> Option<&'static str> {
+    match range {
+        DynamicRange::Standard => None,
+        DynamicRange::Pq => Some("HDR (PQ)"),
+        DynamicRange::Hlg => Some("HDR (HLG)"),
+        DynamicRange::DolbyVision => Some("Dolby Vision alone"),
+        DynamicRange::Untagged => Some("HDR by an unknown curve"),
+    }
+}
+
 /// Where a clip's rate comes from.
 fn why(source: RateSource) -> String {
     match source {
@@ -100,6 +105,9 @@ pub(crate) fn still(still: &Still) -> String {
     row("format", format!("{}, {} bit", still.format, still.bits));
     let turned = still.orientation.map_or(String::new(), |turn| format!(" as shown; stored otherwise and {turn}"));
     row("size", format!("{}{turned}", still.size));
+    if let Some(range) = dynamic_range(still.dynamic_range) {
+        row("range", range.into());
+    }
     if let Some(colours) = &still.colours {
         row("colour", format!("{colours}, brought to sRGB"));
     }

@@ -96,6 +96,7 @@ fn remarks_on_stills(stills: &[&Still], film: &Film, asked: Size) -> Vec<Warning
     let remarks = [
         remark("resized", of(&|still| still.size != asked), format!("not {asked}, fitted to {}", film.size)),
         remark("depth", of(&|still| still.bits > 8), "more than 8 bits a sample, the film has 8".into()),
+        remark("tone_mapped", of(&|still| still.is_tone_mapped()), "HDR, tone-mapped to BT.709".into()),
         remark("colours", of(&|still| still.colours.is_some()), "colours of another profile, brought to sRGB".into()),
         remark(
             "transparent",

@@ -86,7 +86,7 @@ pub(super) fn probe(path: &Path, file: &[u8], format: ImageFormat) -> Result<Opt
             },
             dynamic_range: DynamicRange::Standard,
             dolby_vision: None,
-            range_by: None,
+            range_source: None,
             tone_map: None,
             interlaced: false,
         },

@@ -88,7 +88,7 @@ pub struct Picture {
     pub dolby_vision: Option<DolbyVision>,
     /// What says so where it is not SDR.
     #[serde(skip)]
-    pub(super) range_by: Option<String>,
+    pub(super) range_source: Option<String>,
     /// The filters that bring it to BT.709; then format and colours are what comes out of them.
     #[serde(skip)]
     pub(super) tone_map: Option<String>,

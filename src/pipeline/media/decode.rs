@@ -8,8 +8,8 @@ use super::{
     dialect,
     error::{MediaError, Tool, Unusable},
     fit::{Fit, crop, inside},
+    full_decode::damaged,
     process::{Child, Pipes},
-    survey::damaged,
 };
 use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
 

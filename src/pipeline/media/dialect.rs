@@ -63,14 +63,14 @@ pub(super) fn hides_frames(codec: &str) -> bool {
     matches!(codec, "vp8" | "vp9" | "av1")
 }
 
-/// What a demuxer said of its packets, with and without the warnings; levels are written out (`-v level+warning`).
-pub(super) struct Told {
+/// What a demuxer reports, its warnings taken apart; levels are written out (`-v level+warning`).
+pub(super) struct Messages {
     pub(super) errors: String,
     /// The stream of every packet that did not arrive whole.
     pub(super) corrupt: Vec<usize>,
 }
 
-pub(super) fn told(stderr: &str) -> Told {
+pub(super) fn messages(stderr: &str) -> Messages {
     let (mut errors, mut corrupt, mut warned) = (vec![], vec![], false);
     for line in stderr.lines() {
         warned = match line.trim_start().starts_with("Last message repeated") {
@@ -83,7 +83,7 @@ pub(super) fn told(stderr: &str) -> Told {
             corrupt.extend(of.split(',').next().and_then(|number| number.trim().parse::<usize>().ok()));
         }
     }
-    Told { errors: errors.join("\n"), corrupt }
+    Messages { errors: errors.join("\n"), corrupt }
 }
 
 /// ffprobe says in words alone whether the file or itself is at fault.
@@ -180,7 +180,7 @@ mod tests {
     fn warnings_are_no_errors_and_tell_the_packets_that_did_not_arrive_whole() {
         let said = "[mpegts @ 0x1] [warning] Packet corrupt (stream = 1, dts = 23).\n    Last message repeated 2 times\n\
                     [mp3 @ 0x2] [error] Header missing\n    Last message repeated 1 times\nfile:a.ts: Invalid data";
-        let Told { errors, corrupt } = told(said);
+        let Messages { errors, corrupt } = messages(said);
         assert_eq!(corrupt, [1]);
         assert_eq!(errors, "[mp3 @ 0x2] Header missing\n    Last message repeated 1 times\nfile:a.ts: Invalid data");
     }

@@ -52,11 +52,11 @@ impl DolbyVision {
 }
 
 /// What a file says of its range.
-pub(super) struct Told {
+pub(super) struct RangeFacts {
     pub(super) range: DynamicRange,
     pub(super) dolby_vision: Option<DolbyVision>,
     /// In the file's own words; None where all says SDR.
-    pub(super) by: Option<String>,
+    pub(super) source: Option<String>,
 }
 
 const PQ: &str = "smpte2084";
@@ -65,29 +65,29 @@ const HLG: &str = "arib-std-b67";
 const FILTERS: [&str; 2] = ["zscale", "tonemap"];
 
 impl Media {
-    /// What a stream's own data, and where they are silent its first frame's, say of its range.
+    /// The range by a stream's own data, or where they do not tell it, by those of its first frame.
     pub(super) fn dynamic_range(
         &self,
         path: &Path,
         stream: &Stream,
         transfer: Option<&str>,
         primaries: Option<&str>,
-    ) -> Result<Told, MediaError> {
+    ) -> Result<RangeFacts, MediaError> {
         let dolby_vision = stream.side_data_list.iter().find_map(SideData::dolby_vision);
         if let Some(record) = dolby_vision {
             let DolbyVision { profile, compatibility } = record;
-            let by = Some(format!("Dolby Vision profile {profile}, base layer {compatibility}"));
-            return Ok(Told { range: record.base(), dolby_vision, by });
+            let source = Some(format!("Dolby Vision profile {profile}, base layer {compatibility}"));
+            return Ok(RangeFacts { range: record.base(), dolby_vision, source });
         }
-        let told = |range, by: Option<String>| Ok(Told { range, dolby_vision: None, by });
+        let facts = |range, source: Option<String>| Ok(RangeFacts { range, dolby_vision: None, source });
         match transfer {
-            Some(PQ) => return told(DynamicRange::Pq, Some(format!("transfer {PQ}"))),
-            Some(HLG) => return told(DynamicRange::Hlg, Some(format!("transfer {HLG}"))),
-            Some(_) => return told(DynamicRange::Standard, None),
+            Some(PQ) => return facts(DynamicRange::Pq, Some(format!("transfer {PQ}"))),
+            Some(HLG) => return facts(DynamicRange::Hlg, Some(format!("transfer {HLG}"))),
+            Some(_) => return facts(DynamicRange::Standard, None),
             None => {}
         }
         if let Some(primaries) = primaries.filter(|primaries| *primaries == "bt2020") {
-            return told(DynamicRange::Untagged, Some(format!("primaries {primaries}, no transfer")));
+            return facts(DynamicRange::Untagged, Some(format!("primaries {primaries}, no transfer")));
         }
         let deep = stream.pix_fmt.as_deref().is_some_and(|format| dialect::bits(format) > 8);
         let of_frame = match deep && !stream.side_data_list.iter().any(SideData::is_hdr) {
@@ -97,10 +97,10 @@ impl Media {
         match stream.side_data_list.iter().chain(&of_frame).find(|side| side.is_hdr()) {
             // Its record is not in the file, and without one nothing says what the base layer is.
             Some(side) if side.kind.contains("Dolby Vision") => {
-                told(DynamicRange::DolbyVision, Some(side.kind.clone()))
+                facts(DynamicRange::DolbyVision, Some(side.kind.clone()))
             }
-            Some(side) => told(DynamicRange::Untagged, Some(format!("{}, no transfer", side.kind.to_lowercase()))),
-            None => told(DynamicRange::Standard, None),
+            Some(side) => facts(DynamicRange::Untagged, Some(format!("{}, no transfer", side.kind.to_lowercase()))),
+            None => facts(DynamicRange::Standard, None),
         }
     }
 
@@ -115,7 +115,7 @@ impl Media {
     }
 
     /// The clip as a film can use it: HDR is refused, or with `tone_map` brought to BT.709.
-    pub(super) fn conformed(&self, mut clip: Clip, still: bool, tone_map: bool) -> Result<Clip, MediaError> {
+    pub(super) fn conform(&self, mut clip: Clip, still: bool, tone_map: bool) -> Result<Clip, MediaError> {
         let picture = &clip.picture;
         let Some(refusal) = refusal(&clip, still) else { return Ok(clip) };
         let Some(filter) = filter(picture).filter(|_| tone_map) else { return Err(refusal.into()) };
@@ -182,7 +182,7 @@ fn refusal(clip: &Clip, still: bool) -> Option<Unusable> {
     let quoted = dialect::typed(path);
     let refuse = |problem: &str, help: String| {
         let wanted = if still { "an image in standard range (SDR)" } else { "a clip in standard range (SDR)" };
-        Unusable::new(path, problem).wanted(wanted).found(picture.range_by.clone().unwrap_or_default()).help(help)
+        Unusable::new(path, problem).wanted(wanted).found(picture.range_source.clone().unwrap_or_default()).help(help)
     };
     let made = if still { "sdr.png" } else { "-c:v libx264 -crf 14 -c:a copy sdr.mp4" };
     Some(match picture.dynamic_range {

@@ -36,8 +36,8 @@ impl Media {
     /// What was probed as a film can use it.
     pub fn usable(&self, material: Material, tone_map: bool) -> Result<Material, MediaError> {
         Ok(match material {
-            Material::Clip(clip) => Material::Clip(Box::new(self.conformed(*clip, false, tone_map)?)),
-            Material::Still(still) => Material::Still(self.conformed_still(still, tone_map)?),
+            Material::Clip(clip) => Material::Clip(Box::new(self.conform(*clip, false, tone_map)?)),
+            Material::Still(still) => Material::Still(self.conform_still(still, tone_map)?),
         })
     }
 
@@ -53,7 +53,7 @@ impl Media {
     /// The facts of several images; each has one picture.
     pub fn probe_stills(&self, paths: &[PathBuf], tone_map: bool) -> Result<Vec<Still>, MediaError> {
         let still = |path: &PathBuf| match self.look(path)? {
-            Look::Material(Material::Still(still)) => self.conformed_still(still, tone_map),
+            Look::Material(Material::Still(still)) => self.conform_still(still, tone_map),
             Look::Animated(_) => Err(animated(path)),
             Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
                 .wanted("an image")

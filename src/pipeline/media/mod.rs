@@ -10,6 +10,7 @@ mod dynamic_range;
 mod encode;
 mod error;
 mod fit;
+mod full_decode;
 mod material;
 mod note;
 mod probe;
@@ -19,7 +20,6 @@ mod report;
 mod rhythm;
 mod sound;
 mod still;
-mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;

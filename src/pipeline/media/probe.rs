@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use super::{
     Media,
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
-    dialect::{self, Told},
-    dynamic_range,
+    dialect::{self, Messages},
+    dynamic_range::RangeFacts,
     error::{MediaError, Tool, Unusable},
+    full_decode::{StreamFacts, lacks_references_at_start, needs_decoding},
     note::note_among,
     process::{Child, Pipes},
     report::{Packet, Report, Stream},
     rhythm::{Rhythm, Ticks, rhythm},
-    survey::{self, is_in_doubt, starts_blind},
 };
 use crate::pipeline::{
     child::Transcript,
@@ -90,8 +90,8 @@ impl Media {
             return Err(unreadable(path, transcript));
         }
         let (transfer, primaries) = (tag(&stream.color_transfer), tag(&stream.color_primaries));
-        let told = self.dynamic_range(path, stream, transfer.as_deref(), primaries.as_deref())?;
-        let picture = picture(path, stream, dialect::is_image(&format.format_name), told)?;
+        let range = self.dynamic_range(path, stream, transfer.as_deref(), primaries.as_deref())?;
+        let picture = picture(path, stream, dialect::is_image(&format.format_name), range)?;
 
         let mut times: Vec<i64> = shown().filter_map(|packet| packet.pts).collect();
         times.sort_unstable();
@@ -103,12 +103,11 @@ impl Media {
         let codec = stream.codec_name.as_deref().unwrap_or_default();
         let on_grid = || rhythm(&ticks, rates).timing == Timing::Constant;
         let in_doubt = !agree
-            || counts.packets == 0
             || corrupt.contains(&stream.index)
-            || is_in_doubt(&packets, &format.format_name, codec, on_grid());
+            || needs_decoding(&packets, &format.format_name, codec, on_grid());
         let (mut damage, mut lenient, mut seeks) = (None, false, true);
-        if in_doubt {
-            let survey = self.survey(&survey::Stream {
+        if in_doubt && counts.packets > 0 {
+            let decoded = self.decode_all(&StreamFacts {
                 path,
                 index: stream.index,
                 codec,
@@ -116,16 +115,16 @@ impl Media {
                 base,
                 start,
                 step: rates[0].map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1)),
-                starts_blind: starts_blind(&packets),
+                lacks_references: lacks_references_at_start(&packets),
             })?;
-            counts.decoded = Some(survey.times.len());
-            lenient = survey.lenient;
-            damage = survey.transcript.stderr.lines().next().filter(|_| lenient).map(str::to_owned);
+            counts.decoded = Some(decoded.times.len());
+            lenient = decoded.lenient;
+            damage = decoded.transcript.stderr.lines().next().filter(|_| lenient).map(str::to_owned);
             // Seeking needs frames that can be told apart by their times, each of which is a packet's.
-            let told_apart = survey.times.is_sorted_by(|a, b| a < b)
-                && survey.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
+            let told_apart = decoded.times.is_sorted_by(|a, b| a < b)
+                && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
             seeks = told_apart;
-            ticks.times = survey.times;
+            ticks.times = decoded.times;
         }
         let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
             true => entries(packets.iter().copied(), &ticks, start),
@@ -139,6 +138,10 @@ impl Media {
                 .into());
         };
         let Rhythm { fps, timing, source: rate_source } = rhythm(&ticks, rates);
+        // A part that is gone leaves a gap where the decoder has nothing to complain of.
+        if lenient && damage.is_none() && gap(&ticks, fps) {
+            damage = Some("its timestamps have gaps".into());
+        }
         let frames = ticks.times.len();
         let picture_start = base * first - start;
         let times: Vec<Time> = match timing {
@@ -197,7 +200,7 @@ impl Media {
             "packet=stream_index,pts,duration,flags",
         ];
         let without_warnings = |transcript: Transcript| {
-            let Told { errors, corrupt } = dialect::told(&transcript.stderr);
+            let Messages { errors, corrupt } = dialect::messages(&transcript.stderr);
             (Transcript { stderr: errors, ..transcript }, corrupt)
         };
         match self.report(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
@@ -316,7 +319,7 @@ fn sound(stream: &Stream) -> Option<Sound> {
     })
 }
 
-fn picture(path: &Path, stream: &Stream, still: bool, told: dynamic_range::Told) -> Result<Picture, MediaError> {
+fn picture(path: &Path, stream: &Stream, still: bool, range: RangeFacts) -> Result<Picture, MediaError> {
     let refuse = |problem: &str| Unusable::new(path, problem);
     let (Some(codec), Some(pixel_format)) = (stream.codec_name.clone(), stream.pix_fmt.clone()) else {
         return Err(refuse("has a picture that this ffmpeg cannot decode")
@@ -359,9 +362,9 @@ fn picture(path: &Path, stream: &Stream, still: bool, told: dynamic_range::Told)
         profile: stream.profile.clone().filter(|profile| profile != "unknown"),
         bits: dialect::bits(&pixel_format),
         color: color(stream, &pixel_format, size),
-        dynamic_range: told.range,
-        dolby_vision: told.dolby_vision,
-        range_by: told.by,
+        dynamic_range: range.range,
+        dolby_vision: range.dolby_vision,
+        range_source: range.source,
         tone_map: None,
         pixel_format,
         coded,
@@ -440,6 +443,12 @@ fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: 
     }
     entries.sort_by_key(|entry| entry.frame);
     entries
+}
+
+/// Whether a frame comes more than half a step later than it should.
+fn gap(ticks: &Ticks, fps: Fps) -> bool {
+    let step = fps.ratio().recip();
+    ticks.times.windows(2).any(|pair| ticks.base * (pair[1] - pair[0]) > step * 3 / 2)
 }
 
 fn ratio(text: &Option<String>) -> Option<Ratio<i64>> {

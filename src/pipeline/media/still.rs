@@ -15,6 +15,7 @@ use super::{
     clip::{Clip, Sampling, name},
     decode::Wanted,
     dialect,
+    dynamic_range::DynamicRange,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
     reading::{self, LONGEST_SIDE, MOST_BYTES},
@@ -40,6 +41,8 @@ pub struct Still {
     /// The colours that it means, where those are not sRGB; brought to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// Of images that ffmpeg reads.
+    pub dynamic_range: DynamicRange,
     /// What a viewer does with the stored picture, where it says so: turned clockwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<&'static str>,
@@ -68,6 +71,10 @@ impl Still {
         name(&self.path)
     }
 
+    pub fn is_tone_mapped(&self) -> bool {
+        matches!(&self.reader, Reader::Ffmpeg(clip) if clip.picture.is_tone_mapped())
+    }
+
     /// What ffmpeg found to be a picture.
     pub(super) fn of_clip(clip: Clip) -> Self {
         let picture = &clip.picture;
@@ -85,6 +92,7 @@ impl Still {
             bits: picture.bits,
             transparent: false,
             colours: None,
+            dynamic_range: picture.dynamic_range,
             orientation,
             reader: Reader::Ffmpeg(Box::new(clip)),
         }
@@ -111,11 +119,11 @@ impl Media {
     }
 
     /// The image as a film can use it: HDR is refused, or with `tone_map` brought to BT.709.
-    pub(super) fn conformed_still(&self, still: Still, tone_map: bool) -> Result<Still, MediaError> {
+    pub(super) fn conform_still(&self, still: Still, tone_map: bool) -> Result<Still, MediaError> {
         match still.reader {
             Reader::Own(_) => Ok(still),
             Reader::Ffmpeg(clip) => {
-                let reader = Reader::Ffmpeg(Box::new(self.conformed(*clip, true, tone_map)?));
+                let reader = Reader::Ffmpeg(Box::new(self.conform(*clip, true, tone_map)?));
                 Ok(Still { reader, ..still })
             }
         }
@@ -188,6 +196,7 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         bits: picture.bits,
         transparent: picture.is_transparent(),
         colours: picture.colours.map(|colours| colours.name),
+        dynamic_range: DynamicRange::Standard,
         orientation: picture.orientation,
         reader: Reader::Own(format),
     }))

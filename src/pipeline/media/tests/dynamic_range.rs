@@ -50,7 +50,7 @@ fn record(kind: &[u8; 4], profile: u16, compatibility: u8) -> Vec<u8> {
 }
 
 fn usable(clip: Clip, tone_map: bool) -> Result<Clip, MediaError> {
-    Media::new(Cancel::default()).conformed(clip, false, tone_map)
+    Media::new(Cancel::default()).conform(clip, false, tone_map)
 }
 
 #[test]
@@ -170,4 +170,20 @@ fn tone_mapping_gives_the_picture_that_the_line_of_the_refusal_gives() {
             found[0].iter().zip(&untouched[luma * 3 / 2..]).map(|(a, b)| usize::from(a.abs_diff(*b))).sum();
         assert!(off > luma, "{transfer}: hardly changed");
     }
+}
+
+#[test]
+fn an_image_in_hdr_is_refused_and_tone_mapped_as_a_clip_is() {
+    let shelf = Shelf::new();
+    shelf.ffmpeg(
+        "-f lavfi -i testsrc2=size=64x48 -frames:v 1 -pix_fmt yuv420p10le -c:v libaom-av1 -still-picture 1 -cpu-used 8 \
+         -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc pq.avif",
+    );
+    let media = Media::new(Cancel::default());
+    let error = media.probe_stills(&[shelf.path("pq.avif")], false).unwrap_err();
+    assert_eq!(error.to_string(), "pq.avif is HDR (PQ)");
+    assert!(error.details().help.unwrap().ends_with(" sdr.png"));
+    let still = media.probe_stills(&[shelf.path("pq.avif")], true).unwrap().remove(0);
+    assert!(still.is_tone_mapped() && still.dynamic_range == DynamicRange::Pq);
+    assert_eq!(media.picture(&still, still.size, Fit::Crop, [0; 3]).unwrap().size, Size::new(64, 48));
 }

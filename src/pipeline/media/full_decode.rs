@@ -19,7 +19,7 @@ use super::{
 use crate::pipeline::child::Transcript;
 
 /// A stream, and what is known of it before it is decoded.
-pub(super) struct Stream<'a> {
+pub(super) struct StreamFacts<'a> {
     pub(super) path: &'a Path,
     pub(super) index: usize,
     pub(super) codec: &'a str,
@@ -29,21 +29,21 @@ pub(super) struct Stream<'a> {
     pub(super) start: Ratio<i64>,
     /// Ticks from one frame to the next where nothing says when a frame is shown.
     pub(super) step: i64,
-    /// Whether its beginning needs pictures that are not there.
-    pub(super) starts_blind: bool,
+    /// Whether its first packets may lack what they refer to.
+    pub(super) lacks_references: bool,
 }
 
 /// When each frame is shown, on the file's clock.
-pub(super) struct Survey {
+pub(super) struct DecodedStream {
     pub(super) times: Vec<i64>,
-    /// Whether the decoder complained and was not minded.
+    /// Whether errors of the decoder were passed over.
     pub(super) lenient: bool,
-    /// What it said.
+    /// Its messages.
     pub(super) transcript: Transcript,
 }
 
 /// Whether decoding must tell how many frames packets of these times are. `packets` are all of the stream, in its order.
-pub(super) fn is_in_doubt(packets: &[&Packet], demuxer: &str, codec: &str, on_grid: bool) -> bool {
+pub(super) fn needs_decoding(packets: &[&Packet], demuxer: &str, codec: &str, on_grid: bool) -> bool {
     let shown: Option<Vec<i64>> =
         packets.iter().filter(|packet| !packet.flags.discard).map(|packet| packet.pts).collect();
     let Some(mut times) = shown else { return true };
@@ -51,11 +51,12 @@ pub(super) fn is_in_doubt(packets: &[&Packet], demuxer: &str, codec: &str, on_gr
     let share_a_time = times.windows(2).any(|pair| pair[0] == pair[1]);
     // Frames that are shown by a later packet have packets of their own, at times between the others'.
     let hidden = dialect::hides_frames(codec) && !on_grid;
-    share_a_time || hidden || starts_blind(packets) || dialect::counts_nothing(demuxer)
+    share_a_time || hidden || lacks_references_at_start(packets) || dialect::counts_nothing(demuxer)
 }
 
-/// Whether packets stand before the first key frame, in the file or on the screen (the beginning of an open GOP).
-pub(super) fn starts_blind(packets: &[&Packet]) -> bool {
+/// Whether packets come before the first key frame, in the file or on the screen (the beginning of an open GOP), so that
+/// they may lack what they refer to.
+pub(super) fn lacks_references_at_start(packets: &[&Packet]) -> bool {
     let Some(key) = packets.iter().position(|packet| packet.flags.key) else { return true };
     let leads = |packet: &&&Packet| !packet.flags.discard && packet.pts < packets[key].pts;
     key > 0 || packets.iter().any(|packet| leads(&packet))
@@ -66,11 +67,11 @@ impl Media {
     ///
     /// An error of the decoder is the clip's end, but in recordings: a transport or program stream with packets lost on
     /// its way, and a stream that begins amid its pictures, are what they are.
-    pub(super) fn survey(&self, stream: &Stream<'_>) -> Result<Survey, MediaError> {
-        match self.decoded(stream, Mind::Errors) {
+    pub(super) fn decode_all(&self, stream: &StreamFacts<'_>) -> Result<DecodedStream, MediaError> {
+        match self.decode_once(stream, OnError::Fail) {
             Err(error) if error.is_about_the_file() => {
-                if dialect::is_a_recording(stream.demuxer) || stream.starts_blind {
-                    self.decoded(stream, Mind::Nothing)
+                if dialect::is_a_recording(stream.demuxer) || stream.lacks_references {
+                    self.decode_once(stream, OnError::Continue)
                 } else {
                     Err(error)
                 }
@@ -79,12 +80,12 @@ impl Media {
         }
     }
 
-    fn decoded(&self, stream: &Stream<'_>, mind: Mind) -> Result<Survey, MediaError> {
-        let Stream { path, index, codec, demuxer, base, start, step, starts_blind: _ } = *stream;
+    fn decode_once(&self, stream: &StreamFacts<'_>, on_error: OnError) -> Result<DecodedStream, MediaError> {
+        let StreamFacts { path, index, codec, demuxer, base, start, step, lacks_references: _ } = *stream;
         // Where the clock may jump, ffmpeg makes one clock of it unless it is told to leave it.
         let own_clock = !dialect::may_jump(demuxer);
         let mut words: Vec<OsString> = ["-v", "error", "-nostdin", "-noautorotate"].map(OsString::from).to_vec();
-        words.extend((mind == Mind::Errors).then(|| "-xerror".into()));
+        words.extend((on_error == OnError::Fail).then(|| "-xerror".into()));
         words.extend(own_clock.then(|| "-copyts".into()));
         words.extend(["-i".into(), dialect::url(path), "-map".into(), format!("0:{index}").into()]);
         words.extend(dialect::PASS_FRAMES.map(OsString::from));
@@ -125,14 +126,14 @@ impl Media {
             let time = frame.ticks.map(|ticks| ticks + offset);
             times.push(time.filter(|&time| time >= next - step).unwrap_or(next));
         }
-        Ok(Survey { times, lenient: mind == Mind::Nothing, transcript })
+        Ok(DecodedStream { times, lenient: on_error == OnError::Continue, transcript })
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mind {
-    Errors,
-    Nothing,
+enum OnError {
+    Fail,
+    Continue,
 }
 
 /// A line of ffmpeg's `framecrc`.
