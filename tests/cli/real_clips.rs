@@ -17,12 +17,14 @@ impl Room {
     /// have lost their reference; b.mp4 shows frames 0 to 9.
     fn real_clips(&self) {
         self.material("cut.mp4", "frames behind an edit list", || {
-            self.ffmpeg(&format!("{SOURCE} -c:v libx264 -preset veryfast -crf 8 -g 12 -bf 3 whole.mp4"));
+            self.ffmpeg(&format!(
+                "{SOURCE} -c:v libx264 -preset veryfast -crf 8 -g 12 -bf 3 -sc_threshold 0 whole.mp4"
+            ));
             self.ffmpeg("-ss 0.68 -i whole.mp4 -c copy cut.mp4");
             fs::remove_file(self.path("whole.mp4")).unwrap();
         });
         self.material("rec.ts", "an open GOP's start", || {
-            self.ffmpeg(&format!("{SOURCE} -c:v mpeg2video -q:v 2 -g 12 -bf 2 whole.ts"));
+            self.ffmpeg(&format!("{SOURCE} -c:v mpeg2video -q:v 2 -g 12 -bf 2 -sc_threshold 1000000000 whole.ts"));
             // The second key frame is the 11th packet: two B-frames before it on the screen come after it in the file.
             self.ffmpeg("-i whole.ts -c copy -bsf:v noise=drop=lt(n\\,10) rec.ts");
             fs::remove_file(self.path("whole.ts")).unwrap();

@@ -89,7 +89,9 @@ impl Media {
 
     fn begin<'a>(&self, wanted: Wanted<'a>, begin: Begin) -> Result<Frames<'a>, MediaError> {
         let Wanted { sampling, frames, size, layout, .. } = &wanted;
-        let files = sampling.file_frame(frames.start)..sampling.file_frame(frames.end - 1) + 1;
+        // Where the size of a recording changes ffmpeg begins its filters anew, and one that counts frames begins at 0.
+        let first = if wanted.clip.lenient { 0 } else { sampling.file_frame(frames.start) };
+        let files = first..sampling.file_frame(frames.end - 1) + 1;
         let begun = if wanted.clip.entries.is_empty() { Begin::Start } else { begin };
         let child = self.decoder(&wanted, &files, begun)?;
         let frame = vec![0; layout.frame_bytes(*size)];

@@ -106,24 +106,12 @@ impl Media {
             });
         }
         let frames = listed.map_err(|source| MediaError::Io { path: path.to_owned(), source })?;
-        if let Some((at, _)) = frames.iter().enumerate().find(|(_, frame)| frame.bytes != frames[0].bytes) {
-            return Err(Unusable::new(path, format!("changes its size at frame {at}"))
-                .wanted("pictures of one size")
-                .found("another size")
-                .frame(at)
-                .help(format!(
-                    "bring all of it to one size first: ffmpeg -i {} -vf scale=1280:720,setsar=1 -c:v libx264 -crf 14 \
-                     -c:a copy even.mp4",
-                    dialect::typed(path)
-                ))
-                .into());
-        }
         let offset = if own_clock { 0 } else { (start / base).round().to_integer() };
         let mut times: Vec<i64> = vec![];
-        for frame in &frames {
+        for ticks in frames {
             // Files without timestamps (raw streams, some AVI) have their frames at the stream's rate.
             let next = times.last().map_or(offset, |last| last + step);
-            let time = frame.ticks.map(|ticks| ticks + offset);
+            let time = ticks.map(|ticks| ticks + offset);
             times.push(time.filter(|&time| time >= next - step).unwrap_or(next));
         }
         Ok(DecodedStream { times, lenient: on_error == OnError::Continue, transcript })
@@ -136,20 +124,14 @@ enum OnError {
     Continue,
 }
 
-/// A line of ffmpeg's `framecrc`.
-struct Listed {
-    ticks: Option<i64>,
-    bytes: u64,
-}
-
-/// `stream, dts, pts, duration, size, checksum`; lines with a # are about the streams.
-fn listed(lines: impl BufRead) -> io::Result<Vec<Listed>> {
+/// When each frame is shown by ffmpeg's `framecrc`: `stream, dts, pts, duration, size, checksum`, where lines with a # are
+/// about the streams.
+fn listed(lines: impl BufRead) -> io::Result<Vec<Option<i64>>> {
     let mut frames = vec![];
     for line in lines.lines() {
         let line = line?;
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        if let (false, [_, _, pts, _, size, ..]) = (line.starts_with('#'), &fields[..]) {
-            frames.push(Listed { ticks: pts.parse().ok(), bytes: size.parse().unwrap_or(0) });
+        if let (false, Some(pts)) = (line.starts_with('#'), line.split(',').nth(2)) {
+            frames.push(pts.trim().parse().ok());
         }
     }
     Ok(frames)

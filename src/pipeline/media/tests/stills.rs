@@ -220,7 +220,7 @@ fn what_is_no_image_is_refused_by_name() {
     }
     for format in ["png", "gif", "webp"] {
         let name = format!("one.{format}");
-        shelf.ffmpeg(&format!("-f lavfi -i color=red:size=63x35 -frames:v 1 {name}"));
+        shelf.save(&name, noise(63, 35));
         let error = Shelf::media().probe_clips(&[shelf.path(&name)], false).unwrap_err();
         assert_eq!(error.to_string(), format!("{name} is a still image"));
         let help = error.details().help.unwrap();
