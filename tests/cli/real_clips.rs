@@ -149,9 +149,13 @@ fn the_rate_of_a_screen_recording_is_said_with_its_reason() {
 fn an_animation_is_a_clip_for_join_and_guide_and_none_for_travel() {
     let room = Room::new();
     room.real_clips();
-    for (name, words) in [("a.gif", "-f gif"), ("a.png", "-f apng"), ("a.webp", "-c:v libwebp_anim -lossless 1")] {
+    for (name, words) in [
+        ("a.gif", "-pix_fmt gray"),
+        ("a.png", "-f apng -pix_fmt rgb24"),
+        ("a.webp", "-c:v libwebp_anim -lossless 1 -pix_fmt bgra"),
+    ] {
         let source = SOURCE.replace("rate=25", "rate=10");
-        room.ffmpeg(&format!("{source} -frames:v 12 -pix_fmt rgb24 {words} {name}"));
+        room.ffmpeg(&format!("{source} -frames:v 12 {words} {name}"));
         let first =
             room.run(&format!("join {name} b.mp4 {name} --gap 4 --crf 4 --json -o film.mp4 --overwrite")).good();
         assert_eq!(first.event("plan")["plan"]["fps"], "10/1", "{name}");
