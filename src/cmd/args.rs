@@ -57,6 +57,10 @@ pub(crate) struct ShapeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
     video_track: Option<u16>,
 
+    /// Bring clips and images in HDR (PQ, HLG) to BT.709; without it they are refused
+    #[arg(long, help_heading = "Film")]
+    tone_map: bool,
+
     /// What makes the frames between [default: auto]
     #[arg(long, help_heading = "Engine")]
     engine: Option<EngineArg>,
@@ -205,7 +209,7 @@ pub(crate) struct RunArgs {
 impl ShapeArgs {
     /// What was typed of these.
     pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
-        let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, engine } = self;
+        let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, tone_map, engine } = self;
         Overrides {
             align: align.map(|align| match align {
                 AlignArg::Latent => Align::Latent,
@@ -225,6 +229,7 @@ impl ShapeArgs {
                 FitArg::Pad => Fit::Pad,
                 FitArg::Stretch => Fit::Stretch,
             }),
+            tone_map: tone_map.then_some(true),
             engine: engine.map(|engine| match engine {
                 EngineArg::Auto => EngineChoice::Auto,
                 EngineArg::Wan => EngineChoice::Wan,

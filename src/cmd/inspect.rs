@@ -120,8 +120,14 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
             Kind::Weights => weights(file, ui).map_err(Report::new),
             Kind::Footage => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
-                    clips.extend(footage_of(file, material, ui));
-                    Ok(Answer::Yes)
+                    let clip = footage_of(file, &material, ui);
+                    match media.usable(material, false) {
+                        Ok(_) => {
+                            clips.extend(clip);
+                            Ok(Answer::Yes)
+                        }
+                        Err(error) => Err(Report::new(error)),
+                    }
                 }
                 Err(error) if error.is_about_the_file() => Err(Report::new(error)),
                 Err(error) => return Err(error.into()),
@@ -148,15 +154,15 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
 }
 
 /// The facts of a clip or an image; the clip, if it is one.
-fn footage_of(file: &Path, material: Material, ui: &Ui) -> Option<Clip> {
+fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
     let (text, clip) = match material {
         Material::Clip(clip) => {
-            ui.event("clip", &clip);
-            (show::clip(&clip), Some(*clip))
+            ui.event("clip", clip);
+            (show::clip(clip), Some((**clip).clone()))
         }
         Material::Still(still) => {
-            ui.event("image", &still);
-            (show::still(&still), None)
+            ui.event("image", still);
+            (show::still(still), None)
         }
     };
     if !ui.json() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
-    media::{Clip, Still, Timing, Track, TrackKind, UNDER},
+    media::{Clip, DolbyVision, DynamicRange, RateSource, Still, Timing, Track, TrackKind, UNDER},
 };
 
 /// A clip's facts, a line each.
@@ -16,7 +16,7 @@ pub(crate) fn clip(clip: &Clip) -> String {
     let seconds = *clip.duration.numer() as f64 / *clip.duration.denom() as f64;
     let rate = match clip.timing {
         Timing::Constant => format!("{} fps ({})", plain(clip.fps), clip.fps),
-        Timing::Variable => format!("variable, mostly {} fps", plain(clip.fps)),
+        Timing::Variable => format!("variable, taken as {} fps ({})", plain(clip.fps), why(clip.rate_source)),
     };
     row("frames", format!("{}, {seconds:.3} s, {rate}", clip.frames));
     let profile = picture.profile.as_deref().map_or(String::new(), |profile| format!(" {profile}"));
@@ -32,6 +32,21 @@ pub(crate) fn clip(clip: &Clip) -> String {
     let color = &picture.color;
     let tagged = if color.tagged_matrix.is_some() { "tagged" } else { "untagged, by size" };
     row("colour", format!("{:?}, {:?} range ({tagged})", color.matrix, color.range).to_lowercase());
+    let range = dynamic_range(picture.dynamic_range);
+    let record = picture.dolby_vision.map(|DolbyVision { profile, compatibility }| {
+        format!("Dolby Vision profile {profile}, base layer {compatibility}")
+    });
+    let told: Vec<String> = range.map(str::to_owned).into_iter().chain(record).collect();
+    if !told.is_empty() {
+        row("range", told.join(", "));
+    }
+    if clip.transparent {
+        let [red, green, blue] = UNDER;
+        row("alpha", format!("transparent in places; laid over white (#{red:02x}{green:02x}{blue:02x})"));
+    }
+    if let Some(damage) = &clip.damage {
+        row("damage", format!("lacks parts, as recordings do: {damage}"));
+    }
     match &clip.sound {
         Some(sound) => row("sound", format!("{}, {} Hz, {}", sound.codec, sound.rate, sound.layout)),
         None => row("sound", "none".into()),
@@ -46,10 +61,11 @@ pub(crate) fn clip(clip: &Clip) -> String {
     let counts = &clip.counts;
     if counts.decoded.is_some() {
         let told = |count: Option<usize>| count.map_or("nothing".into(), |count| count.to_string());
+        let hidden = counts.hidden.map_or(String::new(), |hidden| format!(" ({hidden} hidden by an edit list)"));
         row(
             "counts",
             format!(
-                "packets {}, header {}, duration x rate {}, decoded {}: the last is believed",
+                "packets {}, header {}{hidden}, duration x rate {}, decoded {}: the last is believed",
                 counts.packets,
                 told(counts.container),
                 told(counts.duration_times_rate),
@@ -75,6 +91,31 @@ fn tracks(tracks: &[Track]) -> String {
     [vec![counts.collect::<Vec<_>>().join(", ")], lines.collect()].concat().join("\n")
 }
 
+/// None where there is nothing to say of it.
+fn dynamic_range(range: DynamicRange) -> Option<&'static str> {
+    match range {
+        DynamicRange::Standard => None,
+        DynamicRange::Pq => Some("HDR (PQ)"),
+        DynamicRange::Hlg => Some("HDR (HLG)"),
+        DynamicRange::DolbyVision => Some("Dolby Vision alone"),
+        DynamicRange::Untagged => Some("HDR by an unknown curve"),
+    }
+}
+
+/// Where a clip's rate comes from.
+fn why(source: RateSource) -> String {
+    match source {
+        RateSource::Steps => "by all of its steps".into(),
+        RateSource::Nominal { single, steps } => {
+            format!("its header's rate: all frames lie on that grid, {single} of {steps} steps are single")
+        }
+        RateSource::Median => "by the median step".into(),
+        RateSource::Raised { median } => {
+            format!("one that keeps every frame, which {} fps of the median step would not", plain(median))
+        }
+    }
+}
+
 /// An image's facts, a line each.
 pub(crate) fn still(still: &Still) -> String {
     let mut lines = vec!["  picture   a still image".to_owned()];
@@ -82,6 +123,9 @@ pub(crate) fn still(still: &Still) -> String {
     row("format", format!("{}, {} bit", still.format, still.bits));
     let turned = still.orientation.map_or(String::new(), |turn| format!(" as shown; stored otherwise and {turn}"));
     row("size", format!("{}{turned}", still.size));
+    if let Some(range) = dynamic_range(still.dynamic_range) {
+        row("range", range.into());
+    }
     if let Some(colours) = &still.colours {
         row("colour", format!("{colours}, brought to sRGB"));
     }

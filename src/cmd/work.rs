@@ -148,13 +148,13 @@ impl Work {
         let probed = || progress.begin(Stage::Plan, 0);
         match self {
             Self::Join { clips, settings } => {
-                let cast = Cast::new(media.probe_clips(clips, settings.tracks())?, settings, lossless);
+                let cast = Cast::new(media.probe_clips(clips, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
                 let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
                 Ok((cast, plan))
             }
             Self::Stitch { pieces, stitch, settings } => {
-                let cast = Cast::new(media.probe_clips(pieces, settings.tracks())?, settings, lossless);
+                let cast = Cast::new(media.probe_clips(pieces, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
                 let sources = cast.sources();
                 let ask = stitch.ask(&sources)?;
@@ -165,11 +165,11 @@ impl Work {
                 let JourneyPaths { images, continued, structure, references } = paths;
                 let continued: Vec<PathBuf> = continued.iter().cloned().collect();
                 let files = JourneyFiles {
-                    images: media.probe_stills(images)?,
-                    continued: media.probe_clips(&continued, settings.tracks())?.pop(),
+                    images: media.probe_stills(images, *settings.tone_map)?,
+                    continued: media.probe_clips(&continued, settings.tracks(), *settings.tone_map)?.pop(),
                     in_film: !*settings.apart,
-                    structure: media.probe_clips(structure, settings.tracks())?,
-                    references: media.probe_stills(references)?,
+                    structure: media.probe_clips(structure, settings.tracks(), *settings.tone_map)?,
+                    references: media.probe_stills(references, *settings.tone_map)?,
                 };
                 let JourneySettings { engine, fps, size, made_size, .. } = &**settings;
                 let made = MadeSize::new(**engine, **made_size);

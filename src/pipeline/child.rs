@@ -182,6 +182,11 @@ impl Child {
         self.stdout.take()
     }
 
+    /// For whoever writes to it in a thread of its own.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
+    }
+
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }

@@ -106,6 +106,7 @@ struct Written {
     fps: Option<Text<Fps>>,
     size: Option<Text<Size>>,
     fit: Option<Fit>,
+    tone_map: Option<bool>,
     #[serde(rename = "loop")]
     looped: Option<bool>,
     strength: Option<f64>,
@@ -249,6 +250,7 @@ impl Story {
             fps,
             size,
             fit,
+            tone_map,
             looped,
             strength,
             desaturate,
@@ -293,6 +295,7 @@ impl Story {
             fps: fps.map(|fps| fps.0),
             size: size.map(|size| size.0),
             fit,
+            tone_map,
             looped,
             strength,
             desaturate,

@@ -42,8 +42,8 @@ impl Chain {
                 room.ffmpeg(&format!("-f lavfi -i color={colour}:size=32x16 -frames:v 1 {colour}.png"));
             });
         }
-        let images = media.probe_stills(&paths).unwrap();
-        let references = media.probe_stills(&paths[3..]).unwrap();
+        let images = media.probe_stills(&paths, false).unwrap();
+        let references = media.probe_stills(&paths[3..], false).unwrap();
         let files = JourneyFiles { images, references, ..JourneyFiles::default() };
         let shape = Shape { fps: None, size: None, made: MadeSize::OfFilm, lossless: true };
         let (cast, places) = Cast::journey(files, &shape);

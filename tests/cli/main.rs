@@ -26,6 +26,7 @@ mod material;
 mod memory;
 mod presets;
 mod range;
+mod real_clips;
 #[cfg(feature = "torch")]
 mod references;
 mod refusals;

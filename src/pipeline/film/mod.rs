@@ -161,6 +161,10 @@ impl Film {
         // Images are sRGB, whose primaries are those of BT.709.
         let bt709 = || Some("bt709".to_owned());
         let (matrix, range, primaries, transfer) = match first.map(|clip| &clip.picture.color) {
+            // RGB has all levels, and means nothing by it.
+            Some(color) if first.is_some_and(|clip| clip.picture.is_rgb()) => {
+                (color.matrix, Range::Limited, color.primaries.clone(), color.transfer.clone())
+            }
             Some(color) => (color.matrix, color.range, color.primaries.clone(), color.transfer.clone()),
             None => (Matrix::Bt709, Range::Limited, bt709(), bt709()),
         };

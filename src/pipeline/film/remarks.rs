@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Film, Take, plain};
 use crate::pipeline::{
-    media::{Clip, Sampling, Still, Timing, UNDER},
+    media::{Clip, DynamicRange, Sampling, Still, Timing, UNDER},
     progress::Warning,
     video::Size,
 };
@@ -35,6 +35,21 @@ fn remarks(clip: &Clip, sampling: &Sampling, film: &Film, asked: Size) -> Vec<Wa
     let (name, path) = (clip.name(), Some(clip.path.clone()));
     let mut remarks = vec![];
     let mut remark = |code, message| remarks.push(warning(code, path.clone(), message));
+    if let Some(damage) = &clip.damage {
+        let words = "lacks parts, as recordings do; what its decoder shows in their place was taken";
+        remark("damage", format!("{name} {words} (`{damage}`)"));
+    }
+    if clip.picture.is_tone_mapped() {
+        let from = if clip.picture.dynamic_range == DynamicRange::Pq { "PQ" } else { "HLG" };
+        remark("tone_mapped", format!("{name} is HDR ({from}) and was tone-mapped to BT.709"));
+    }
+    if clip.transparent {
+        let [red, green, blue] = UNDER;
+        remark(
+            "transparent",
+            format!("{name} is transparent in places and was laid over white (#{red:02x}{green:02x}{blue:02x})"),
+        );
+    }
     if clip.timing == Timing::Variable {
         let rate = plain(film.fps);
         remark(
@@ -58,6 +73,7 @@ fn remarks(clip: &Clip, sampling: &Sampling, film: &Film, asked: Size) -> Vec<Wa
     }
     if let (Some(decoded), Some(promised)) = (clip.counts.decoded, clip.counts.container)
         && decoded != promised
+        && clip.counts.hidden.is_none()
     {
         remark("count", format!("{name} says it has {promised} frames, {decoded} were counted by decoding"));
     }
@@ -83,6 +99,7 @@ fn remarks_on_stills(stills: &[&Still], film: &Film, asked: Size) -> Vec<Warning
     let remarks = [
         remark("resized", of(&|still| still.size != asked), format!("not {asked}, fitted to {}", film.size)),
         remark("depth", of(&|still| still.bits > 8), "more than 8 bits a sample, the film has 8".into()),
+        remark("tone_mapped", of(&|still| still.is_tone_mapped()), "HDR, tone-mapped to BT.709".into()),
         remark("colours", of(&|still| still.colours.is_some()), "colours of another profile, brought to sRGB".into()),
         remark(
             "transparent",

@@ -5,12 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use image::ImageFormat;
 use num_rational::Ratio;
 use serde::Serialize;
 
 use super::{
     sound_clock::SoundClock,
     tracks::{self, Track},
+    dialect,
+    dynamic_range::{DolbyVision, DynamicRange},
 };
 use crate::pipeline::video::{Fps, Matrix, Range, Size, Time};
 
@@ -27,6 +30,7 @@ pub struct Clip {
     pub picture: Picture,
     pub fps: Fps,
     pub timing: Timing,
+    pub rate_source: RateSource,
     pub frames: usize,
     pub counts: Counts,
     #[serde(serialize_with = "as_text")]
@@ -38,6 +42,21 @@ pub struct Clip {
     /// When the first frame is shown, after the start of the file (of the earliest of its streams).
     #[serde(serialize_with = "as_text")]
     pub picture_start: Time,
+    /// Read by the image crate, over white.
+    #[serde(skip)]
+    pub(super) animation: Option<ImageFormat>,
+    /// Whether an animation is transparent anywhere, in any of its frames.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub transparent: bool,
+    /// What a viewer does with the stored pictures of an animation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<&'static str>,
+    /// What the decoder says of a recording that lacks parts, where what is there is taken all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+    /// Whether errors of the decoder are borne: they were counted, and are what this recording has.
+    #[serde(skip)]
+    pub(super) lenient: bool,
     /// When each frame is shown, after the first one.
     #[serde(skip)]
     pub(super) times: Vec<Time>,
@@ -68,7 +87,26 @@ pub struct Picture {
     /// As shown, in square pixels.
     pub size: Size,
     pub color: Color,
+    pub dynamic_range: DynamicRange,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dolby_vision: Option<DolbyVision>,
+    /// What says so where it is not SDR.
+    #[serde(skip)]
+    pub(super) range_source: Option<String>,
+    /// The filters that bring it to BT.709; then format and colours are what comes out of them.
+    #[serde(skip)]
+    pub(super) tone_map: Option<String>,
     pub interlaced: bool,
+}
+
+impl Picture {
+    pub fn is_rgb(&self) -> bool {
+        dialect::is_rgb(&self.pixel_format)
+    }
+
+    pub fn is_tone_mapped(&self) -> bool {
+        self.tone_map.is_some()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,6 +129,20 @@ pub enum Timing {
     Variable,
 }
 
+/// Where a clip's rate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateSource {
+    /// Every step between two frames is one of this rate.
+    Steps,
+    /// The header's nominal rate: so many of the steps are single ones of it, the others are multiples.
+    Nominal { single: usize, steps: usize },
+    /// The median step.
+    Median,
+    /// The next rate above that of the median step at which no frame is lost.
+    Raised { median: Fps },
+}
+
 /// How many frames the file has by each way of counting.
 #[derive(Debug, Clone, Serialize)]
 pub struct Counts {
@@ -100,6 +152,9 @@ pub struct Counts {
     pub container: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_times_rate: Option<usize>,
+    /// In the file, and hidden by its edit list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
     /// Counted by decoding, where the others disagree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decoded: Option<usize>,
@@ -185,17 +240,33 @@ impl Clip {
         if self.timing == Timing::Constant && self.fps == fps {
             return Sampling::Own(self.frames);
         }
-        let count = fps.frames_in(self.duration).max(1);
-        let mut file_frame = 0;
-        let picks = (0..count).map(|index| {
-            let middle = fps.time_of(index) + fps.ratio().recip() / 2;
-            while self.times.get(file_frame + 1).is_some_and(|&time| time < middle) {
-                file_frame += 1;
-            }
-            file_frame
-        });
-        Sampling::Resampled(picks.collect())
+        Sampling::Resampled(sampled(&self.times, self.duration, fps, self.fps == fps))
     }
+}
+
+/// Which frame each frame of a film at this rate shows, of frames at these times. `all`: none is left out, however short a
+/// time it stands on screen; then one whose place is taken by the frame before it comes right after that one.
+pub(super) fn sampled(times: &[Time], duration: Time, fps: Fps, all: bool) -> Vec<usize> {
+    let half = fps.ratio().recip() / 2;
+    let mut next = 0;
+    let places = times.iter().map(|&time| {
+        // The first frame of the film whose middle comes after that time.
+        let place = ((time - half) * fps.ratio()).floor().to_integer() + 1;
+        let place = if all { (place.max(0) as usize).max(next) } else { place.max(0) as usize };
+        next = place + 1;
+        place
+    });
+    let places: Vec<usize> = places.collect();
+    let least = places.last().map_or(1, |last| last + 1);
+    let count = fps.frames_in(duration).max(if all { least } else { 1 });
+    let mut file_frame = 0;
+    let picks = (0..count).map(|index| {
+        while places.get(file_frame + 1).is_some_and(|&place| place <= index) {
+            file_frame += 1;
+        }
+        file_frame
+    });
+    picks.collect()
 }
 
 pub(super) fn name(path: &Path) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use moxcms::{ColorProfile, DataColorSpace, Layout, ProfileText, Transform8BitExecutor, TransformOptions};
 
 /// The way from an image's colours to sRGB.
+#[derive(Clone)]
 pub(super) struct Colours {
     /// As the profile calls itself.
     pub(super) name: String,

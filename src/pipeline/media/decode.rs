@@ -3,11 +3,12 @@
 use std::{ffi::OsString, ops::Range};
 
 use super::{
-    Media,
+    Media, animation,
     clip::{Clip, Entry, Picture, Sampling},
     dialect,
     error::{MediaError, Tool, Unusable},
     fit::{Fit, crop, inside},
+    full_decode::damaged,
     process::{Child, Pipes},
 };
 use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
@@ -88,7 +89,9 @@ impl Media {
 
     fn begin<'a>(&self, wanted: Wanted<'a>, begin: Begin) -> Result<Frames<'a>, MediaError> {
         let Wanted { sampling, frames, size, layout, .. } = &wanted;
-        let files = sampling.file_frame(frames.start)..sampling.file_frame(frames.end - 1) + 1;
+        // Where the size of a recording changes ffmpeg begins its filters anew, and one that counts frames begins at 0.
+        let first = if wanted.clip.lenient { 0 } else { sampling.file_frame(frames.start) };
+        let files = first..sampling.file_frame(frames.end - 1) + 1;
         let begun = if wanted.clip.entries.is_empty() { Begin::Start } else { begin };
         let child = self.decoder(&wanted, &files, begun)?;
         let frame = vec![0; layout.frame_bytes(*size)];
@@ -97,7 +100,14 @@ impl Media {
 
     fn decoder(&self, wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Result<Child, MediaError> {
         let purpose = format!("decoding {}", wanted.clip.name());
-        Child::start(self, Tool::Ffmpeg, purpose, Pipes::Out, arguments(wanted, files, begin))
+        let words = arguments(wanted, files, begin);
+        let Clip { path, animation, picture, .. } = wanted.clip;
+        let Some(format) = *animation else { return Child::start(self, Tool::Ffmpeg, purpose, Pipes::Out, words) };
+        let mut child = Child::start(self, Tool::Ffmpeg, purpose, Pipes::InAndOut, words)?;
+        if let Some(stdin) = child.take_stdin() {
+            animation::feed(path, format, picture.size, files.clone(), stdin)?;
+        }
+        Ok(child)
     }
 }
 
@@ -160,17 +170,7 @@ impl Frames<'_> {
                 let frame = self.files.start + self.read;
                 // Decoding begins at a key frame, so where nothing came the damage can lie before what is wanted.
                 let place = if self.read == 0 && frame > 0 { "at or before" } else { "near" };
-                Unusable::new(&clip.path, format!("is damaged {place} frame {frame}"))
-                    .wanted("a stream that decodes without error")
-                    .found(transcript.stderr.lines().next().unwrap_or_default())
-                    .frame(frame)
-                    .help(format!(
-                        "copy or download it again, or re-encode what can be read: ffmpeg -i {} -c:v libx264 -crf 14 \
-                         repaired.mp4",
-                        dialect::typed(&clip.path)
-                    ))
-                    .said(transcript)
-                    .into()
+                damaged(&clip.path, place, frame, transcript)
             }
             other => other,
         }
@@ -192,7 +192,9 @@ fn begins_amid(wanted: &Wanted<'_>) -> bool {
 fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsString> {
     let Wanted { clip, sampling: _, frames: _, size, fit, layout } = wanted;
     let (size, fit, layout) = (*size, *fit, *layout);
-    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-xerror"].map(OsString::from).to_vec();
+    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin"].map(OsString::from).to_vec();
+    // What a recording lacks was counted when it was probed.
+    arguments.extend((!clip.lenient).then(|| "-xerror".into()));
     let mut filters = vec![];
     match begin {
         // Frames are told by their times, so one that the seek missed is missing and never replaced by another.
@@ -212,15 +214,23 @@ fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsS
                 ));
             }
         }
-        Begin::Start if files.start > 0 => filters.push(format!(r"select=gte(n\,{})", files.start)),
+        // Of an animation come the frames that are wanted.
+        Begin::Start if files.start > 0 && clip.animation.is_none() => {
+            filters.push(format!(r"select=gte(n\,{})", files.start))
+        }
         Begin::Start => {}
     }
-    arguments.extend([
-        "-i".into(),
-        dialect::url(&clip.path),
-        "-map".into(),
-        format!("0:{}", clip.picture.stream).into(),
-    ]);
+    match clip.animation {
+        Some(_) => {
+            let size = clip.picture.size.to_string();
+            let raw = ["-f", "rawvideo", "-pix_fmt", &clip.picture.pixel_format, "-s", &size];
+            arguments.extend(raw.map(OsString::from));
+            arguments.extend(["-i", "pipe:0"].map(OsString::from));
+        }
+        None => arguments.extend(["-i".into(), dialect::url(&clip.path)]),
+    }
+    arguments.extend(["-map".into(), format!("0:{}", clip.picture.stream).into()]);
+    filters.extend(clip.picture.tone_map.clone());
     let shaping = shaping(&clip.picture, size, fit, layout);
     // The same bytes under another name; where they are scaled they have the film's name already.
     let scaled = shaping.iter().any(|filter| filter.starts_with("scale="));

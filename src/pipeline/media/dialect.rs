@@ -8,6 +8,9 @@ use std::{
 /// Every frame as it is: no rate conversion. `-vsync` was its name before 5.1 and is gone in 7.
 pub(super) const PASS_FRAMES: [&str; 2] = ["-fps_mode", "passthrough"];
 
+/// Timestamps on the clock of the file, not on that of the rate. ffmpeg 6.1 has it by the name `demux` too.
+pub(super) const SOURCE_CLOCK: [&str; 2] = ["-enc_time_base", "-1"];
+
 /// The 8-bit RGB that FFV1 takes.
 pub(super) const FFV1_RGB: &str = "bgr0";
 
@@ -38,6 +41,49 @@ pub(super) fn is_image(demuxer: &str) -> bool {
 /// Demuxers that count every frame in an index, so that a missing one means a file that was cut short.
 pub(super) fn index_is_binding(demuxer: &str) -> bool {
     demuxer.split(',').any(|name| name == "mp4")
+}
+
+/// Demuxers of streams that are sent and cut: packets are lost on the way, and a cut falls where it falls.
+pub(super) fn is_a_recording(demuxer: &str) -> bool {
+    matches!(demuxer, "mpegts" | "mpeg")
+}
+
+/// Demuxers of streams in which nothing counts packets, so that a lost one is noticed by the decoder alone.
+pub(super) fn counts_nothing(demuxer: &str) -> bool {
+    demuxer == "mpeg"
+}
+
+/// Demuxers whose clock may begin anew (AVFMT_TS_DISCONT in ffmpeg's libavformat).
+pub(super) fn may_jump(demuxer: &str) -> bool {
+    matches!(demuxer, "mpegts" | "mpeg" | "ogg" | "wtv")
+}
+
+/// Codecs that have frames of which nothing is shown, for others to refer to.
+pub(super) fn hides_frames(codec: &str) -> bool {
+    matches!(codec, "vp8" | "vp9" | "av1")
+}
+
+/// What a demuxer reports, its warnings taken apart; levels are written out (`-v level+warning`).
+pub(super) struct Messages {
+    pub(super) errors: String,
+    /// The stream of every packet that did not arrive whole.
+    pub(super) corrupt: Vec<usize>,
+}
+
+pub(super) fn messages(stderr: &str) -> Messages {
+    let (mut errors, mut corrupt, mut warned) = (vec![], vec![], false);
+    for line in stderr.lines() {
+        warned = match line.trim_start().starts_with("Last message repeated") {
+            true => warned,
+            false => line.contains("[warning]"),
+        };
+        if !warned {
+            errors.push(line.replace("[error] ", "").replace("[fatal] ", "").replace("[panic] ", ""));
+        } else if let Some((_, of)) = line.split_once("Packet corrupt (stream = ") {
+            corrupt.extend(of.split(',').next().and_then(|number| number.trim().parse::<usize>().ok()));
+        }
+    }
+    Messages { errors: errors.join("\n"), corrupt }
 }
 
 /// ffprobe says in words alone whether the file or itself is at fault.
@@ -140,6 +186,15 @@ pub(super) fn loses_packets(demuxer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_are_no_errors_and_tell_the_packets_that_did_not_arrive_whole() {
+        let said = "[mpegts @ 0x1] [warning] Packet corrupt (stream = 1, dts = 23).\n    Last message repeated 2 times\n\
+                    [mp3 @ 0x2] [error] Header missing\n    Last message repeated 1 times\nfile:a.ts: Invalid data";
+        let Messages { errors, corrupt } = messages(said);
+        assert_eq!(corrupt, [1]);
+        assert_eq!(errors, "[mp3 @ 0x2] Header missing\n    Last message repeated 1 times\nfile:a.ts: Invalid data");
+    }
 
     #[test]
     fn the_depth_is_read_from_the_name_of_a_pixel_format() {

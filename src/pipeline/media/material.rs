@@ -24,28 +24,48 @@ pub enum Material {
 }
 
 impl Media {
-    /// The facts of several files, read at once.
+    /// The facts of several files, read at once; those of HDR as well.
     pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Material, MediaError>> {
         paths.par_iter().map(|path| self.material(path, TrackChoice::default())).collect()
     }
 
+    /// The same as a film can use them: HDR is refused, or with `tone_map` brought to BT.709.
+    pub fn probe_usable(
+        &self,
+        paths: &[PathBuf],
+        choice: TrackChoice,
+        tone_map: bool,
+    ) -> Vec<Result<Material, MediaError>> {
+        paths.par_iter().map(|path| self.usable(self.material(path, choice)?, tone_map)).collect()
+    }
+
+    /// What was probed as a film can use it.
+    pub fn usable(&self, material: Material, tone_map: bool) -> Result<Material, MediaError> {
+        Ok(match material {
+            Material::Clip(clip) => Material::Clip(Box::new(self.conform(*clip, false, tone_map)?)),
+            Material::Still(still) => Material::Still(self.conform_still(still, tone_map)?),
+        })
+    }
+
     /// The facts of several clips, with these tracks of each; a still image is none.
-    pub fn probe_clips(&self, paths: &[PathBuf], choice: TrackChoice) -> Result<Vec<Clip>, MediaError> {
+    pub fn probe_clips(
+        &self,
+        paths: &[PathBuf],
+        choice: TrackChoice,
+        tone_map: bool,
+    ) -> Result<Vec<Clip>, MediaError> {
         let moving = |material| match material {
             Material::Clip(clip) => Ok(*clip),
-            Material::Still(still) => {
-                Err(Unusable::new(&still.path, "is a still image").wanted("a video").found(still.format).into())
-            }
+            Material::Still(still) => Err(no_clip(&still)),
         };
-        let probed: Vec<_> = paths.par_iter().map(|path| self.material(path, choice)).collect();
-        probed.into_iter().map(|material| material.and_then(moving)).collect()
+        self.probe_usable(paths, choice, tone_map).into_iter().map(|material| material.and_then(moving)).collect()
     }
 
     /// The facts of several images; each has one picture.
-    pub fn probe_stills(&self, paths: &[PathBuf]) -> Result<Vec<Still>, MediaError> {
+    pub fn probe_stills(&self, paths: &[PathBuf], tone_map: bool) -> Result<Vec<Still>, MediaError> {
         let still = |path: &PathBuf| match self.look(path, TrackChoice::default())? {
-            Look::Material(Material::Still(still)) => Ok(still),
-            Look::Animated => Err(animated(path)),
+            Look::Material(Material::Still(still)) => self.conform_still(still, tone_map),
+            Look::Animated(_) => Err(animated(path)),
             Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
                 .wanted("an image")
                 .found(format!("{} frames of {}", clip.frames, clip.picture.codec))
@@ -62,12 +82,8 @@ impl Media {
     fn material(&self, path: &Path, choice: TrackChoice) -> Result<Material, MediaError> {
         match self.look(path, choice)? {
             Look::Material(material) => Ok(material),
-            // It may move as a video does.
-            Look::Animated => match self.probe_tracks(path, choice) {
-                Ok(clip) => Ok(Material::Clip(Box::new(clip))),
-                Err(error) if error.is_about_the_file() => Err(animated(path)),
-                Err(other) => Err(other),
-            },
+            Look::Animated(Some(clip)) => Ok(Material::Clip(clip)),
+            Look::Animated(None) => Ok(Material::Clip(Box::new(self.probe_tracks(path, choice)?))),
         }
     }
 
@@ -76,7 +92,7 @@ impl Media {
         let avif = match still::looks(path) {
             Looks::Own(format) => match still::look(path, bytes, format)? {
                 Found::Still(still) => return Ok(Look::Material(Material::Still(still))),
-                Found::Animated => return Ok(Look::Animated),
+                Found::Animated(clip) => return Ok(Look::Animated(clip)),
                 Found::Foreign => false,
             },
             // ffmpeg before 7 takes the first of the tiles for the whole.
@@ -108,7 +124,22 @@ fn animated(path: &Path) -> MediaError {
         .into()
 }
 
+/// Of an image where a clip is wanted.
+fn no_clip(still: &Still) -> MediaError {
+    let quoted = dialect::typed(&still.path);
+    Unusable::new(&still.path, "is a still image")
+        .wanted("a video")
+        .found(still.format.clone())
+        .help(format!(
+            "`wanctl travel` makes films of images; to join it as a clip of 2 s, make one of it: ffmpeg -i {quoted} -vf \
+             'loop=loop=-1:size=1,setpts=N/25/TB,pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p' -r 25 -t 2 -c:v libx264 \
+             -crf 14 still.mp4"
+        ))
+        .into()
+}
+
 enum Look {
     Material(Material),
-    Animated,
+    /// A clip, but where its pictures are left to ffmpeg.
+    Animated(Option<Box<Clip>>),
 }

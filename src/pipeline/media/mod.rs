@@ -1,13 +1,16 @@
 //! ffmpeg and ffprobe: facts of clips, their frames, and the film. The only room that knows either program.
 #![allow(clippy::disallowed_types, reason = "this room starts ffmpeg and ffprobe")]
 
+mod animation;
 mod clip;
 mod colours;
 mod decode;
 mod dialect;
+mod dynamic_range;
 mod encode;
 mod error;
 mod fit;
+mod full_decode;
 mod levels;
 mod material;
 mod note;
@@ -28,8 +31,9 @@ mod verify;
 
 use std::{env, ffi::OsString, path::PathBuf};
 
-pub use clip::{Clip, Color, Counts, Picture, Sampling, Sound, Timing};
+pub use clip::{Clip, Color, Counts, Picture, RateSource, Sampling, Sound, Timing};
 pub use decode::{Frames, Wanted};
+pub use dynamic_range::{DolbyVision, DynamicRange};
 pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat};
 pub use error::{MediaError, Tool, Unusable};
 pub use fit::Fit;

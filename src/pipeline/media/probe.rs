@@ -13,12 +13,14 @@ use serde::de::DeserializeOwned;
 use super::{
     Media,
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
-    dialect,
+    dialect::{self, Messages},
+    dynamic_range::RangeFacts,
     error::{MediaError, Tool, Unusable},
+    full_decode::{StreamFacts, lacks_references_at_start, needs_decoding},
     note::note_among,
     process::{Child, Pipes},
-    report::{DecodedFrame, FrameReport, Packet, Report, Stream},
-    rhythm::{Ticks, rhythm},
+    report::{Packet, Report, Stream},
+    rhythm::{Rhythm, Ticks, rhythm},
     sound_clock::{SoundClock, StreamPackets},
     tracks::{TrackChoice, TrackKind, take, tracks},
 };
@@ -36,7 +38,7 @@ impl Media {
     /// The same, with these tracks.
     pub fn probe_tracks(&self, path: &Path, choice: TrackChoice) -> Result<Clip, MediaError> {
         let bytes = regular_file(path)?;
-        let (mut report, transcript) = self.ask(path)?;
+        let (mut report, transcript, corrupt) = self.ask(path)?;
         let format = report.format.take().ok_or_else(|| unreadable(path, transcript.clone()))?;
 
         let mut tracks = tracks(&report.streams);
@@ -48,8 +50,9 @@ impl Media {
         };
         let start = format.start_time.as_deref().and_then(signed_decimal).unwrap_or_default();
         let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
-        let packets = || report.packets.iter().filter(|packet| packet.stream_index == stream.index);
-        let shown = || packets().filter(|packet| !packet.flags.discard);
+        let packets: Vec<&Packet> =
+            report.packets.iter().filter(|packet| packet.stream_index == stream.index).collect();
+        let shown = || packets.iter().copied().filter(|packet| !packet.flags.discard);
 
         let mut counts = Counts {
             packets: shown().count(),
@@ -59,21 +62,24 @@ impl Media {
                 let per = i128::from(*base.denom()) * i128::from(*rate.ratio().denom());
                 ((frames + per / 2) / per) as usize
             }),
+            hidden: None,
             decoded: None,
         };
         // Other headers than MP4's are known to promise a frame too many in whole files.
         let promise = counts.container.filter(|_| dialect::index_is_binding(&format.format_name));
-        if let Some(promised) = promise.filter(|&promised| promised > packets().count()) {
-            return Err(Unusable::new(
-                path,
-                format!("is cut short: {} of {promised} frames are there", counts.packets),
-            )
-            .wanted(format!("{promised} frames, as its header says"))
-            .found(format!("{} frames", counts.packets))
-            .frame(counts.packets)
-            .help(keep_what_is_there(path))
-            .said(transcript)
-            .into());
+        if let Some(promised) = promise.filter(|&promised| promised > counts.packets) {
+            // What an edit list hides is there all the same.
+            let there = self.packets_in_file(path, stream.index)?;
+            if promised > there {
+                return Err(Unusable::new(path, format!("is cut short: {there} of {promised} frames are there"))
+                    .wanted(format!("{promised} frames, as its header says"))
+                    .found(format!("{there} frames"))
+                    .frame(there)
+                    .help(keep_what_is_there(path))
+                    .said(transcript)
+                    .into());
+            }
+            counts.hidden = Some(there - counts.packets);
         }
 
         if let Some(said) = transcript.stderr.lines().find(|line| dialect::misses_the_end(line)) {
@@ -87,33 +93,51 @@ impl Media {
                 .into());
         }
 
-        let timestamps: Option<Vec<i64>> = shown().map(|packet| packet.pts).collect();
-        let timestamps = timestamps.map(|mut times| {
-            times.sort_unstable();
-            times
-        });
-        let agree = counts.container.is_none_or(|frames| frames == counts.packets)
-            && counts.duration_times_rate.is_none_or(|frames| frames.abs_diff(counts.packets) <= 1);
-        let last = || shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
-        let ticks = match &timestamps {
-            Some(times) if agree && !times.is_empty() => Ticks { times: times.clone(), last: last(), base },
-            _ => {
-                let ticks = self.decoded_times(path, stream, base)?;
-                counts.decoded = Some(ticks.times.len());
-                ticks
-            }
-        };
-        // Seeking needs packets that can be told apart by their times, each of which becomes a frame.
-        let told_apart = timestamps.is_some_and(|times| times == ticks.times && times.is_sorted_by(|a, b| a < b));
-        let entries = match told_apart && dialect::seeks_exactly(&format.format_name) {
-            true => entries(shown(), &ticks, start),
-            false => vec![],
-        };
         // What has no format of pixels was recognised by its name alone.
         if dialect::is_image(&format.format_name) && stream.pix_fmt.is_none() {
             return Err(unreadable(path, transcript));
         }
-        let picture = picture(path, stream, dialect::is_image(&format.format_name))?;
+        let (transfer, primaries) = (tag(&stream.color_transfer), tag(&stream.color_primaries));
+        let range = self.dynamic_range(path, stream, transfer.as_deref(), primaries.as_deref())?;
+        let picture = picture(path, stream, dialect::is_image(&format.format_name), range)?;
+
+        let mut times: Vec<i64> = shown().filter_map(|packet| packet.pts).collect();
+        times.sort_unstable();
+        let agree = counts.container.is_none_or(|frames| frames == counts.packets)
+            && counts.duration_times_rate.is_none_or(|frames| frames.abs_diff(counts.packets) <= 1);
+        let last = shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
+        let mut ticks = Ticks { times, last, base };
+        let rates = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)];
+        let codec = stream.codec_name.as_deref().unwrap_or_default();
+        let on_grid = || rhythm(&ticks, rates).timing == Timing::Constant;
+        let in_doubt = !agree
+            || corrupt.contains(&stream.index)
+            || needs_decoding(&packets, &format.format_name, codec, on_grid());
+        let (mut damage, mut lenient, mut seeks) = (None, false, true);
+        if in_doubt && counts.packets > 0 {
+            let decoded = self.decode_all(&StreamFacts {
+                path,
+                index: stream.index,
+                codec,
+                demuxer: &format.format_name,
+                base,
+                start,
+                step: rates[0].map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1)),
+                lacks_references: lacks_references_at_start(&packets),
+            })?;
+            counts.decoded = Some(decoded.times.len());
+            lenient = decoded.lenient;
+            damage = decoded.transcript.stderr.lines().next().filter(|_| lenient).map(str::to_owned);
+            // Seeking needs frames that can be told apart by their times, each of which is a packet's.
+            let told_apart = decoded.times.is_sorted_by(|a, b| a < b)
+                && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
+            seeks = told_apart;
+            ticks.times = decoded.times;
+        }
+        let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
+            true => entries(packets.iter().copied(), &ticks, start),
+            false => vec![],
+        };
         let Some(&first) = ticks.times.first() else {
             return Err(Unusable::new(path, "has no frames")
                 .wanted("at least one frame")
@@ -121,7 +145,11 @@ impl Media {
                 .said(transcript)
                 .into());
         };
-        let (fps, timing) = rhythm(&ticks, [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)]);
+        let Rhythm { fps, timing, source: rate_source } = rhythm(&ticks, rates);
+        // A part that is gone leaves a gap where the decoder has nothing to complain of.
+        if lenient && damage.is_none() && gap(&ticks, fps) {
+            damage = Some("its timestamps have gaps".into());
+        }
         let frames = ticks.times.len();
         let picture_start = base * first - start;
         let times: Vec<Time> = match timing {
@@ -149,6 +177,7 @@ impl Media {
             picture,
             fps,
             timing,
+            rate_source,
             frames,
             counts,
             duration,
@@ -158,6 +187,11 @@ impl Media {
             }),
             tracks,
             picture_start,
+            animation: None,
+            transparent: false,
+            orientation: None,
+            damage,
+            lenient,
             times,
             ticks: ticks.times,
             entries,
@@ -167,7 +201,7 @@ impl Media {
     /// The sound of a file that need not have a picture.
     pub fn probe_sound(&self, path: &Path) -> Result<Sound, MediaError> {
         regular_file(path)?;
-        let (report, transcript) = self.ask(path)?;
+        let (report, transcript, _) = self.ask(path)?;
         let usable =
             |index: usize| report.streams.iter().any(|stream| stream.index == index && sound(stream).is_some());
         let taken = take(path, &mut tracks(&report.streams), TrackKind::Audio, None, usable)?;
@@ -179,23 +213,46 @@ impl Media {
         found.ok_or_else(|| Unusable::new(path, "has no sound").wanted("an audio stream").said(transcript).into())
     }
 
-    fn ask(&self, path: &Path) -> Result<(Report, Transcript), MediaError> {
+    /// The report, what was said with it, and the stream of every packet that did not arrive whole.
+    fn ask(&self, path: &Path) -> Result<(Report, Transcript, Vec<usize>), MediaError> {
         let words = [
+            "-v",
+            "level+warning",
             "-show_format",
             "-show_streams",
             "-show_packets",
             "-show_entries",
             "packet=stream_index,pts,dts,duration,flags",
         ];
+        let without_warnings = |transcript: Transcript| {
+            let Messages { errors, corrupt } = dialect::messages(&transcript.stderr);
+            (Transcript { stderr: errors, ..transcript }, corrupt)
+        };
         match self.report(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
-            // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
-            Err(MediaError::Failed { how, transcript, .. })
-                if how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) =>
-            {
-                Err(unreadable(path, transcript))
+            Ok((report, transcript)) => {
+                let (transcript, corrupt) = without_warnings(transcript);
+                Ok((report, transcript, corrupt))
             }
-            other => other,
+            Err(MediaError::Failed { tool, purpose, how, transcript }) => {
+                let (transcript, _) = without_warnings(transcript);
+                // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
+                match how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) {
+                    true => Err(unreadable(path, transcript)),
+                    false => Err(MediaError::Failed { tool, purpose, how, transcript }),
+                }
+            }
+            Err(other) => Err(other),
         }
+    }
+
+    /// How many packets a stream of an MP4 or QuickTime file has, with those that an edit list hides.
+    fn packets_in_file(&self, path: &Path, stream: usize) -> Result<usize, MediaError> {
+        let entries =
+            ["-ignore_editlist", "1", "-show_packets", "-show_entries", "packet=stream_index", "-select_streams"];
+        let mut words = entries.map(OsString::from).to_vec();
+        words.push(stream.to_string().into());
+        let (report, _): (Report, _) = self.report(path, format!("counting the packets of {}", name(path)), words)?;
+        Ok(report.packets.len())
     }
 
     /// ffprobe's answer, parsed while it comes: that of a long clip is large.
@@ -220,23 +277,6 @@ impl Media {
             (_, Err(error)) => format!("its report cannot be read: {error}"),
         };
         Err(MediaError::Failed { tool: Tool::Ffprobe, purpose, how, transcript })
-    }
-
-    /// Decodes the whole stream to learn when each frame is really shown.
-    fn decoded_times(&self, path: &Path, stream: &Stream, base: Ratio<i64>) -> Result<Ticks, MediaError> {
-        let words = ["-show_entries", "frame=pts,best_effort_timestamp,pkt_duration,duration", "-select_streams"];
-        let mut words = words.map(OsString::from).to_vec();
-        words.push(stream.index.to_string().into());
-        let (report, _): (FrameReport, _) =
-            self.report(path, format!("counting the frames of {}", name(path)), words)?;
-        let step = rate(&stream.r_frame_rate).map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1));
-        let mut times: Vec<i64> = vec![];
-        for frame in &report.frames {
-            // Files without timestamps (raw streams, some AVI) have their frames at the stream's rate.
-            let next = times.last().map_or(0, |last| last + step);
-            times.push(frame.best_effort_timestamp.or(frame.pts).filter(|&time| time >= next - step).unwrap_or(next));
-        }
-        Ok(Ticks { times, last: report.frames.last().and_then(DecodedFrame::duration).unwrap_or(step), base })
     }
 }
 
@@ -319,7 +359,7 @@ fn sound(stream: &Stream) -> Option<Sound> {
     })
 }
 
-fn picture(path: &Path, stream: &Stream, still: bool) -> Result<Picture, MediaError> {
+fn picture(path: &Path, stream: &Stream, still: bool, range: RangeFacts) -> Result<Picture, MediaError> {
     let refuse = |problem: &str| Unusable::new(path, problem);
     let (Some(codec), Some(pixel_format)) = (stream.codec_name.clone(), stream.pix_fmt.clone()) else {
         return Err(refuse("has a picture that this ffmpeg cannot decode")
@@ -339,18 +379,6 @@ fn picture(path: &Path, stream: &Stream, still: bool) -> Result<Picture, MediaEr
         return Err(refuse(&format!("is {size} pixels"))
             .wanted("2 to 16384 pixels on each side")
             .found(size.to_string())
-            .into());
-    }
-    let transfer = tag(&stream.color_transfer);
-    if let Some(curve @ ("smpte2084" | "arib-std-b67")) = transfer.as_deref() {
-        let standard = if curve == "smpte2084" { "PQ" } else { "HLG" };
-        return Err(refuse(&format!("is HDR ({standard})"))
-            .wanted("a clip in standard range (SDR)")
-            .found(format!("transfer {curve}"))
-            .help(format!(
-                "tone-map it first: ffmpeg -i {quoted} -vf zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
-                 tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p -c:v libx264 -crf 14 -c:a copy sdr.mp4"
-            ))
             .into());
     }
     // VP8 and VP9 keep it in a second stream that only this tag tells of.
@@ -374,6 +402,10 @@ fn picture(path: &Path, stream: &Stream, still: bool) -> Result<Picture, MediaEr
         profile: stream.profile.clone().filter(|profile| profile != "unknown"),
         bits: dialect::bits(&pixel_format),
         color: color(stream, &pixel_format, size),
+        dynamic_range: range.range,
+        dolby_vision: range.dolby_vision,
+        range_source: range.source,
+        tone_map: None,
         pixel_format,
         coded,
         rotation,
@@ -409,15 +441,18 @@ fn shown_size(coded: Size, aspect: Ratio<i64>, rotation: i32) -> Size {
     if rotation % 180 == 90 { Size::new(square.height, square.width) } else { square }
 }
 
+/// The rule of players (mpv, video/csputils.c): what is larger than standard definition is BT.709.
+pub(super) fn untagged_matrix(size: Size) -> Matrix {
+    if size.width >= 1280 || size.height > 576 { Matrix::Bt709 } else { Matrix::Bt601 }
+}
+
 fn color(stream: &Stream, pixel_format: &str, size: Size) -> Color {
     let tagged_matrix = tag(&stream.color_space);
     let matrix = match tagged_matrix.as_deref() {
         Some("bt709") => Matrix::Bt709,
         Some("smpte170m" | "bt470bg" | "fcc" | "smpte240m") => Matrix::Bt601,
         Some("bt2020nc" | "bt2020c") => Matrix::Bt2020,
-        // The rule of players (mpv, video/csputils.c): what is larger than standard definition is BT.709.
-        _ if size.width >= 1280 || size.height > 576 => Matrix::Bt709,
-        _ => Matrix::Bt601,
+        _ => untagged_matrix(size),
     };
     let full = stream.color_range.as_deref() == Some("pc") || pixel_format.starts_with("yuvj");
     let range = if full || dialect::is_rgb(pixel_format) { Range::Full } else { Range::Limited };
@@ -448,6 +483,12 @@ fn entries<'a>(packets: impl Iterator<Item = &'a Packet>, ticks: &Ticks, start: 
     }
     entries.sort_by_key(|entry| entry.frame);
     entries
+}
+
+/// Whether a frame comes more than half a step later than it should.
+fn gap(ticks: &Ticks, fps: Fps) -> bool {
+    let step = fps.ratio().recip();
+    ticks.times.windows(2).any(|pair| ticks.base * (pair[1] - pair[0]) > step * 3 / 2)
 }
 
 fn ratio(text: &Option<String>) -> Option<Ratio<i64>> {

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, BufRead, BufReader, Read},
-    process::{ChildStdout, Command},
+    process::{ChildStdin, ChildStdout, Command},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +27,8 @@ const FILE_SIZE_LIMIT: i32 = 25;
 pub(super) enum Pipes {
     /// We read what it makes.
     Out,
+    /// We feed it from a thread of its own, and read what it makes.
+    InAndOut,
     /// We feed it, and it reports its progress on its stdout.
     InWithProgress,
     /// It works by itself and reports its progress on its stdout.
@@ -57,7 +59,10 @@ impl Child {
         let mut command = FfmpegCommand::from(Command::new(&program));
         command.create_no_window().args(&arguments);
         let command = Command::from(command);
-        let feeds = if pipes == Pipes::InWithProgress { Feeds::Yes } else { Feeds::No };
+        let feeds = match pipes {
+            Pipes::InAndOut | Pipes::InWithProgress => Feeds::Yes,
+            Pipes::Out | Pipes::Progress => Feeds::No,
+        };
         let started = child::Child::start(command, feeds, &media.leash, None);
         let mut child = started.map_err(|ending| match ending {
             Ending::NotStarted(source) => MediaError::Missing { tool, program, source },
@@ -66,7 +71,7 @@ impl Child {
         })?;
         let frames = Arc::new(AtomicU64::new(0));
         let reports = match pipes {
-            Pipes::Out => None,
+            Pipes::Out | Pipes::InAndOut => None,
             Pipes::InWithProgress | Pipes::Progress => child.take_stdout().map(|stdout| {
                 let (watch, frames) = (child.watch(), frames.clone());
                 thread::spawn(move || read_progress(stdout, &watch, &frames))
@@ -89,6 +94,11 @@ impl Child {
             }
         }
         Ok(filled)
+    }
+
+    /// For a thread that feeds the child while we read.
+    pub(super) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.take_stdin()
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), MediaError> {

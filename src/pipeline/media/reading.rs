@@ -11,7 +11,7 @@ use image::{
 use rayon::prelude::*;
 
 use super::colours::Colours;
-use crate::pipeline::video::{Frame, Size};
+use crate::pipeline::video::{Frame, Size, Time};
 
 /// As of clips; what more decodes to is no picture for a film.
 pub(super) const LONGEST_SIDE: u32 = 16384;
@@ -92,22 +92,57 @@ fn decoder(file: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder> {
 
 /// Whether it holds more than one picture.
 pub(super) fn is_animated(file: &[u8], format: ImageFormat) -> ImageResult<bool> {
-    let more = |frames: Frames<'_>| Ok(frames.take(2).collect::<ImageResult<Vec<_>>>()?.len() > 1);
     // Its frames are as large as its header says.
     drop(decoder(file, format)?);
+    match frames(file, format)? {
+        Some(frames) => Ok(frames.take(2).collect::<ImageResult<Vec<_>>>()?.len() > 1),
+        None => Ok(false),
+    }
+}
+
+/// The frames of a format that can hold several, as they are shown: each laid over those before it as the format says
+/// (disposal and blending), on a transparent canvas.
+fn frames(file: &[u8], format: ImageFormat) -> ImageResult<Option<Frames<'_>>> {
     let file = Cursor::new(file);
-    match format {
-        ImageFormat::Gif => more(GifDecoder::new(file)?.into_frames()),
+    Ok(match format {
+        ImageFormat::Gif => Some(GifDecoder::new(file)?.into_frames()),
         ImageFormat::Png => {
             let png = PngDecoder::new(file)?;
-            if png.is_apng()? { more(png.apng()?.into_frames()) } else { Ok(false) }
+            if png.is_apng()? { Some(png.apng()?.into_frames()) } else { None }
         }
         ImageFormat::WebP => {
-            let webp = WebPDecoder::new(file)?;
-            if webp.has_animation() { more(webp.into_frames()) } else { Ok(false) }
+            Some(WebPDecoder::new(file)?).filter(WebPDecoder::has_animation).map(|webp| webp.into_frames())
         }
-        _ => Ok(false),
-    }
+        _ => None,
+    })
+}
+
+/// The pictures of an animation played once, and how long each is shown.
+pub(super) fn animation(
+    file: &[u8],
+    format: ImageFormat,
+) -> ImageResult<impl Iterator<Item = ImageResult<(Picture, Time)>>> {
+    let mut header = decoder(file, format)?;
+    let (orientation, bits) = (header.orientation()?, depth(header.original_color_type()));
+    let colours = header.icc_profile()?.and_then(|profile| Colours::of_profile(&profile));
+    drop(header);
+    let picture = move |frame: ImageResult<image::Frame>| {
+        let frame = frame?;
+        let shown = shown_for(frame.delay().numer_denom_ms());
+        let mut image = DynamicImage::from(frame.into_buffer());
+        image.apply_orientation(orientation);
+        Ok((Picture { bits, orientation: told(orientation), colours: colours.clone(), image }, shown))
+    };
+    Ok(frames(file, format)?.into_iter().flatten().map(picture))
+}
+
+/// Delays up to 10 ms are played as 100 ms, since files that have them mean "some time": so do Firefox
+/// (image/FrameTimeout.h, for every format) and Chromium, and ffmpeg's GIF demuxer for 0 and 1 hundredths
+/// (libavformat/gifdec.c, GIF_MIN_DELAY and GIF_DEFAULT_DELAY).
+fn shown_for((numerator, denominator): (u32, u32)) -> Time {
+    let milliseconds = Time::new(i64::from(numerator), i64::from(denominator.max(1)));
+    let milliseconds = if milliseconds <= Time::from_integer(10) { Time::from_integer(100) } else { milliseconds };
+    milliseconds / 1000
 }
 
 fn depth(stored: ExtendedColorType) -> u32 {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::dynamic_range::DolbyVision;
+
 #[derive(Deserialize)]
 pub(super) struct Report {
     #[serde(default)]
@@ -117,7 +119,26 @@ pub(super) struct Tags {
 
 #[derive(Deserialize)]
 pub(super) struct SideData {
+    #[serde(default, rename = "side_data_type")]
+    pub(super) kind: String,
     pub(super) rotation: Option<f64>,
+    dv_profile: Option<u32>,
+    #[serde(default)]
+    dv_bl_signal_compatibility_id: u32,
+}
+
+impl SideData {
+    pub(super) fn dolby_vision(&self) -> Option<DolbyVision> {
+        let compatibility = self.dv_bl_signal_compatibility_id;
+        self.dv_profile.map(|profile| DolbyVision { profile, compatibility })
+    }
+
+    /// Whether only HDR has such data (SMPTE ST 2086, CTA-861.3, ST 2094-40, Dolby Vision).
+    pub(super) fn is_hdr(&self) -> bool {
+        ["Mastering display", "Content light level", "HDR Dynamic Metadata", "Dolby Vision"]
+            .iter()
+            .any(|kind| self.kind.contains(kind))
+    }
 }
 
 #[derive(Deserialize)]
@@ -128,28 +149,6 @@ pub(super) struct FrameReport {
 
 #[derive(Deserialize)]
 pub(super) struct DecodedFrame {
-    pub(super) pts: Option<i64>,
-    pub(super) best_effort_timestamp: Option<i64>,
-    duration: Option<i64>,
-    pkt_duration: Option<i64>,
-}
-
-impl DecodedFrame {
-    /// ffmpeg 5 has one name for it, 7 another, and 6 says both.
-    pub(super) fn duration(&self) -> Option<i64> {
-        self.duration.or(self.pkt_duration)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frames_duration_is_read_by_either_name_or_both() {
-        for said in [r#""duration": 4"#, r#""pkt_duration": 4"#, r#""pkt_duration": 4, "duration": 4"#] {
-            let report: FrameReport = serde_json::from_str(&format!(r#"{{ "frames": [{{ {said} }}] }}"#)).unwrap();
-            assert_eq!(report.frames[0].duration(), Some(4), "{said}");
-        }
-    }
+    #[serde(default)]
+    pub(super) side_data_list: Vec<SideData>,
 }

@@ -11,10 +11,11 @@ use image::{ImageError, ImageFormat};
 use serde::Serialize;
 
 use super::{
-    Media,
+    Media, animation,
     clip::{Clip, Sampling, name},
     decode::Wanted,
     dialect,
+    dynamic_range::DynamicRange,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
     reading::{self, LONGEST_SIDE, MOST_BYTES},
@@ -40,6 +41,8 @@ pub struct Still {
     /// The colours that it means, where those are not sRGB; brought to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// Of images that ffmpeg reads.
+    pub dynamic_range: DynamicRange,
     /// What a viewer does with the stored picture, where it says so: turned clockwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<&'static str>,
@@ -57,7 +60,7 @@ enum Reader {
 pub(super) enum Found {
     Still(Still),
     /// More than one picture.
-    Animated,
+    Animated(Option<Box<Clip>>),
     /// Of a kind that is left to ffmpeg.
     Foreign,
 }
@@ -66,6 +69,10 @@ impl Still {
     /// The file's name, for people.
     pub fn name(&self) -> String {
         name(&self.path)
+    }
+
+    pub fn is_tone_mapped(&self) -> bool {
+        matches!(&self.reader, Reader::Ffmpeg(clip) if clip.picture.is_tone_mapped())
     }
 
     /// What ffmpeg found to be a picture.
@@ -85,6 +92,7 @@ impl Still {
             bits: picture.bits,
             transparent: false,
             colours: None,
+            dynamic_range: picture.dynamic_range,
             orientation,
             reader: Reader::Ffmpeg(Box::new(clip)),
         }
@@ -107,6 +115,17 @@ impl Media {
                 .wanted(still.size.to_string())
                 .found(picture.size.to_string())
                 .into()),
+        }
+    }
+
+    /// The image as a film can use it: HDR is refused, or with `tone_map` brought to BT.709.
+    pub(super) fn conform_still(&self, still: Still, tone_map: bool) -> Result<Still, MediaError> {
+        match still.reader {
+            Reader::Own(_) => Ok(still),
+            Reader::Ffmpeg(clip) => {
+                let reader = Reader::Ffmpeg(Box::new(self.conform(*clip, true, tone_map)?));
+                Ok(Still { reader, ..still })
+            }
         }
     }
 
@@ -158,7 +177,7 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         false => reading::read(&file, format).map(Some),
     }) {
         Ok(Some(picture)) => picture,
-        Ok(None) => return Ok(Found::Animated),
+        Ok(None) => return Ok(Found::Animated(animation::probe(path, &file, format)?.map(Box::new))),
         Err(ImageError::Unsupported(_)) => return Ok(Found::Foreign),
         Err(error) => return Err(meaning(path, format, error)),
     };
@@ -177,6 +196,7 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
         bits: picture.bits,
         transparent: picture.is_transparent(),
         colours: picture.colours.map(|colours| colours.name),
+        dynamic_range: DynamicRange::Standard,
         orientation: picture.orientation,
         reader: Reader::Own(format),
     }))
@@ -187,7 +207,7 @@ fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {
         .map_err(|error| Unusable::new(path, "cannot be read").wanted("an image").found(error.to_string()).into())
 }
 
-fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
+pub(super) fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
     match error {
         ImageError::Limits(limits) => too_large(path, limits.to_string()),
         other => damaged(path, format, &other.to_string()),

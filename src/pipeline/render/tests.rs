@@ -69,7 +69,7 @@ impl Studio {
         fs::write(self.path("raw"), raw).unwrap();
         let video = format!("-f rawvideo -pixel_format rgb24 -video_size {SIZE} -framerate 16 -i raw");
         self.ffmpeg(&format!("{video} -f lavfi -i sine -shortest -c:v ffv1 -pix_fmt bgr0 -c:a flac {name}"));
-        self.media.probe_clips(&[self.path(name)], TrackChoice::default()).unwrap().remove(0)
+        self.media.probe_clips(&[self.path(name)], TrackChoice::default(), false).unwrap().remove(0)
     }
 
     /// Images of one colour each.
@@ -78,7 +78,7 @@ impl Studio {
             self.image(&format!("{number}.png"), &RgbImage::from_pixel(SIZE.width, SIZE.height, Rgb(*colour)))
         };
         let paths: Vec<PathBuf> = colours.iter().enumerate().map(image).collect();
-        JourneyFiles { images: self.media.probe_stills(&paths).unwrap(), ..JourneyFiles::default() }
+        JourneyFiles { images: self.media.probe_stills(&paths, false).unwrap(), ..JourneyFiles::default() }
     }
 
     fn cast(&self, files: JourneyFiles, size: Option<Size>) -> (Cast, Places) {
@@ -96,7 +96,7 @@ impl Studio {
         let mut render = Render { footage, plan, settings: &settings, note: "", run_folder, between };
         render.film(&destination, &Silent).unwrap();
         let path = destination.finish().unwrap();
-        let clip = self.media.probe_clips(&[path], TrackChoice::default()).unwrap().remove(0);
+        let clip = self.media.probe_clips(&[path], TrackChoice::default(), false).unwrap().remove(0);
         let (size, sampling) = (clip.picture.size, Sampling::Own(clip.frames));
         let wanted =
             Wanted { clip: &clip, sampling: &sampling, frames: 0..clip.frames, size, fit, layout: Layout::Rgb };
@@ -291,7 +291,7 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
     let mut encoder = JpegEncoder::new(&mut file);
     encoder.set_exif_metadata(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec()).unwrap();
     encoder.encode_image(&noise(60, 25, 5)).unwrap();
-    let images = studio.media.probe_stills(&[odd, wide, large, deep, held]).unwrap();
+    let images = studio.media.probe_stills(&[odd, wide, large, deep, held], false).unwrap();
     assert_eq!(images[4].size, Size::new(25, 60));
     for (fit, size) in [(Fit::Crop, None), (Fit::Pad, None), (Fit::Stretch, None), (Fit::Crop, Some(Size::new(33, 45)))]
     {
@@ -377,7 +377,7 @@ fn the_guide_of_a_chained_segment_shows_what_is_mixed_in_place_of_what_will_be_c
         crate::pipeline::guide::write(&footage, &plan, number, &known, &folder, &Silent).unwrap();
         let guide = studio
             .media
-            .probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")], TrackChoice::default())
+            .probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")], TrackChoice::default(), false)
             .unwrap();
         assert!(guide.iter().all(|clip| clip.frames == plan.seams[number].slots.len()));
         assert!(folder.join("sheet.png").exists());
@@ -387,7 +387,7 @@ fn the_guide_of_a_chained_segment_shows_what_is_mixed_in_place_of_what_will_be_c
 #[test]
 fn without_words_a_journey_has_the_shape_of_its_clip_or_of_its_first_image() {
     let studio = Studio::new();
-    let images = studio.media.probe_stills(&[studio.image("a.png", &noise(31, 17, 1))]).unwrap();
+    let images = studio.media.probe_stills(&[studio.image("a.png", &noise(31, 17, 1))], false).unwrap();
     let shape = |files: JourneyFiles, lossless, made| {
         let (cast, _) = Cast::journey(files, &Shape { fps: None, size: None, made, lossless });
         (cast.film.size, cast.film.made_size, cast.film.fps)
@@ -399,7 +399,7 @@ fn without_words_a_journey_has_the_shape_of_its_clip_or_of_its_first_image() {
     assert_eq!(shape(files(), false, MadeSize::OfFilm), (even, even, sixteen));
     assert_eq!(shape(files(), false, MadeSize::OnGrid), (even, Size::new(32, 16), sixteen));
     studio.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 9 -c:v libx264 -pix_fmt yuv420p clip.mp4");
-    let continued = studio.media.probe_clips(&[studio.path("clip.mp4")], TrackChoice::default()).unwrap().pop();
+    let continued = studio.media.probe_clips(&[studio.path("clip.mp4")], TrackChoice::default(), false).unwrap().pop();
     let size = Size::new(64, 36);
     assert_eq!(
         shape(JourneyFiles { continued, ..files() }, false, MadeSize::OfFilm),

@@ -87,6 +87,8 @@ pub struct JourneySettings {
     /// Tracks of each clip, counted from 1 among those of their kind; None: those that a player would take.
     pub video_track: Sourced<Option<usize>>,
     pub audio_track: Sourced<Option<usize>>,
+    /// Whether HDR is brought to BT.709.
+    pub tone_map: Sourced<bool>,
     pub looped: Sourced<bool>,
     pub strength: Sourced<f64>,
     pub desaturate: Sourced<f64>,
@@ -154,6 +156,7 @@ impl JourneySettings {
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
             video_track: pick(layers, |asked| asked.video_track.map(Some)).unwrap_or(Sourced::built_in(None)),
             audio_track: pick(layers, |asked| asked.audio_track.map(Some)).unwrap_or(Sourced::built_in(None)),
+            tone_map: pick(layers, |asked| asked.tone_map).unwrap_or(Sourced::built_in(false)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             strength: number(|asked| asked.strength, Look::PLAIN.strength),
             desaturate: number(|asked| asked.desaturate, Look::PLAIN.desaturate),
@@ -231,6 +234,7 @@ impl JourneySettings {
             fit: _,
             video_track: _,
             audio_track: _,
+            tone_map: _,
             looped,
             strength,
             desaturate,

@@ -8,7 +8,7 @@ use super::{Each, EngineChoice, FrameRange, Guidance, Length, LoraAsk, Prompts, 
 use crate::pipeline::{
     checkpoint::{Published, Wanted},
     job::{Dtype, Noise, Offload, VaeTile},
-    media::Fit,
+    media::{Fit, TrackChoice},
     plan::{Align, Curve, Lengths, MaskRule, Mode, Round, Tone, Treatment},
     schedule::{Grid, Phase, Solver},
     video::{Fps, Size},
@@ -135,6 +135,13 @@ macro_rules! overrides {
     };
 }
 
+impl Overrides {
+    /// The tracks that are requested of each clip.
+    pub fn tracks(&self) -> TrackChoice {
+        TrackChoice { video: self.video_track, audio: self.audio_track }
+    }
+}
+
 overrides! {
     context: Length,
     gap: Length,
@@ -150,6 +157,8 @@ overrides! {
     /// Tracks of each clip, counted from 1 among those of their kind.
     video_track: usize,
     audio_track: usize,
+    /// Whether clips and images in HDR are brought to BT.709.
+    tone_map: bool,
     looped: bool,
     /// Frames of one clip that are made again.
     ranges: Vec<FrameRange>,

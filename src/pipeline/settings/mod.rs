@@ -63,6 +63,8 @@ pub struct Settings {
     /// Tracks of each clip, counted from 1 among those of their kind; None: those that a player would take.
     pub video_track: Sourced<Option<usize>>,
     pub audio_track: Sourced<Option<usize>>,
+    /// Whether HDR is brought to BT.709.
+    pub tone_map: Sourced<bool>,
     pub looped: Sourced<bool>,
     /// Frames of one clip that are made again; none: clips are joined.
     pub ranges: Sourced<Vec<FrameRange>>,
@@ -121,6 +123,7 @@ impl Settings {
             fit: pick(layers, |asked| asked.fit).unwrap_or(Sourced::built_in(Fit::Crop)),
             video_track: pick(layers, |asked| asked.video_track.map(Some)).unwrap_or(Sourced::built_in(None)),
             audio_track: pick(layers, |asked| asked.audio_track.map(Some)).unwrap_or(Sourced::built_in(None)),
+            tone_map: pick(layers, |asked| asked.tone_map).unwrap_or(Sourced::built_in(false)),
             looped: pick(layers, |asked| asked.looped).unwrap_or(Sourced::built_in(false)),
             anchors: pick(layers, |asked| asked.anchors).unwrap_or(Sourced::built_in(false)),
             engine,

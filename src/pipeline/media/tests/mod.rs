@@ -1,7 +1,10 @@
 //! The room against ffmpeg itself: what clips are, how many frames they have, and that seeking finds every one.
 
+mod animations;
 mod count;
+mod dynamic_range;
 mod facts;
+mod recordings;
 mod seek;
 mod stills;
 

@@ -28,7 +28,10 @@ impl Shelf {
     }
 
     fn still(&self, name: &str) -> Still {
-        Self::media().probe_stills(&[self.path(name)]).unwrap_or_else(|error| panic!("{name}: {error}")).remove(0)
+        Self::media()
+            .probe_stills(&[self.path(name)], false)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .remove(0)
     }
 
     /// As it is, upright and opaque.
@@ -38,7 +41,7 @@ impl Shelf {
     }
 
     fn refusal(&self, name: &str) -> MediaError {
-        Self::media().probe_stills(&[self.path(name)]).expect_err(name)
+        Self::media().probe_stills(&[self.path(name)], false).expect_err(name)
     }
 }
 
@@ -211,10 +214,25 @@ fn what_is_no_image_is_refused_by_name() {
         assert!(error.details().wanted.unwrap().contains(wanted), "{name}");
         assert_eq!((error.code().exit(), error.details().file), (3, Some(shelf.path(name))));
     }
-    // Nor is what only moves a video, where ffmpeg cannot play it.
-    for name in ["moves.gif", "moves.webp"] {
-        let error = Shelf::media().probe_clips(&[shelf.path(name)], TrackChoice::default()).unwrap_err();
-        assert_eq!(error.to_string(), format!("{name} is animated"));
+    // Where a clip is wanted, what moves is one, and what does not is told how to become one.
+    for name in ["moves.gif", "moves.png", "moves.webp"] {
+        assert_eq!(Shelf::media().probe_clips(&[shelf.path(name)], TrackChoice::default(), false).unwrap()[0].frames, 3, "{name}");
+    }
+    for format in ["png", "gif", "webp"] {
+        let name = format!("one.{format}");
+        shelf.save(&name, noise(63, 35));
+        let error = Shelf::media().probe_clips(&[shelf.path(&name)], TrackChoice::default(), false).unwrap_err();
+        assert_eq!(error.to_string(), format!("{name} is a still image"));
+        let help = error.details().help.unwrap();
+        let (told, line) = help.split_once(": ").unwrap();
+        assert!(told.contains("wanctl travel") && line.starts_with("ffmpeg -i "), "{help}");
+        let line = format!("{line} -v error -nostdin -y");
+        assert!(
+            Command::new("sh").args(["-c", &line]).current_dir(shelf.0.path()).status().unwrap().success(),
+            "{line}"
+        );
+        let made = shelf.probe("still.mp4");
+        assert_eq!((made.frames, made.fps.to_string().as_str(), made.picture.size), (50, "25/1", Size::new(64, 36)));
     }
     // One picture that could move is an image.
     shelf.ffmpeg("-f lavfi -i color=red:size=64x36 -frames:v 1 one.gif");
@@ -250,7 +268,7 @@ fn a_stream_of_pictures_is_a_clip() {
     let shelf = Shelf::new();
     shelf.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 4 -pix_fmt yuvj420p -f mjpeg a.mjpeg");
     assert_eq!(shelf.refusal("a.mjpeg").to_string(), "a.mjpeg is a video");
-    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], TrackChoice::default()).unwrap()[0].frames, 4);
+    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], TrackChoice::default(), false).unwrap()[0].frames, 4);
 }
 
 /// As PNG has it (annex D), bit by bit.
