@@ -6,6 +6,7 @@ use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
     media::{Clip, Still, Timing, UNDER},
+    task::Task,
 };
 
 /// A clip's facts, a line each.
@@ -37,8 +38,15 @@ pub(crate) fn clip(clip: &Clip) -> String {
         None => row("sound", "none".into()),
     }
     row("file", format!("{}, {} bytes", clip.container, clip.bytes));
-    if clip.note.is_some() {
-        row("made by", "wanctl; its settings are inside: wanctl join --task FILE".into());
+    if let Some(note) = &clip.note {
+        let again = match Task::of_film(&clip.path, Some(note)) {
+            Ok(task) => {
+                let file = clip.path.to_string_lossy();
+                format!("its settings are inside: wanctl {} --task {}", task.command(), shell_words::quote(&file))
+            }
+            Err(error) => error.to_string(),
+        };
+        row("made by", format!("wanctl; {again}"));
     }
     let counts = &clip.counts;
     if counts.decoded.is_some() {

@@ -13,6 +13,7 @@ mod crew;
 mod engine;
 mod film;
 mod films_again;
+mod first_use;
 mod guide;
 mod harness;
 #[cfg(feature = "torch")]
@@ -34,6 +35,7 @@ mod slurm;
 mod sound;
 mod stories;
 mod tasks;
+mod texts;
 mod travel;
 mod travel_parts;
 mod travel_tasks;
