@@ -41,9 +41,11 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::words", 1),
     ("pipeline::yaml", 1),
     ("pipeline::progress", 1),
+    ("pipeline::text", 1),
     ("pipeline::cancel", 1),
     ("pipeline::child", 1),
     ("pipeline::fault", 1),
+    ("pipeline::file_names", 1),
     ("pipeline::pixels", 1),
     ("pipeline::video", 1),
 ];
@@ -68,6 +70,7 @@ const SHARED: &[&str] = &[
     "pipeline::checkpoint",
     "pipeline::schedule",
     "pipeline::fault",
+    "pipeline::text",
 ];
 
 /// Files that only name the rooms.

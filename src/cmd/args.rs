@@ -1,10 +1,17 @@
 //! Flags that commands share, and what they mean together.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use clap::{ArgAction, ValueEnum};
+use clap::{
+    ArgAction, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 
 use wanctl::pipeline::{
+    file_names,
     media::{Codec, Fit},
     output::Replace,
     plan::{Align, MaskRule},
@@ -17,6 +24,11 @@ use wanctl::pipeline::{
 };
 
 use super::ui::Verbosity;
+
+/// A file that is there under this name, in whichever Unicode form it is stored.
+pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| file_names::typed(&path))
+}
 
 /// What decides the plan of every film.
 #[derive(clap::Args, Debug)]
@@ -71,7 +83,7 @@ pub(crate) struct ShapeArgs {
 pub(crate) struct FilmArgs {
     /// The film's name [default: A_join_B.mp4, A_travel_B.mp4 and the like, in the current folder]
     #[arg(short, long, value_name = "FILE", help_heading = "Film")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// [default: h264]
     #[arg(long, help_heading = "Film", help = "Video codec [default: h264]")]
@@ -86,7 +98,7 @@ pub(crate) struct FilmArgs {
     lossless: bool,
 
     /// Keep the clips' sound, mute it, or take it from a file [default: keep]
-    #[arg(long, value_name = "keep|mute|FILE", help_heading = "Film")]
+    #[arg(long, value_name = "keep|mute|FILE", value_parser = file(), help_heading = "Film")]
     audio: Option<PathBuf>,
 }
 
@@ -261,10 +273,10 @@ impl FilmArgs {
     pub(crate) fn settled(
         &self,
         task: Option<&Task>,
-        transition: Option<&PathBuf>,
+        transition: Option<&Path>,
     ) -> Result<(FilmSettings, Option<PathBuf>), SettingsError> {
         let settings = FilmSettings::new(self.typed().over(task.map(Task::film).unwrap_or_default()))?;
-        self.output.iter().chain(transition).try_for_each(|name| settings.check_name(name))?;
+        self.output.as_deref().into_iter().chain(transition).try_for_each(|name| settings.check_name(name))?;
         Ok((settings, self.output.clone()))
     }
 

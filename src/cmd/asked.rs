@@ -59,6 +59,8 @@ pub(crate) struct Asked {
     strict: bool,
     /// Why auto stands for that engine.
     pub(crate) because: Option<String>,
+    /// Options that were typed for a Wan model, where auto stands for another engine.
+    pub(crate) unread: Vec<&'static str>,
 }
 
 /// What was asked, from the highest to the lowest but a preset.
@@ -102,6 +104,7 @@ impl Asked {
             places,
             strict: *strict,
             because: None,
+            unread: vec![],
         };
         let open = named.is_none() && !has_model;
         let auto = match (program, *asked.engine) {
@@ -130,6 +133,22 @@ impl Asked {
             asked.ignored(&format!("--era {era}: {of}"), ui)?;
         }
         Ok(asked)
+    }
+
+    /// What becomes of options for a Wan model beside another engine: an error where that engine was named, else one warning.
+    pub(crate) fn check_options(&mut self, given: Vec<&'static str>, ui: &Ui) -> Result<(), SettingsError> {
+        let engine = *self.engine;
+        match (&given[..], &self.because) {
+            _ if engine == EngineChoice::Wan => Ok(()),
+            ([], _) => Ok(()),
+            ([option, ..], None) => Err(SettingsError::NotForEngine { engine, option }),
+            (options, Some(_)) => {
+                let options = options.join(", ");
+                self.ignored(&format!("{options}: of a Wan model, and {engine} makes the frames"), ui)?;
+                self.unread = given;
+                Ok(())
+            }
+        }
     }
 
     /// Whether a model reads the prompts that a task brings.

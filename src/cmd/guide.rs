@@ -38,7 +38,7 @@ use super::{
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
     /// Video files or images, in the order of the film
-    #[arg(value_name = "INPUT", required_unless_present_any = ["task", "story"])]
+    #[arg(value_name = "INPUT", value_parser = args::file(), required_unless_present_any = ["task", "story"])]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     join: JoinArgs,
@@ -60,6 +60,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let Args { inputs, join, travel, shape, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
+    let named = output.clone().or_else(|| match travel.story.is_none() && task.is_absent() {
+        true => Some(args::default_name(&inputs, "guide", "")),
+        false => None,
+    });
+    if let Some(named) = named.filter(|_| !run.dry_run) {
+        FolderDestination::check(&named, run.replace(), guide::writes)?;
+    }
     let task = task.open(&preset, &media, ui)?;
     let needs = Needs { sound: false, prompts: false };
     let travels = match &task {
@@ -89,7 +96,9 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         (None, Work::Travel { paths, .. }) => args::default_name(&paths.images, "guide", ""),
     });
     if run.dry_run {
-        let Prepared { plan, .. } = session::prepare(&work, None, false, &media, ui)?;
+        let prepared = session::prepare(&work, false, &media, ui)?;
+        prepared.announce(&work, None, ui);
+        let Prepared { plan, .. } = prepared;
         if !ui.json() {
             ui.print(&show_plan::plan(&plan, None));
             ui.print(&work.lines(None).join("\n"));
@@ -97,9 +106,11 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
         return Ok(Answer::Yes);
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
+    let prepared = session::prepare(&work, false, &media, ui)?;
     let scene = Scene { command: "guide", part: Part::Whole, args: &run, resumed: None };
     session::with_run(scene, ui, log, |folder| {
-        let Prepared { cast, plan } = session::prepare(&work, None, false, &media, ui)?;
+        prepared.announce(&work, None, ui);
+        let Prepared { cast, plan } = prepared;
         folder.record("plan", &plan)?;
         let footage = Footage { media: &media, cast: &cast, fit: work.fit() };
         let mut between = Between::dissolve();

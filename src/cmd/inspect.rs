@@ -15,26 +15,27 @@ use wanctl::pipeline::{
     media::{Clip, Material, Media},
     plan::FramePlan,
     progress::{Progress, Stage, Warning},
+    run::{self, RunError},
     settings::{EngineChoice, Era, Preset, PresetError, Settings},
     story::Story,
-    task::looks_like_json,
+    task::{Task, looks_like_json},
 };
 
 use super::{
-    Ui, args, inspect_story,
+    Ui, args, inspect_run, inspect_story,
     inspect_task::{self, About},
     library, session, show, show_plan,
     task::PlaceArgs,
     ui::{Answer, Verbosity},
 };
 
-/// Facts and problems of clips, images, stories, tasks, presets, weights and LoRAs; of several clips also what a join of
-/// them would be
+/// Facts and problems of clips, images, stories, tasks, presets, weights, LoRAs and run folders; of several clips also what
+/// a join of them would be
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model
-    #[arg(value_name = "FILE", required_unless_present = "list_models")]
+    /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model or of a run
+    #[arg(value_name = "FILE", value_parser = args::file(), required_unless_present = "list_models")]
     files: Vec<PathBuf>,
 
     /// Which weights are here, what they are, and which presets can run with them
@@ -73,6 +74,7 @@ impl Args {
 
 /// What a file is taken for.
 enum Kind {
+    Run,
     Story,
     /// Also one that is not there, by its name.
     Preset(Box<Result<Preset, PresetError>>),
@@ -84,6 +86,9 @@ enum Kind {
 
 impl Kind {
     fn of(file: &Path) -> Self {
+        if run::is_run_folder(file) {
+            return Self::Run;
+        }
         if Story::is_meant(file) {
             return Self::Story;
         }
@@ -112,12 +117,18 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
     let (mut clips, mut answer) = (vec![], Answer::Yes);
     for (file, kind) in files.iter().zip(kinds) {
         let told = match kind {
+            Kind::Run => inspect_run::inspect(file, ui),
             Kind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
             Kind::Preset(preset) => {
                 preset.map_err(Report::new).and_then(|preset| library::inspect(&preset, &about, ui))
             }
             Kind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
-            Kind::Weights => weights(file, ui).map_err(Report::new),
+            Kind::Weights => match weights(file, ui) {
+                Err(CheckpointError::Empty { path }) if path == *file && file.is_dir() => {
+                    Err(RunError::ForeignFolder { path }.into())
+                }
+                told => told.map_err(Report::new),
+            },
             Kind::Footage => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
                     let clip = footage_of(file, &material, ui);
@@ -138,7 +149,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
             Ok(Answer::No) => answer = Answer::No,
             Err(problem) => {
                 answer = Answer::No;
-                let failure = ui.failure(&problem);
+                let failure = ui.problem(problem)?;
                 ui.event("problem", &json!({ "path": file, "problem": failure }));
                 if !ui.json() {
                     ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
@@ -147,7 +158,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
         }
     }
     // What cannot be read was said; what is left says nothing about a join of all.
-    if clips.len() > 1 && clips.len() == files.len() && joined(clips, ui) == Answer::No {
+    if clips.len() > 1 && clips.len() == files.len() && joined(clips, ui)? == Answer::No {
         answer = Answer::No;
     }
     Ok(answer)
@@ -157,7 +168,12 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
 fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
     let (text, clip) = match material {
         Material::Clip(clip) => {
-            ui.event("clip", clip);
+            let mut event = json!(clip);
+            let made = clip.note.as_deref().and_then(|note| Task::of_film(file, Some(note)).ok());
+            if let Some(task) = made {
+                event["made_by"] = task.command().to_string().into();
+            }
+            ui.event("clip", &event);
             (show::clip(clip), Some((**clip).clone()))
         }
         Material::Still(still) => {
@@ -206,7 +222,7 @@ fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
 }
 
 /// What `wanctl join` would make of these clips, and whether it would.
-fn joined(clips: Vec<Clip>, ui: &Ui) -> Answer {
+fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
     ui.begin(Stage::Plan, 0);
     let planned = as_joined(clips);
     ui.end_progress();
@@ -217,7 +233,7 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Answer {
             (Answer::Yes, json!({ "possible": true, "plan": plan, "warnings": warnings }), text)
         }
         Err(error) => {
-            let failure = ui.failure(&error);
+            let failure = ui.problem(error)?;
             (Answer::No, json!({ "possible": false, "problem": failure }), failure.indented())
         }
     };
@@ -225,7 +241,7 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Answer {
     if !ui.json() {
         ui.print(&format!("joined, with no other word\n{text}"));
     }
-    answer
+    Ok(answer)
 }
 
 /// What `wanctl join` would do with these clips and no options.

@@ -38,20 +38,23 @@ pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &
     for error in media.probe_usable(&files, story.values.tracks(), story.values.tone_map.unwrap_or(false)).into_iter().filter_map(Result::err)
     {
         match error.is_about_the_file() {
-            true => problems.push(ui.failure(&Report::new(error))),
+            true => problems.push(ui.problem(Report::new(error))?),
             false => return Err(error.into()),
         }
     }
     let all_here = problems.is_empty();
     // Each is told with its stage.
-    let mut tell = |error: Option<Report>| problems.extend(error.map(|error| ui.failure(&error)));
+    let mut tell = |error: Option<Report>| -> Result<()> {
+        problems.extend(error.map(|error| ui.problem(error)).transpose()?);
+        Ok(())
+    };
     ui.begin(Stage::Settings, 0);
     let (journey, unresolved) = kept(Journey::of(&story, about, program, ui).map(Some));
-    tell(unresolved);
+    tell(unresolved)?;
     ui.begin(Stage::Plan, 0);
     let planned = journey.as_ref().map(|journey| journey.resolved.work.planned(all_here, false, media));
     let (plan, refused) = kept(planned.transpose());
-    tell(refused);
+    tell(refused)?;
     ui.end_progress();
     let places = Places::new(about.models, Surroundings::here());
     let both = journey.as_ref().zip(plan.as_ref());
@@ -145,7 +148,7 @@ impl Seen {
             "warnings": plan.as_ref().map_or(&[][..], |planned| &planned.warnings),
             "memory": memory.as_ref().map(Memory::json),
             "remarks": resolved.map_or(vec![], Resolved::remarks),
-            "lacks": journey.as_ref().and_then(|journey| journey.lacks.as_ref()),
+            "lacks": journey.as_ref().and_then(|journey| journey.lacks.as_ref()).map(Failure::remark),
             "problems": problems,
             "possible": self.possible(),
             "verdict": self.verdict(),

@@ -36,7 +36,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     let (mut task, placed) = place.open(path, era, media)?;
     let places = Places::new(models, Surroundings::here());
     task.find_loras(&places);
-    let files = Files::probe(&task, media);
+    let mut files = Files::probe(&task, media);
     let (resolved, unresolved) = kept(resolve(&task).map(Some));
     let (plan, refused) = match &resolved {
         Some((_, resolved)) if files.problems.is_empty() => {
@@ -52,8 +52,8 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     }
     faults.sort_by_key(|fault| fault.id);
     faults.dedup();
-    let problems: Vec<Failure> =
-        files.problems.iter().chain(&unresolved).chain(&refused).map(|error| ui.failure(error)).collect();
+    let errors = files.problems.drain(..).chain(unresolved).chain(refused);
+    let problems = errors.map(|error| ui.problem(error)).collect::<Result<Vec<Failure>>>()?;
     let both = resolved.as_ref().zip(plan.as_ref());
     let memory = both.and_then(|((_, resolved), planned)| resolved.memory(&planned.plan, &places));
     let seen = Seen { path, files, resolved, plan, memory, faults, problems, placed, task };

@@ -6,15 +6,16 @@ use color_eyre::eyre::Result;
 
 use wanctl::pipeline::{
     cancel::Cancel,
+    settings::Parts,
     task::{Command, Needs},
 };
 
 use super::{
     RunLog, Ui,
-    args::{EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
+    args::{self, EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
     asked::{JOINS, PresetArgs},
     join_args::JoinArgs,
-    making::{Begun, Making},
+    making::{self, Begun, Making},
     task::TaskArgs,
     ui::Answer,
     wan_args::WanArgs,
@@ -28,7 +29,7 @@ use super::{
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
     /// Video files, in the order of the film
-    #[arg(value_name = "CLIP", required_unless_present = "task")]
+    #[arg(value_name = "CLIP", value_parser = args::file(), required_unless_present = "task")]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     join: JoinArgs,
@@ -57,9 +58,14 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let started = Instant::now();
     let Args { inputs, join, shape, task, preset, engine, wan, film, transition, part, run } = args;
     let typed = join.typed(&inputs, &shape)?;
+    let part = part.part();
+    let ranges = typed.ranges.as_ref().map_or(0, Vec::len);
+    let seams = if ranges > 0 { ranges } else { (inputs.len() + usize::from(shape.looped)).saturating_sub(1) };
+    let stem = task.is_absent().then(|| args::default_name(&inputs, if ranges > 0 { "range" } else { "join" }, ""));
+    making::refuse_taken(&film, (stem, transition.as_deref()), (part, Parts::seams(seams)), &inputs, &run)?;
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
-    let (film, output) = film.settled(task.as_ref(), transition.as_ref())?;
+    let (film, output) = film.settled(task.as_ref(), transition.as_deref())?;
     let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
     let asked = begun.asked(&preset, (&wan, typed), (task.as_ref(), None), (JOINS, with.device.first()), ui)?;
     let needs = Needs { sound: true, prompts: asked.reads_prompts_of_a_task() };
@@ -70,6 +76,6 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             None => Work::join(task.clips(&needs)?, &asked)?,
         },
     };
-    let (task, part) = (task.as_ref(), part.part());
+    let task = task.as_ref();
     Making { work, asked, task, part, film, output, transition, with, run: &run, begun: &begun, started }.make(ui, log)
 }

@@ -22,7 +22,7 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
         ui.print(&format!("looked in\n{}", places.folders().iter().map(shown).collect::<Vec<_>>().join("\n")));
     }
     for problem in &places.problems {
-        ui.event("problem", &json!({ "problem": { "code": "weights", "message": problem } }));
+        ui.event("problem", &json!({ "problem": { "message": problem } }));
         if !ui.json() {
             ui.print(&format!("  problem   {problem}"));
         }
@@ -37,7 +37,7 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
                 }
                 Err(error) => {
                     let failure = ui.failure(&error.into());
-                    ui.event("problem", &json!({ "path": path, "problem": failure }));
+                    ui.event("problem", &json!({ "path": path, "problem": failure.remark() }));
                     format!("problem: {}", failure.message())
                 }
             };
@@ -54,7 +54,7 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
             Ok(preset) => listed(&preset, &places, ui),
             Err(error) => {
                 answer = Answer::No;
-                let failure = ui.failure(&error.into());
+                let failure = ui.problem(error.into())?;
                 ui.event("problem", &json!({ "problem": failure }));
                 if !ui.json() {
                     ui.print(&format!("  problem   {}", failure.message()));
@@ -85,7 +85,7 @@ fn listed(preset: &Preset, places: &Places, ui: &Ui) {
 /// The preset that `name` is, if it is meant to be one: there is no such file, and a preset is called so or almost so.
 pub(crate) fn preset(name: &std::path::Path) -> Option<Result<Preset, PresetError>> {
     let is_yaml = name.extension().is_some_and(|end| end == "yaml" || end == "yml");
-    if name.exists() && !is_yaml {
+    if !is_yaml && (name.exists() || name.components().count() > 1) {
         return None;
     }
     match Preset::find(name.to_str()?) {

@@ -11,22 +11,49 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, layer::Subscrib
 
 use super::ui::{Ui, Verbosity};
 
-/// The run's log file, once there is a run. Clones share it.
+/// The run's log: a file once there is a run folder, memory until then. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RunLog(Arc<Mutex<Option<File>>>);
+pub(crate) struct RunLog(Arc<Mutex<Log>>);
+
+#[derive(Debug)]
+enum Log {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::Memory(vec![])
+    }
+}
+
+/// More is not kept for a run that may never begin.
+const MOST_BYTES: usize = 1 << 20;
 
 impl RunLog {
+    /// From now on into this file, after what was logged before.
     pub(crate) fn open(&self, path: &Path) -> io::Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(File::create(path)?);
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = File::create(path)?;
+        if let Log::Memory(before) = &*log {
+            // A log that cannot be written, as on a full disk, stops nothing.
+            let _ = file.write_all(before);
+        }
+        *log = Log::File(file);
         Ok(())
     }
 }
 
 impl Write for &RunLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(file) => file.write(bytes),
-            None => Ok(bytes.len()),
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Log::File(file) => file.write(bytes),
+            Log::Memory(before) => {
+                if before.len() < MOST_BYTES {
+                    before.extend_from_slice(bytes);
+                }
+                Ok(bytes.len())
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use wanctl::pipeline::{
     job::Device,
     media::Media,
     memory::Sizes,
-    output::{self, Destination, Replace},
+    output::{self, Destination, Replace, folder_of},
     plan::FramePlan,
     render::Render,
     run::{PartLock, RunDir, RunError, Share},
@@ -31,7 +31,7 @@ use wanctl::pipeline::{
 
 use super::{
     RunLog, Ui,
-    args::{self, Part, RunArgs},
+    args::{self, FilmArgs, Part, RunArgs},
     asked::{Asked, PresetArgs, Words},
     session::{self, Prepared},
     show_plan, show_settings,
@@ -65,10 +65,43 @@ impl Begun {
         let flags = wan.typed(typed);
         let program = Some((&self.program, device));
         let words = Words { flags: flags.clone(), task, story, models: wan.models(), program, shown };
-        let asked = Asked::new(preset, words, ui)?;
-        wan_args::refuse(&flags, *asked.engine)?;
+        let mut asked = Asked::new(preset, words, ui)?;
+        asked.check_options(wan_args::given(&flags), ui)?;
         Ok(asked)
     }
+}
+
+/// Refuses names that are taken before anything is opened: the film's, and those of its transitions. `stem` is the film's
+/// default name; none where a task decides what is made, and only a name that was typed is known yet.
+pub(crate) fn refuse_taken(
+    film: &FilmArgs,
+    (stem, transition): (Option<PathBuf>, Option<&Path>),
+    (part, parts): (Part, Parts),
+    inputs: &[PathBuf],
+    run: &RunArgs,
+) -> Result<()> {
+    if run.dry_run {
+        return Ok(());
+    }
+    let (mut names, mut output) = (vec![], film.output.clone());
+    if let Some(stem) = stem {
+        let (film, _) = film.settled(None, transition)?;
+        names = numbered(transition, parts);
+        output = output.or_else(|| Some(default_output(stem, part, parts, &film)));
+    }
+    names.extend(output);
+    output::distinct(names.iter().map(PathBuf::as_path))?;
+    Ok(names.iter().try_for_each(|name| Destination::check(name, run.replace(), inputs))?)
+}
+
+/// The film's name where nobody says one: `a_join_b.mp4`, of a single segment `a_travel_b_segment_2.mp4`.
+pub(crate) fn default_output(stem: PathBuf, part: Part, parts: Parts, film: &FilmSettings) -> PathBuf {
+    let mut name = stem.into_os_string();
+    if let Part::One(part) = part {
+        name.push(format!("_{}_{}", parts.of, part + 1));
+    }
+    name.push(format!(".{}", film.extension()));
+    name.into()
 }
 
 /// Everything that was said, understood.
@@ -101,7 +134,7 @@ impl Making<'_> {
             return self.show(&output, ui);
         }
         let transitions = numbered(self.transition.as_deref(), parts);
-        output::distinct(transitions.iter().chain([&output]))?;
+        output::distinct(transitions.iter().map(PathBuf::as_path).chain([output.as_path()]))?;
         let mut inputs = self.work.files();
         if let Audio::File(file) = &self.film.audio {
             inputs.push(file.clone());
@@ -115,6 +148,14 @@ impl Making<'_> {
             "asked": self.asked.task(),
         });
         let resumed = self.resumed(&resumable, ui)?;
+        if let Some(run) = &resumed {
+            // Where that run wrote, which may be elsewhere.
+            let outputs = [run.recorded("output"), run.recorded("transitions")];
+            let names = outputs
+                .into_iter()
+                .flat_map(|names| names.as_array().map_or(vec![names], |names| names.iter().collect()));
+            names.filter_map(Value::as_str).for_each(|name| output::remove_leftovers(&folder_of(Path::new(name))));
+        }
         let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"]["value"].as_u64());
         let Self { work, mut asked, part, film, with, run, begun, started, .. } = self;
         let Begun { cancel, media, program } = begun;
@@ -125,12 +166,21 @@ impl Making<'_> {
         let home = std::path::absolute(&output)?;
         let note = recorded.note(home.parent().unwrap_or(&home));
 
+        let prepared = prepare(&work, &film, media, ui)?;
+        let names = transitions.iter().map(|transition| std::path::absolute(transition.path()));
+        let (whole, names) = (!matches!(part, Part::One(_)), names.collect::<Result<Vec<_>, _>>()?);
+
         let scene = session::Scene { command: work.command().word(), part, args: run, resumed };
         session::with_run(scene, ui, log, |folder| {
             folder.record("repeat", &recorded)?;
-            let makers = session::makers(&work, wan.as_ref(), ui);
-            let Prepared { cast, plan } = session::prepare(&work, wan.as_ref(), film.lossless, media, ui)?;
             folder.is_for(&resumable)?;
+            if whole {
+                folder.record("output", &home)?;
+                folder.record("transitions", &names)?;
+            }
+            let makers = session::makers(&work, wan.as_ref(), ui);
+            prepared.announce(&work, wan.as_ref(), ui);
+            let Prepared { cast, plan } = prepared;
             folder.record(
                 "settings",
                 &json!({
@@ -139,6 +189,7 @@ impl Making<'_> {
                     "wan": wan,
                     "asked": asked.merged(),
                     "engine_because": asked.because,
+                    "ignored": asked.unread,
                 }),
             )?;
             folder.record("plan", &plan)?;
@@ -201,8 +252,7 @@ impl Making<'_> {
         if let Some(output) = &self.output {
             return output.clone();
         }
-        let extension = format!(".{}", self.film.extension());
-        let mut name = match self.task.and_then(Task::output_stem) {
+        let stem = match self.task.and_then(Task::output_stem) {
             Some(stem) => PathBuf::from(stem),
             None => match &self.work {
                 Work::Join { clips, settings } => {
@@ -211,13 +261,8 @@ impl Making<'_> {
                 Work::Travel { paths, .. } => args::default_name(&paths.images, "travel", ""),
                 Work::Stitch { pieces, .. } => args::default_name(pieces, "stitch", ""),
             },
-        }
-        .into_os_string();
-        if let Part::One(part) = self.part {
-            name.push(format!("_{}_{}", self.work.parts().of, part + 1));
-        }
-        name.push(extension);
-        name.into()
+        };
+        default_output(stem, self.part, self.work.parts(), &self.film)
     }
 
     /// The plan, and with which numbers it would be made.
@@ -225,7 +270,9 @@ impl Making<'_> {
         let Self { work, mut asked, film, begun, .. } = self;
         let wan = asked.wan(work.parts(), None, ui)?;
         let work = work.for_model(&asked)?;
-        let Prepared { plan, .. } = session::prepare(&work, wan.as_ref(), film.lossless, &begun.media, ui)?;
+        let prepared = prepare(&work, &film, &begun.media, ui)?;
+        prepared.announce(&work, wan.as_ref(), ui);
+        let Prepared { plan, .. } = prepared;
         if !ui.json() {
             ui.print(&show_plan::plan(&plan, Some(output)));
             ui.print(&work.lines(wan.as_ref()).join("\n"));
@@ -258,6 +305,15 @@ impl Making<'_> {
         }
         Ok(found)
     }
+}
+
+/// The facts of all files, the one that is heard among them, and the plan.
+fn prepare(work: &Work, film: &FilmSettings, media: &Media, ui: &Ui) -> Result<Prepared> {
+    let prepared = session::prepare(work, film.lossless, media, ui)?;
+    if let Audio::File(file) = &film.audio {
+        media.probe_sound(file)?;
+    }
+    Ok(prepared)
 }
 
 /// Writes the scripts that have a cluster do the rest.

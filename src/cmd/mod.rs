@@ -10,9 +10,11 @@ use wanctl::pipeline::cancel::Cancel;
 
 mod args;
 mod asked;
+mod board;
 mod guide;
 mod inspect;
 mod inspect_plan;
+mod inspect_run;
 mod inspect_story;
 mod inspect_task;
 mod join;

@@ -25,21 +25,23 @@ pub(crate) struct Prepared {
     pub(crate) plan: FramePlan,
 }
 
-pub(crate) fn prepare(
-    work: &Work,
-    wan: Option<&WanSettings>,
-    lossless: bool,
-    media: &Media,
-    ui: &Ui,
-) -> Result<Prepared> {
+/// Reads and plans; nothing is written, so that what is refused here leaves nothing.
+pub(crate) fn prepare(work: &Work, lossless: bool, media: &Media, ui: &Ui) -> Result<Prepared> {
     let (cast, plan) = work.plan(lossless, media, ui)?;
     ui.end_progress();
-    warnings(&cast, &plan).for_each(|warning| ui.warn(warning));
-    ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
-    for line in work.lines(wan) {
-        tracing::info!("{line}");
-    }
     Ok(Prepared { cast, plan })
+}
+
+impl Prepared {
+    /// Tells what will be made.
+    pub(crate) fn announce(&self, work: &Work, wan: Option<&WanSettings>, ui: &Ui) {
+        let Self { cast, plan } = self;
+        warnings(cast, plan).for_each(|warning| ui.warn(warning));
+        ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
+        for line in work.lines(wan) {
+            tracing::info!("{line}");
+        }
+    }
 }
 
 /// What is said of the clips, then of the plan.
@@ -102,7 +104,7 @@ pub(crate) fn with_run(
         Part::Whole | Part::Rest | Part::Stitch | Part::Emit => (Share::Nobody, "run.log".into()),
     };
     let mut run = match resumed {
-        Some(run) => run,
+        Some(run) => run.go_on(share)?,
         None => RunDir::create(args.work_dir.as_deref(), command, share)?,
     };
     log.open(&run.path().join(name))?;

@@ -6,6 +6,7 @@ use wanctl::pipeline::{
     checkpoint::{ModelFiles, Survey, What, name as weights},
     film::plain,
     media::{Clip, DolbyVision, DynamicRange, RateSource, Still, Timing, Track, TrackKind, UNDER},
+    task::Task,
 };
 
 /// A clip's facts, a line each.
@@ -55,8 +56,15 @@ pub(crate) fn clip(clip: &Clip) -> String {
         row("tracks", tracks(&clip.tracks));
     }
     row("file", format!("{}, {} bytes", clip.container, clip.bytes));
-    if clip.note.is_some() {
-        row("made by", "wanctl; its settings are inside: wanctl join --task FILE".into());
+    if let Some(note) = &clip.note {
+        let again = match Task::of_film(&clip.path, Some(note)) {
+            Ok(task) => {
+                let file = clip.path.to_string_lossy();
+                format!("its settings are inside: wanctl {} --task {}", task.command(), shell_words::quote(&file))
+            }
+            Err(error) => error.to_string(),
+        };
+        row("made by", format!("wanctl; {again}"));
     }
     let counts = &clip.counts;
     if counts.decoded.is_some() {

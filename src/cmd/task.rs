@@ -11,13 +11,13 @@ use wanctl::pipeline::{
     task::{Assets, Kind, Mapping, Task, TaskError, looks_like_json},
 };
 
-use super::{Ui, asked::PresetArgs};
+use super::{Ui, args, asked::PresetArgs};
 
 /// What stands in place of clips and images.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TaskArgs {
     /// In place of clips and images: a task as the hosted worker stores it, a run.json, or a film that wanctl wrote
-    #[arg(long, value_name = "FILE", conflicts_with = "inputs", help_heading = "Task")]
+    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "inputs", help_heading = "Task")]
     task: Option<PathBuf>,
 
     #[command(flatten)]
@@ -41,6 +41,10 @@ pub(crate) struct PlaceArgs {
 }
 
 impl TaskArgs {
+    pub(crate) fn is_absent(&self) -> bool {
+        self.task.is_none()
+    }
+
     /// The task, if one is named. What has no effect in it is said, or with `--strict` refused.
     pub(crate) fn open(&self, preset: &PresetArgs, media: &Media, ui: &Ui) -> Result<Option<Task>> {
         let Some(path) = &self.task else { return self.place.refuse().map(|()| None) };

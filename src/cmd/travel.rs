@@ -6,14 +6,15 @@ use color_eyre::eyre::Result;
 
 use wanctl::pipeline::{
     cancel::Cancel,
+    settings::Parts,
     task::{Command, Needs},
 };
 
 use super::{
     RunLog, Ui,
-    args::{EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
+    args::{self, EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
     asked::{PresetArgs, TRAVELS},
-    making::{Begun, Making},
+    making::{self, Begun, Making},
     task::TaskArgs,
     travel_args::{Told, TravelArgs},
     ui::Answer,
@@ -23,12 +24,13 @@ use super::{
 
 /// Move through images in order, one segment between every two
 ///
-/// The film passes through each image at a known frame, which --dry-run prints. From a single image a segment starts.
+/// The film passes through each image at a known frame, which --dry-run prints. From a single image a segment starts (with
+/// --engine wan, which makes up what follows).
 #[derive(clap::Args, Debug)]
 #[command(after_help = super::EXIT_CODES)]
 pub(crate) struct Args {
     /// Images, in the order of the film
-    #[arg(value_name = "IMAGE", required_unless_present_any = ["task", "story"])]
+    #[arg(value_name = "IMAGE", value_parser = args::file(), required_unless_present_any = ["task", "story"])]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     travel: TravelArgs,
@@ -54,6 +56,10 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let started = Instant::now();
     let Args { inputs, travel, shape, task, preset, engine, wan, film, part, run } = args;
     let Told { typed, story, paths } = travel.told(&inputs, &shape)?;
+    let part = part.part();
+    let stem = task.is_absent().then(|| args::default_name(&paths.images, "travel", ""));
+    let files: Vec<PathBuf> = paths.all().cloned().collect();
+    making::refuse_taken(&film, (stem, None), (part, Parts::segments(0)), &files, &run)?;
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), None)?;
@@ -68,7 +74,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             None => Work::travel(paths.over(task.journey(&needs)?), &asked)?,
         },
     };
-    let (task, part) = (task.as_ref(), part.part());
+    let task = task.as_ref();
     let transition = None;
     Making { work, asked, task, part, film, output, transition, with, run: &run, begun: &begun, started }.make(ui, log)
 }

@@ -1,19 +1,23 @@
 //! Flags that only a journey through images understands.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use wanctl::pipeline::{
+    file_names,
     plan::{Round, Treatment},
     settings::{Each, JourneyPaths, Overrides, SeedMode},
     story::{Story, StoryError},
 };
 
-use super::args::ShapeArgs;
+use super::args::{self, ShapeArgs};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct TravelArgs {
     /// A journey in YAML: images, prompts, frames, seeds and LoRAs of each segment
-    #[arg(long, value_name = "FILE", conflicts_with = "task", help_heading = "Journey")]
+    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "task", help_heading = "Journey")]
     pub(crate) story: Option<PathBuf>,
 
     /// Frames of each segment, both its images included [default: 81]
@@ -29,7 +33,7 @@ pub(crate) struct TravelArgs {
     round: Option<Round>,
 
     /// A clip that the journey goes on from, and the film begins with
-    #[arg(long = "continue", value_name = "CLIP", help_heading = "Journey")]
+    #[arg(long = "continue", value_name = "CLIP", value_parser = args::file(), help_heading = "Journey")]
     continued: Option<PathBuf>,
 
     /// How much of the frames carried over is shown, the rest grey: 0 to 1 [default: 1]
@@ -135,7 +139,8 @@ impl FromStr for Structure {
         if clip.is_empty() {
             return Err("wanted a clip, and how it is shown: CLIP, CLIP,raw or CLIP,edges".into());
         }
-        Ok(Self { clip: clip.into(), treatment })
+        let clip = file_names::typed(Path::new(clip)).map_err(|lookalikes| lookalikes.to_string())?;
+        Ok(Self { clip, treatment })
     }
 }
 

@@ -63,7 +63,7 @@ impl Ui {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        let track = Track::new(&bars, None);
+        let track = Track::new(&bars);
         Self { json, verbosity, bars, track, run: OnceLock::new() }
     }
 
@@ -160,6 +160,20 @@ impl Ui {
     }
 }
 
+impl Ui {
+    /// What is wrong with something that is inspected: whatever a run of it would end with, `inspect` ends with 3. What
+    /// says nothing of it (programs that are missing, an interruption) is no answer, and ends `inspect` as it ends a run.
+    pub(crate) fn problem(&self, report: Report) -> Result<Failure> {
+        let failure = self.failure(&report);
+        match failure.code {
+            Code::Usage | Code::Input | Code::Weights | Code::Memory => {
+                Ok(Failure { code: Code::Input, exit: Code::Input.exit(), ..failure })
+            }
+            Code::Media | Code::Disk | Code::Engine | Code::Timeout | Code::Interrupted => Err(report),
+        }
+    }
+}
+
 /// A line on stderr. A reader that went away is no reason to stop the work, and `eprintln!` would panic.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
@@ -211,6 +225,13 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn is_usage(&self) -> bool {
         self.code == Code::Usage
+    }
+
+    /// Of what refuses nothing: without a code, since none is ended with.
+    pub(crate) fn remark(&self) -> Value {
+        let mut remark = json!(self.details);
+        remark["message"] = self.message.clone().into();
+        remark
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -6,7 +6,7 @@ use wanctl::pipeline::{
     checkpoint::Wanted,
     job::{Dtype, Noise, Offload, VaeTile},
     schedule::{Grid, Solver},
-    settings::{EngineChoice, Guidance, LoraAsk, Overrides, Prompts, Seed, SettingsError},
+    settings::{Guidance, LoraAsk, Overrides, Prompts, Seed},
 };
 
 /// What a Wan model is asked, and its weights.
@@ -29,7 +29,7 @@ pub(crate) struct WanArgs {
     prompt: Option<String>,
 
     /// A file with one prompt for each seam or segment, a line each
-    #[arg(long, value_name = "FILE", help_heading = "Wan")]
+    #[arg(long, value_name = "FILE", value_parser = super::args::file(), help_heading = "Wan")]
     prompts: Option<PathBuf>,
 
     /// What they do not show; counts where the guidance is above 1
@@ -127,8 +127,8 @@ impl WanArgs {
     }
 }
 
-/// For an engine that is not Wan: none of these may have been typed.
-pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), SettingsError> {
+/// Those of these that were typed.
+pub(crate) fn given(typed: &Overrides) -> Vec<&'static str> {
     let Overrides {
         model,
         loras,
@@ -151,7 +151,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         (model.is_some(), "--model"),
         (loras.is_some(), "--lora"),
         (matches!(prompts, Some(Prompts::One(_))), "--prompt"),
-        (prompts.is_some(), "--prompts"),
+        (matches!(prompts, Some(Prompts::Each(_) | Prompts::File(_))), "--prompts"),
         (negative_prompt.is_some(), "--negative-prompt"),
         (steps.is_some(), "--steps"),
         (guidance.is_some(), "--guidance"),
@@ -165,10 +165,7 @@ pub(crate) fn refuse(typed: &Overrides, engine: EngineChoice) -> Result<(), Sett
         (vae_tile.is_some(), "--vae-tile"),
         (offload.is_some(), "--offload"),
     ];
-    match given.into_iter().find(|(given, _)| *given) {
-        Some((_, option)) if engine != EngineChoice::Wan => Err(SettingsError::NotForEngine { engine, option }),
-        _ => Ok(()),
-    }
+    given.into_iter().filter_map(|(given, option)| given.then_some(option)).collect()
 }
 
 fn guidance(text: &str) -> Result<Guidance, String> {

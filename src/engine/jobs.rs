@@ -8,7 +8,7 @@ use std::{
 use tch::Kind;
 
 use super::{
-    rife::{Rife, RifeError},
+    rife::{Reached, Rife, RifeError},
     torch::{self, TorchError, cuda, shim},
     wan::{self, Done, Parts, Store, Task},
 };
@@ -156,12 +156,21 @@ fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(
     let gaps = gaps(&job.head.slots);
     let total: usize = gaps.iter().map(|gap| gap.fill.len()).sum();
     let (mut before_this, mut notes) = (0, vec![]);
-    say(&Event::Progress { seam, done: 0, total, share: 0.0 });
+    let mut part = None;
     for gap in gaps {
         let shown =
             |range: &std::ops::Range<usize>| frames[range.clone()].iter().map(Vec::as_slice).collect::<Vec<&[u8]>>();
         let (left, right) = (shown(&gap.left), shown(&gap.right));
-        let mut progress = |done: usize| say(&Event::Progress { seam, done: before_this + done, total, share: 0.0 });
+        let mut progress = |reached: Reached| {
+            let (now, done, total) = match reached {
+                Reached::Motion { done, total } => (Part::Motion, done, total),
+                Reached::Frames(done) => (Part::Frames, before_this + done, total),
+            };
+            if part.replace(now) != Some(now) {
+                say(&Event::Part { seam, part: now });
+            }
+            say(&Event::Progress { seam, done, total, share: 0.0 });
+        };
         let (size, count) = (job.head.size, gap.fill.len());
         let filled = match job.request.maker {
             Maker::Halving => rife.halve(&left, &right, size, count, &mut progress)?,

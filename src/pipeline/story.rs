@@ -25,6 +25,7 @@ use serde::{
 
 use super::{
     fault::{Code, Details, Fault},
+    file_names::{self, Lookalikes, RENAME},
     media::Fit,
     plan::{Round, Treatment},
     settings::{
@@ -49,6 +50,8 @@ pub enum StoryError {
     File { path: PathBuf, error: YamlError },
     #[error("the story {} tells its segments twice: beside its images and in a list of their own", path.display())]
     Twice { path: PathBuf },
+    #[error(transparent)]
+    Lookalikes(#[from] Lookalikes),
 }
 
 impl Fault for StoryError {
@@ -61,6 +64,7 @@ impl Fault for StoryError {
             Self::File { path, error } => {
                 let help = match error {
                     YamlError::Read(_) => "check the path and its permissions",
+                    YamlError::Text(_) => "an editor's \"Save as\" has the encoding UTF-8",
                     YamlError::Large => "a story is a short text",
                     YamlError::Wrong { .. } => "examples/story.yaml shows everything that one can say",
                 };
@@ -71,6 +75,14 @@ impl Fault for StoryError {
                 Some("images with prompts and the like, and `segments`".into()),
                 "say it beside the image where the segment starts, or in `segments`",
             ),
+            Self::Lookalikes(Lookalikes { paths }) => {
+                return Details {
+                    file: paths.first().cloned(),
+                    wanted: Some("one file of that name".into()),
+                    help: Some(RENAME.into()),
+                    ..Details::default()
+                };
+            }
         };
         Details {
             file: Some(path.clone()),
@@ -260,7 +272,7 @@ impl Story {
             loras,
         } = written;
         let home = path.parent().unwrap_or(Path::new(""));
-        let here = |file: PathBuf| home.join(file);
+        let here = |file: PathBuf| file_names::written(&home.join(file));
         let (images, beside): (Vec<PathBuf>, Vec<Option<Leg>>) =
             images.into_iter().map(|Either(stop)| stop.parts()).unzip();
         let told = beside.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
@@ -279,11 +291,11 @@ impl Story {
         };
         let asked = |loras: Vec<Lora>| {
             let ask = |Either(LoraAsk { file, weights }): Lora| {
-                let own = home.join(&file);
+                let own = here(file.clone())?;
                 // Others are looked for by their names where weights lie.
-                LoraAsk { file: if own.is_file() { own } else { file }, weights }
+                Ok(LoraAsk { file: if own.is_file() { own } else { file }, weights })
             };
-            loras.into_iter().map(ask).collect::<Vec<_>>()
+            loras.into_iter().map(ask).collect::<Result<Vec<_>, Lookalikes>>()
         };
         let mut values = Overrides {
             engine,
@@ -303,7 +315,7 @@ impl Story {
             treatment,
             seed,
             seed_mode,
-            loras: loras.map(asked),
+            loras: loras.map(asked).transpose()?,
             ..Overrides::default()
         };
         if !legs.is_empty() {
@@ -320,14 +332,15 @@ impl Story {
             values.negative_prompts = said(&legs, |leg| leg.negative_prompt.clone());
             values.seeds = said(&legs, |leg| leg.seed);
             if legs.iter().any(|leg| leg.loras.is_some()) {
-                values.segment_loras = Some(legs.into_iter().map(|leg| leg.loras.map(asked)).collect());
+                let own = legs.into_iter().map(|leg| leg.loras.map(asked).transpose());
+                values.segment_loras = Some(own.collect::<Result<_, _>>()?);
             }
         }
         let paths = JourneyPaths {
-            images: images.into_iter().map(here).collect(),
-            continued: continued.map(here),
-            structure: structure.into_iter().map(here).collect(),
-            references: references.into_iter().map(here).collect(),
+            images: images.into_iter().map(here).collect::<Result<_, _>>()?,
+            continued: continued.map(here).transpose()?,
+            structure: structure.into_iter().map(here).collect::<Result<_, _>>()?,
+            references: references.into_iter().map(here).collect::<Result<_, _>>()?,
         };
         Ok(Self { path: path.to_owned(), paths, values, preset })
     }

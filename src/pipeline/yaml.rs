@@ -11,10 +11,14 @@ use std::{
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::text::{self, TextError};
+
 #[derive(Debug, thiserror::Error)]
 pub enum YamlError {
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
+    #[error(transparent)]
+    Text(#[from] TextError),
     #[error("is larger than 1 MB")]
     Large,
     #[error("is wrong: {problem}{}", near.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
@@ -30,12 +34,12 @@ pub(crate) fn is_named_so(path: &Path) -> bool {
 const MOST: u64 = 1 << 20;
 
 pub(crate) fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, YamlError> {
-    let mut text = String::new();
-    File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST {
+    let mut bytes = vec![];
+    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
         return Err(YamlError::Large);
     }
-    read(&text)
+    read(&text::decode(&bytes)?)
 }
 
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
@@ -61,7 +65,7 @@ pub(crate) fn keys(path: &Path) -> Vec<String> {
     let mut bytes = vec![];
     // What cannot be read has none.
     let _ = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
-    let text = String::from_utf8_lossy(&bytes);
+    let text = text::begin(&bytes);
     text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
 }
 
@@ -242,8 +246,8 @@ mod tests {
         let path = folder.path().join("large.yaml");
         std::fs::write(&path, format!("steps: 1\n{}", "# \n".repeat(400_000))).unwrap();
         assert!(matches!(read_file::<Outer>(&path), Err(YamlError::Large)));
-        std::fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert!(matches!(read_file::<Outer>(&path), Err(YamlError::Read(_))));
+        std::fs::write(&path, b"words: [caf\xe9]").unwrap();
+        assert!(read_file::<Outer>(&path).unwrap_err().to_string().contains("is not UTF-8 text: byte 11"));
         assert!(matches!(read_file::<Outer>(&folder.path().join("gone")), Err(YamlError::Read(_))));
         std::fs::write(&path, "words: [a]").unwrap();
         assert_eq!(read_file::<Outer>(&path).unwrap().words, ["a"]);

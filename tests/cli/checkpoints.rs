@@ -150,7 +150,7 @@ fn broken_foreign_and_malicious_files_are_exit_3_and_nothing_runs() {
         assert!(!room.path("pickle-was-obeyed").exists());
     }
     let run = room.run("inspect pickles/evil_system.pth --json").fails(3);
-    assert_eq!(run.event("problem")["problem"]["code"], "weights");
+    assert_eq!(run.event("problem")["problem"]["code"], "input");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod crew;
 mod engine;
 mod film;
 mod films_again;
+mod first_use;
 mod guide;
 mod harness;
 #[cfg(feature = "torch")]
@@ -40,6 +41,7 @@ mod sound_timing;
 mod sound_tracks;
 mod stories;
 mod tasks;
+mod texts;
 mod travel;
 mod travel_parts;
 mod travel_tasks;

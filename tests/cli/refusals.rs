@@ -65,8 +65,8 @@ impl Room {
         self.wanctl(&join_words(more))
     }
 
-    /// The same, which fails with `exit` after the run had begun: said to people and programs alike, recorded in the
-    /// run's folder, with nothing left beside it.
+    /// The same, which fails with `exit`: said to people and programs alike, with nothing left beside it; recorded in the
+    /// run's folder where work had begun, and without a folder where inputs were still read and planned.
     #[track_caller]
     pub(crate) fn refuses(&self, more: &[&str], exit: i32) -> Refusal {
         self.refused(self.command(&join_words(more)), exit)
@@ -78,9 +78,14 @@ impl Room {
         let output = command.output().unwrap();
         assert_eq!(self.files(), before, "something is left");
         let new: Vec<PathBuf> = self.runs().into_iter().filter(|run| !runs.contains(run)).collect();
-        let [folder] = &new[..] else { panic!("one run, but {new:?}: {output:?}") };
         let refusal = failure(&output, exit);
         let Refusal(error) = &refusal;
+        self.assert_no_children();
+        if ["settings", "probe", "plan"].contains(&error["stage"].as_str().unwrap()) {
+            assert!(new.is_empty() && error["run_folder"].is_null(), "a folder before any work: {new:?}: {output:?}");
+            return refusal;
+        }
+        let [folder] = &new[..] else { panic!("one run, but {new:?}: {output:?}") };
         assert_eq!(error["run_folder"].as_str().map(Path::new), Some(folder.as_path()));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains(&format!("  run     {}", folder.display())), "the run folder is not named in {text}");
@@ -91,7 +96,6 @@ impl Room {
             assert_eq!(&error[field], value, "{field}");
         }
         assert!(folder.join("run.log").is_file());
-        self.assert_no_children();
         refusal
     }
 

@@ -134,6 +134,8 @@ fn pieces_are_stitched_without_any_engine() {
     let (first, second, third) = (piece("segment_0.mp4"), piece("segment_1.mp4"), piece("segment_2.mp4"));
     assert_eq!((place(&film[11], &first), place(&film[20], &second), place(&film[35], &second)), (11, 8, 23));
     assert_eq!((place(&film[36], &third), place(&film[51], &third)), (0, 15));
+    let told = room.run("inspect task_5.mkv").good();
+    assert!(told.stdout.contains("wanctl travel --task task_5.mkv"), "{}", told.stdout);
     room.run("travel --task task_5.mkv -o again.mkv").good();
     assert!(room.frames("again.mkv", "rgb24", (96, 64)) == film);
     let error = room.run(&format!("guide --task task.json {maps} --json")).fails(3).event("error");
@@ -156,6 +158,8 @@ fn a_final_stitch_cuts_the_clips_as_the_transitions_records_say() {
     assert_eq!(run.event("result")["frames"], (30 - 4) + 25 + (30 - 5) - 16);
     let told = room.run("inspect task.json --map t1=t1.json").good();
     assert!(told.stdout.contains("3 pieces, overlapping by 8, 8"), "{}", told.stdout);
+    let told = room.run("inspect task_6.mp4").good();
+    assert!(told.stdout.contains("wanctl join --task task_6.mp4"), "{}", told.stdout);
 }
 
 /// Two phases, one LoRA in the first.

@@ -18,6 +18,8 @@ mod still;
 mod tests;
 mod velocity;
 
+use std::cell::RefCell;
+
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::video::Size;
 
@@ -58,6 +60,15 @@ pub(crate) struct Filled {
     pub note: Option<String>,
 }
 
+/// How far the work on a gap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// So many of the steps in which the clips' motion is measured, which come first.
+    Motion { done: usize, total: usize },
+    /// So many frames.
+    Frames(usize),
+}
+
 /// The network on a device.
 #[derive(Debug)]
 pub(crate) struct Rife {
@@ -85,28 +96,35 @@ impl Rife {
     }
 
     /// `count` frames between a clip that ends with `before` and one that begins with `after`, at least one frame each.
-    /// Frames are 8-bit RGB, all of one size. `progress` is told how many are made.
+    /// Frames are 8-bit RGB, all of one size.
     pub(crate) fn fill(
         &self,
         before: &[&[u8]],
         after: &[&[u8]],
         size: Size,
         count: usize,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(Reached),
     ) -> Result<Filled, TorchError> {
-        self.made(count, progress, "making frames", |emit| {
+        self.made(count, progress, "making frames", |emit, progress| {
+            const STEPS: usize = 4;
+            let measured = |done| progress(Reached::Motion { done, total: STEPS });
+            measured(0);
             let canvas = Canvas::new(size, self.device);
             let before: Vec<_> = before.iter().rev().take(CONTEXT).map(|rgb| canvas.still(rgb)).collect();
             let after: Vec<_> = after.iter().take(CONTEXT).map(|rgb| canvas.still(rgb)).collect();
             let (Some(a), Some(b)) = (before.first(), after.first()) else { panic!("a seam has a clip on each side") };
 
             let unrelated = dissolve::unrelated(&self.network, a, b);
+            measured(1);
             let reach = (!unrelated && count >= hold::LEAST_FRAMES).then_some(hold::REACH);
             let motion = |clip: &[Still], side: Side| {
                 let pictures: Vec<_> = clip.iter().map(|still| still.flow.shallow_clone()).collect();
                 Motion::of(&self.network, &pictures, side, reach)
             };
-            let (moves_a, moves_b) = (motion(&before, Side::Before), motion(&after, Side::After));
+            let moves_a = motion(&before, Side::Before);
+            measured(2);
+            let moves_b = motion(&after, Side::After);
+            measured(3);
             if unrelated {
                 dissolve::dissolve(&canvas, (a, &moves_a), (b, &moves_b), count, emit);
                 return Some("the clips show different shots: a dissolve that keeps both moving joins them".to_owned());
@@ -129,6 +147,7 @@ impl Rife {
                 }
                 hold
             });
+            measured(STEPS);
             Bridge { network: &self.network, canvas, stillness, hold, emit }.fill(&a, &b, 0, count);
             None
         })
@@ -141,9 +160,9 @@ impl Rife {
         after: &[&[u8]],
         size: Size,
         count: usize,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(Reached),
     ) -> Result<Filled, TorchError> {
-        self.made(count, progress, "halving", |emit| {
+        self.made(count, progress, "halving", |emit, _| {
             let canvas = Canvas::new(size, self.device);
             let (Some(a), Some(b)) = (before.last(), after.first()) else { panic!("a seam has a clip on each side") };
             halve::halve(&self.network, &canvas.still(a).full, &canvas.still(b).full, 0, count, emit);
@@ -155,20 +174,23 @@ impl Rife {
     fn made(
         &self,
         count: usize,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(Reached),
         stage: &'static str,
-        work: impl FnOnce(&mut dyn FnMut(usize, Vec<u8>)) -> Option<String>,
+        work: impl FnOnce(&mut dyn FnMut(usize, Vec<u8>), &dyn Fn(Reached)) -> Option<String>,
     ) -> Result<Filled, TorchError> {
         if count == 0 {
             return Ok(Filled { frames: vec![], note: None });
         }
         let (mut frames, mut done) = (vec![vec![]; count], 0);
+        let progress = RefCell::new(progress);
+        let say = |reached| (*progress.borrow_mut())(reached);
         let note = torch::stage(stage, || {
-            work(&mut |index, rgb| {
+            let mut emit = |index: usize, rgb| {
                 frames[index] = rgb;
                 done += 1;
-                progress(done);
-            })
+                say(Reached::Frames(done));
+            };
+            work(&mut emit, &say)
         })?;
         Ok(Filled { frames, note })
     }

@@ -8,7 +8,10 @@ use std::{
 use serde::Serialize;
 
 use super::models::Part;
-use crate::pipeline::fault::{Code, Details, Fault};
+use crate::pipeline::{
+    fault::{Code, Details, Fault},
+    file_names::{Lookalikes, RENAME},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -65,6 +68,8 @@ pub enum CheckpointError {
     NotFound { missing: Vec<Lacking>, looked: Vec<PathBuf>, published: Vec<String> },
     #[error("{} and {} are both {what}", name(path), name(other))]
     Ambiguous { path: PathBuf, other: PathBuf, what: String },
+    #[error(transparent)]
+    Lookalikes(#[from] Lookalikes),
     #[error("{} does not fit the transformer: {found} {what}, expected {wanted}", name(path))]
     Unfit { path: PathBuf, what: &'static str, wanted: usize, found: usize },
     #[error("the two experts differ: {} is {high}, {} is {low}", name(high_path), name(low_path))]
@@ -113,6 +118,7 @@ impl CheckpointError {
             | Self::Unfit { path, .. }
             | Self::Ambiguous { path, .. } => Some(path),
             Self::Experts { high_path, .. } => Some(high_path),
+            Self::Lookalikes(Lookalikes { paths }) => paths.first().map(PathBuf::as_path),
             Self::Incomplete { .. } | Self::NotFound { .. } => None,
         }
     }
@@ -219,6 +225,7 @@ impl Fault for CheckpointError {
                 None,
                 text("say which is which: high=FILE, low=FILE, vae=FILE, text=FILE"),
             ),
+            Self::Lookalikes(_) => (text("one file of that name"), None, text(RENAME)),
             Self::Unfit { what, wanted, found, .. } => (
                 Some(format!("{wanted} {what}")),
                 Some(found.to_string()),

@@ -17,6 +17,7 @@ use super::{
     scale::{self, ScaleError, Scales},
     source::{self, Source},
 };
+use crate::pipeline::text;
 
 impl Checkpoint {
     /// Each path is a file, an index of shards, or a folder with one of them. Tensors of a later one take the place of
@@ -119,7 +120,7 @@ fn open_one(source: &Source) -> Result<Checkpoint, CheckpointError> {
     checkpoint.family = spelling.family;
     checkpoint.naming.prefix = spelling.prefix.map(str::to_owned);
     let config = fs::read(source.files[0].with_file_name("config.json"));
-    checkpoint.config = config.ok().and_then(|text| serde_json::from_slice(&text).ok());
+    checkpoint.config = config.ok().and_then(|text| text::from_json(&text).ok());
     for (file, stored) in tensors.iter().filter(|(_, stored)| !spent.contains(&stored.name)) {
         let mut record = Record::of(*file, stored, scales.remove(&stored.name));
         let target = spelling.target(&stored.name);

@@ -15,7 +15,7 @@ use super::{
     Checkpoint, CheckpointError, Files, Lacking, Part, Published, Role, Wanted, What,
     source::{self, is_index, is_weights},
 };
-use crate::pipeline::yaml;
+use crate::pipeline::{file_names, yaml};
 
 /// What tells where to look, but for what the user names.
 #[derive(Debug, Clone, Default)]
@@ -121,8 +121,12 @@ impl Places {
             let mut section: BTreeMap<String, String> = section.into_iter().filter_map(text).collect();
             let base = section.remove("base_path").map_or(comfy.to_owned(), |base| comfy.join(at_home(&base)));
             for folder in section.values().flat_map(|folders| folders.lines()).map(str::trim) {
-                if !folder.is_empty() {
-                    self.add(&base.join(at_home(folder)));
+                if folder.is_empty() {
+                    continue;
+                }
+                match file_names::written(&base.join(at_home(folder))) {
+                    Ok(folder) => self.add(&folder),
+                    Err(lookalikes) => self.problems.push(format!("{}: {lookalikes}", file.display())),
                 }
             }
         }
@@ -153,9 +157,16 @@ impl Places {
             parts.as_path()
         });
         iter::once(name).chain(short).find_map(|name| {
-            let found = self.entries().iter().find(|entry| entry.known.ends_with(name) && entry.holds_something());
-            found.map(|entry| entry.path.as_path())
+            let fits = |entry: &&Entry| file_names::ends_alike(&entry.known, name) && entry.holds_something();
+            self.entries().iter().find(fits).map(|entry| entry.path.as_path())
         })
+    }
+
+    /// What is found by a name, unless another file beside it has the same name in another Unicode form.
+    fn find_alone(&self, name: &Path) -> Result<Option<&Path>, CheckpointError> {
+        let found = self.find(name);
+        found.map_or(Ok(()), |found| file_names::written(found).map(drop))?;
+        Ok(found)
     }
 
     /// For each part the first of its names that is here.
@@ -190,9 +201,10 @@ impl Places {
 
     /// A LoRA by its path or its name; `None` where there is none.
     pub fn lora(&self, name: &Path) -> Result<Option<PathBuf>, CheckpointError> {
-        let path = match name.is_file() {
-            true => std::path::absolute(name).map_err(CheckpointError::read(name))?,
-            false => match self.find(name) {
+        let typed = file_names::typed(name)?;
+        let path = match typed.is_file() {
+            true => std::path::absolute(&typed).map_err(CheckpointError::read(name))?,
+            false => match self.find_alone(name)? {
                 Some(path) => path.to_owned(),
                 None => return Ok(None),
             },

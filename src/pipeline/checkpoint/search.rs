@@ -13,6 +13,7 @@ use super::{
     models::{ModelFiles, Part, Role, Wanted},
     source,
 };
+use crate::pipeline::{file_names, text};
 
 const TOKENIZER: &str = "tokenizer.json";
 
@@ -107,7 +108,7 @@ impl Search {
     }
 
     fn look_at(&mut self, path: &Path) -> Result<PathBuf, CheckpointError> {
-        let path = path::absolute(path).map_err(CheckpointError::read(path))?;
+        let path = path::absolute(file_names::typed(path)?).map_err(CheckpointError::read(path))?;
         self.looked.push(path.clone());
         Ok(path)
     }
@@ -321,5 +322,5 @@ fn expert_by_name(path: &Path) -> Option<Role> {
 
 fn json(path: &Path) -> Result<Value, CheckpointError> {
     let text = fs::read(path).map_err(CheckpointError::read(path))?;
-    serde_json::from_slice(&text).map_err(|error| CheckpointError::malformed(path, format!("is no JSON: {error}")))
+    text::from_json(&text).map_err(|error| CheckpointError::malformed(path, format!("is no JSON: {error}")))
 }

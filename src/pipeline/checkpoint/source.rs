@@ -10,6 +10,7 @@ use std::{
 use serde::Deserialize;
 
 use super::error::CheckpointError;
+use crate::pipeline::text;
 
 const INDEX: &str = ".safetensors.index.json";
 
@@ -107,7 +108,7 @@ fn index_of(path: &Path) -> Result<BTreeMap<String, PathBuf>, CheckpointError> {
         weight_map: BTreeMap<String, PathBuf>,
     }
     let text = fs::read(path).map_err(CheckpointError::read(path))?;
-    let Index { mut weight_map } = serde_json::from_slice(&text)
+    let Index { mut weight_map } = text::from_json(&text)
         .map_err(|error| CheckpointError::malformed(path, format!("is no index of shards: {error}")))?;
     for file in weight_map.values_mut() {
         // An index has no business outside its folder.

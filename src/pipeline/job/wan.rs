@@ -147,7 +147,8 @@ impl std::str::FromStr for VaeTile {
     }
 }
 
-/// The parts of a Wan model's work, in order.
+/// The parts of the engine's work that are counted by themselves: those of a Wan model in order, then those of the
+/// interpolation network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
@@ -161,6 +162,10 @@ pub enum Part {
     Denoise,
     /// Latents become frames.
     Decode,
+    /// How the clips move is measured.
+    Motion,
+    /// Frames are drawn from it.
+    Frames,
 }
 
 impl Part {
@@ -172,6 +177,8 @@ impl Part {
             Self::Load => "load",
             Self::Denoise => "denoise",
             Self::Decode => "decode",
+            Self::Motion => "motion",
+            Self::Frames => "frames",
         }
     }
 }

@@ -357,6 +357,7 @@ fn doing(part: Part) -> &'static str {
         Part::Encode => "encoding",
         Part::Load | Part::Denoise => "denoising",
         Part::Decode => "decoding",
+        Part::Motion | Part::Frames => "making",
     }
 }
 

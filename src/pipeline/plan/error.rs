@@ -63,12 +63,14 @@ pub enum PlanError {
     OverlapNotFours { overlap: usize },
     #[error("segment {} cannot show {overlap} frames of what went before: {most} are the most", .segment + 1)]
     OverlapTooLong { segment: usize, overlap: usize, most: usize },
-    #[error("segment {} is too short: of {} nothing would be left to make", .segment + 1, frames_of(*.frames))]
+    #[error("segment {} is too short: of {} nothing would be left to make, and {least} are the least", .segment + 1, frames_of(*.frames))]
     SegmentTooShort { segment: usize, frames: usize, least: usize },
     #[error("segment {} with its overlap is {frames} frames, more than the {MOST_FRAMES} that the model can be shown", .segment + 1)]
     SegmentTooLong { segment: usize, frames: usize },
     #[error("segment {} has no image to start from, and nothing is carried over to it", .segment + 1)]
     SegmentFromNowhere { segment: usize, images: usize },
+    #[error("segment {} has no image to go to, and this engine only carries one picture over into another", .segment + 1)]
+    SegmentOpen { segment: usize, images: usize },
     #[error("{pieces} pieces meet at {} places, and {found} overlaps were given", .pieces.saturating_sub(1))]
     Overlaps { pieces: usize, found: usize },
     #[error("{} has {} to give, and its overlaps take {wants}", name(.path), frames(*.has))]
@@ -168,6 +170,11 @@ impl Fault for PlanError {
                 "an image, or an overlap with the segment before".into(),
                 format!("{images} images in all"),
                 "give more images, or an --overlap",
+            ),
+            Self::SegmentOpen { images, .. } => (
+                "an image at the end of every segment".into(),
+                format!("{images} {}", if *images == 1 { "image" } else { "images" }),
+                "give another image, or use --engine wan, which makes up what follows",
             ),
             Self::Overlaps { pieces, found } => (
                 format!("{} overlaps", pieces.saturating_sub(1)),

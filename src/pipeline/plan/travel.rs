@@ -20,6 +20,8 @@ pub struct TravelAsk {
     pub mask_rule: MaskRule,
     /// Whether an end image fills the latent that it is in, so that the model is told to keep it.
     pub fill_latents: bool,
+    /// Whether a segment may go to no image: a model makes up what follows.
+    pub open_ends: bool,
     /// Whether the journey ends where it began.
     pub looped: bool,
     /// How two segments that overlap become one film.
@@ -39,6 +41,7 @@ impl TravelAsk {
         align: Align::Latent,
         mask_rule: MaskRule::Exact,
         fill_latents: false,
+        open_ends: true,
         looped: false,
         curve: Curve::Even,
         look: Look::PLAIN,
@@ -185,7 +188,7 @@ impl Way<'_> {
     }
 
     fn legs(&self) -> Result<Vec<Leg>, PlanError> {
-        let TravelAsk { segments, round, lengths, fill_latents, .. } = self.ask;
+        let TravelAsk { segments, round, lengths, fill_latents, open_ends, .. } = self.ask;
         let mut legs: Vec<Leg> = vec![];
         for (number, asked) in segments.iter().enumerate() {
             let own = round.to_4n1(asked.frames);
@@ -206,10 +209,11 @@ impl Way<'_> {
                     last.map_or(even, |last| even.min(last.own)).min(own)
                 }
             };
-            let frames = match lengths {
+            let with_overlap = |own: usize| match lengths {
                 Lengths::Shared => own + overlap,
                 Lengths::Worker => Round::Down.to_4n1(own + overlap),
             };
+            let frames = with_overlap(own);
             let shared = match lengths {
                 _ if !goes_on => 0,
                 Lengths::Shared => overlap + 1,
@@ -218,6 +222,10 @@ impl Way<'_> {
             // A crossing leaves a frame of what went before that no other crossing takes.
             let has = last.map_or(self.before.unwrap_or(usize::MAX), |last| last.frames - last.shared.max(1));
             let most = own.min(has).saturating_sub(shared - overlap.min(shared) + 1);
+            let most = match lengths {
+                Lengths::Shared => most / 4 * 4,
+                Lengths::Worker => most,
+            };
             if overlap > most {
                 return Err(PlanError::OverlapTooLong { segment: number, overlap, most });
             }
@@ -227,8 +235,11 @@ impl Way<'_> {
                 Some(_) if *fill_latents => 4,
                 Some(_) => 1,
             };
-            if frames <= overlap.max(shared).max(1) + end {
-                return Err(PlanError::SegmentTooShort { segment: number, frames: asked.frames, least: end + 5 });
+            let known = overlap.max(shared).max(1) + end;
+            if frames <= known {
+                let long_enough = |frames: &usize| with_overlap(round.to_4n1(*frames)) > known;
+                let least = (1..).find(long_enough).expect("rounding has bounds");
+                return Err(PlanError::SegmentTooShort { segment: number, frames: asked.frames, least });
             }
             if frames > MOST_FRAMES {
                 return Err(PlanError::SegmentTooLong { segment: number, frames });
@@ -243,6 +254,8 @@ impl Way<'_> {
             };
             legs.push(Leg { number, own, frames, overlap, shared, start, ends });
         }
+        let open = legs.iter().find(|leg| leg.ends[1].is_none() && !open_ends);
+        open.map_or(Ok(()), |leg| Err(PlanError::SegmentOpen { segment: leg.number, images: self.images }))?;
         Ok(legs)
     }
 

@@ -14,7 +14,7 @@ use super::{of_seams, orders::Orders, parts_of};
 use crate::pipeline::{
     engine::{self, Engine, Made},
     job::{Event, Place},
-    progress::{Progress, Stage, Warning},
+    progress::{PartSize, Parts, Progress, Stage, Warning},
     settings::EngineSettings,
 };
 
@@ -46,18 +46,26 @@ impl Crew<'_> {
         let shares = share(&undone, |seam| self.orders.plan.seams[seam].slots.len(), places.len());
 
         self.progress.begin(Stage::Engine, 0);
-        let (engine, all) = self.engine.together();
+        let (engine, together) = self.engine.together();
         let failed = Mutex::new(None);
-        let voices = self.progress.voices(places.len(), parts_of(self.orders.plan));
+        let all = self.orders.plan.seams.iter().enumerate().filter(|(number, _)| seams.contains(number));
+        let all = all.map(|(number, seam)| PartSize {
+            number,
+            frames: seam.slots.len(),
+            generated: seam.used.gap,
+            made: made.contains_key(&number),
+        });
+        let parts = Parts { of: parts_of(self.orders.plan), all: all.collect() };
+        let voices = self.progress.voices(places.len(), &parts);
         let parts: Vec<Vec<(usize, Made)>> = thread::scope(|scope| {
             let mut threads = vec![];
             for ((place, lanes), voice) in places.iter().zip(&shares).zip(voices) {
-                let (engine, all, failed) = (&engine, &all, &failed);
+                let (engine, together, failed) = (&engine, &together, &failed);
                 threads.push(scope.spawn(move || {
                     self.lanes(engine, place, lanes, &*voice).unwrap_or_else(|error| {
                         // The others are about to be ended, and what they say of that is no news.
                         failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                        all.stop();
+                        together.stop();
                         vec![]
                     })
                 }));
@@ -93,7 +101,10 @@ impl Crew<'_> {
                     self.orders.draw(seam, Some(before))?;
                 }
                 let made = match engine::check(&self.orders.folder(seam)) {
-                    Ok(made) => vec![made],
+                    Ok(made) => {
+                        voice.made(seam);
+                        vec![made]
+                    }
                     Err(_) => self.seams(engine, place, &[seam], voice)?,
                 };
                 all.extend(made.into_iter().map(|made| (seam, made)));
@@ -131,6 +142,7 @@ impl Crew<'_> {
                 };
                 voice.warn(Warning { code: "engine", file: None, message });
             }
+            Event::Done { seam } => voice.made(*seam),
             _ => {}
         });
         made.map_err(|error| match count {

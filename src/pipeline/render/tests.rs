@@ -29,6 +29,7 @@ const PLAIN: TravelAsk = TravelAsk {
     align: Align::Latent,
     mask_rule: MaskRule::Exact,
     fill_latents: false,
+    open_ends: true,
     looped: false,
     curve: Curve::Even,
     look: Look::PLAIN,

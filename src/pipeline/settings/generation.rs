@@ -1,7 +1,5 @@
 //! What is asked of a Wan model, whichever it is: prompts, seeds, and how its frames are sampled.
 
-use std::fs;
-
 use serde::Serialize;
 
 use super::{
@@ -9,7 +7,10 @@ use super::{
     layer::{of_segments, pick_own},
     pick,
 };
-use crate::pipeline::job::{CfgZero, Dtype, Noise, Offload, VaeTile};
+use crate::pipeline::{
+    job::{CfgZero, Dtype, Noise, Offload, VaeTile},
+    text,
+};
 
 /// Every option but the files of the model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -135,7 +136,7 @@ impl Prompts {
             Self::Each(prompts) => return Err(parts.counted(prompts.len(), "prompts", from.clone())),
             Self::File(path) => path,
         };
-        let text = fs::read_to_string(&path)
+        let text = text::read(&path)
             .map_err(|source| SettingsError::PromptFile { path: path.clone(), source: source.into() })?;
         let prompts: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
         match prompts.len() {

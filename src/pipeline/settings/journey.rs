@@ -221,7 +221,7 @@ impl JourneySettings {
     /// The question to the planner of journeys, before any structure clip is opened.
     fn ask(&self) -> TravelAsk {
         let Self {
-            engine: _,
+            engine,
             frames,
             overlap,
             round,
@@ -254,6 +254,7 @@ impl JourneySettings {
             align: align.value,
             mask_rule: mask_rule.value,
             fill_latents: *guided && align.value == Align::Latent,
+            open_ends: matches!(engine.value, EngineChoice::Auto | EngineChoice::Wan),
             looped: looped.value,
             curve: curve.value,
             look: Look { strength: strength.value, desaturate: desaturate.value, brightness: brightness.value },

@@ -1,7 +1,10 @@
 //! The files that layers ask for: by path, or by name wherever weights lie.
 
 use super::{Layer, LoraAsk, LoraFiles, Preset, layer::of_segments, pick};
-use crate::pipeline::checkpoint::{CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted};
+use crate::pipeline::{
+    checkpoint::{CheckpointError, Conditioning, Lacking, Located, ModelFiles, Part, Places, Wanted},
+    file_names,
+};
 
 #[derive(Debug)]
 pub struct Weights {
@@ -15,6 +18,9 @@ impl Weights {
         let named: Vec<Wanted> = pick(layers, |asked| asked.model.clone()).map_or(vec![], |asked| asked.value);
         let published = pick(layers, |asked| asked.published.clone()).map(|asked| asked.value);
         let located = published.as_ref().map_or_else(Located::default, |published| places.locate(published));
+        for Wanted { path, .. } in &located.wanted {
+            file_names::written(path)?;
+        }
         let models = match ModelFiles::find_or(&named, &located.wanted) {
             Err(CheckpointError::Incomplete { missing, .. })
                 if missing.iter().any(|part| located.missing.iter().any(|(lacking, _)| covers(*part, *lacking))) =>

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::error::TaskError;
+use crate::pipeline::file_names::{self, Lookalikes, composed, plain_address, unescaped};
 
 /// `URL=PATH`. Both may hold `=`, so the two are told apart only beside the task's own addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +29,27 @@ impl FromStr for Mapping {
 #[derive(Debug, Default)]
 pub struct Assets {
     maps: Vec<Mapping>,
-    /// Every file below the folder, by its name.
+    /// Every file below the folder, by its name in Unicode form C.
     files: BTreeMap<String, Vec<PathBuf>>,
     folder: Option<PathBuf>,
+}
+
+/// Where relative paths begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Home<'a> {
+    /// Of what people and other programs wrote: any spelling of a name may stand there.
+    Written(&'a Path),
+    /// Of what a run of wanctl recorded: the very names.
+    Recorded(&'a Path),
+}
+
+impl Home<'_> {
+    fn path(self, spelling: &str) -> Result<PathBuf, Lookalikes> {
+        match self {
+            Self::Written(folder) => file_names::written(&folder.join(spelling)),
+            Self::Recorded(folder) => file_names::typed(&folder.join(spelling)),
+        }
+    }
 }
 
 /// What became of an address.
@@ -45,7 +64,9 @@ impl Assets {
     pub fn new(maps: Vec<Mapping>, folder: Option<&Path>) -> Result<Self, TaskError> {
         let mut files = BTreeMap::new();
         if let Some(folder) = folder {
-            walk(folder, &mut files).map_err(|source| TaskError::Assets { path: folder.to_owned(), source })?;
+            let read =
+                file_names::typed(folder).map_err(std::io::Error::other).and_then(|folder| walk(&folder, &mut files));
+            read.map_err(|source| TaskError::Assets { path: folder.to_owned(), source })?;
             files.values_mut().for_each(|paths: &mut Vec<PathBuf>| paths.sort());
         }
         Ok(Self { maps, files, folder: folder.map(Path::to_owned) })
@@ -66,30 +87,41 @@ impl Assets {
     }
 
     /// Where it lies here, or why it does not.
-    pub(super) fn look(&self, address: &str, home: &Path) -> (Option<PathBuf>, Option<String>) {
+    pub(super) fn look(&self, address: &str, home: Home<'_>) -> (Option<PathBuf>, Option<String>) {
         match self.find(address, home) {
             Found::Here(file) => (Some(file), None),
             Found::Not(why) => (None, Some(why)),
         }
     }
 
-    /// A mapping first, then a file of this very path, then one of its name in the folder. `home` is where relative paths
-    /// begin.
-    pub(super) fn find(&self, address: &str, home: &Path) -> Found {
+    /// A mapping first, then a file of this very path, then one of its name in the folder.
+    pub(super) fn find(&self, address: &str, home: Home<'_>) -> Found {
         if let Some(path) = self.maps.iter().find_map(|Mapping(given)| mapped(given, address)) {
-            return match path.exists() {
-                true => Found::Here(path),
-                false => Found::Not(format!("mapped to {}, which is not there", path.display())),
+            return match file_names::typed(&path) {
+                Ok(path) if path.exists() => Found::Here(path),
+                Ok(path) => Found::Not(format!("mapped to {}, which is not there", path.display())),
+                Err(lookalikes) => Found::Not(lookalikes.to_string()),
             };
         }
         let url = address.contains("://");
-        let path = home.join(address.strip_prefix("file://").unwrap_or(address));
-        if (!url || address.starts_with("file://")) && path.is_file() {
-            return Found::Here(path);
+        let local = address.strip_prefix("file://");
+        if local.is_some() || !url {
+            // A local address may be escaped as a web address is, or hold a `%` of its own.
+            let spellings = [local.unwrap_or(address).to_owned(), local.map_or_else(String::new, unescaped)];
+            for spelling in spellings.iter().filter(|spelling| !spelling.is_empty()) {
+                match home.path(spelling) {
+                    Ok(path) if path.is_file() => return Found::Here(path),
+                    Ok(_) => {}
+                    Err(lookalikes) => return Found::Not(lookalikes.to_string()),
+                }
+            }
         }
         let name = file_name(address);
-        match self.files.get(&name).map(Vec::as_slice) {
+        match self.files.get(&composed(&name)).map(Vec::as_slice) {
             Some([path]) => Found::Here(path.clone()),
+            Some(several) if file_names::are_lookalikes(several) => {
+                Found::Not(Lookalikes { paths: several.to_vec() }.to_string())
+            }
             Some(several) => {
                 let several: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
                 Found::Not(format!("{} files are called {name}: {}", several.len(), several.join(", ")))
@@ -103,8 +135,18 @@ impl Assets {
     }
 }
 
+/// The path that `URL=PATH` gives this address, which both may spell in their own way: `%C3%A9`, one letter, or a letter
+/// and its accent.
 fn mapped(given: &str, address: &str) -> Option<PathBuf> {
-    Some(given.strip_prefix(address)?.strip_prefix('=')?.into())
+    if let Some(path) = given.strip_prefix(address).and_then(|rest| rest.strip_prefix('=')) {
+        return Some(path.into());
+    }
+    let address = plain_address(address);
+    let (_, path) = given
+        .match_indices('=')
+        .map(|(at, _)| (&given[..at], &given[at + 1..]))
+        .find(|(spelled, path)| !path.is_empty() && plain_address(spelled) == address)?;
+    Some(path.into())
 }
 
 /// The last part of an address as a file's name: no query, no `%20`.
@@ -117,20 +159,7 @@ pub(super) fn file_name(address: &str) -> String {
     if !address.contains("://") {
         return name.into();
     }
-    let (mut bytes, mut rest) = (vec![], name.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low),
-            _ => None,
-        };
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    (digit as char).to_digit(16).map(|digit| digit as u8)
+    unescaped(name)
 }
 
 /// Links to folders are not followed: they can lead around in circles.
@@ -141,7 +170,7 @@ fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<PathBuf>>) -> io::Result
         if entry.file_type()?.is_dir() {
             walk(&path, files)?;
         } else if path.is_file() {
-            files.entry(entry.file_name().to_string_lossy().into_owned()).or_default().push(path);
+            files.entry(composed(&entry.file_name().to_string_lossy())).or_default().push(path);
         }
     }
     Ok(())
@@ -181,7 +210,7 @@ mod tests {
             let maps = maps.iter().map(|map| map.parse().unwrap()).collect();
             Assets::new(maps, Some(&room.path().join("assets"))).unwrap()
         };
-        let find = |assets: &Assets, address: &str| assets.find(address, room.path());
+        let find = |assets: &Assets, address: &str| assets.find(address, Home::Written(room.path()));
         let map = format!("{url}={}", mapped.display());
         assert_eq!(find(&assets(&[&map]), url), Found::Here(mapped));
         assert_eq!(find(&assets(&[]), url), Found::Here(deep));
@@ -192,6 +221,49 @@ mod tests {
         let nothing = Assets::default();
         assert_eq!(find(&nothing, url), Found::Not("nothing maps it to a file".into()));
         assert!(matches!(find(&nothing, "gone.mp4"), Found::Not(why) if why.starts_with("no such file")));
+    }
+
+    #[test]
+    fn names_and_addresses_are_found_however_their_accents_are_stored_and_escaped() {
+        let (composed, apart) = ("caf\u{e9}.mp4", "cafe\u{301}.mp4");
+        for stored in [composed, apart] {
+            let room = tempfile::tempdir().unwrap();
+            let path = room.path().join(stored);
+            fs::write(&path, "x").unwrap();
+            let assets = Assets::new(vec![], Some(room.path())).unwrap();
+            let home = Home::Written(room.path());
+            for address in [
+                "https://x.invalid/a/caf%C3%A9.mp4?t=1",
+                "https://x.invalid/a/cafe%cc%81.mp4",
+                "https://x.invalid/a/caf\u{e9}.mp4",
+                "file://caf%C3%A9.mp4",
+                composed,
+                apart,
+            ] {
+                assert_eq!(assets.find(address, home), Found::Here(path.clone()), "{address}");
+                let local = !address.starts_with("https");
+                assert_eq!(matches!(Assets::default().find(address, home), Found::Here(_)), local, "{address}");
+            }
+            for (address, spelled) in
+                [("https://x.invalid/caf%C3%A9=1", "https://x.invalid/cafe\u{301}=1"), (composed, apart)]
+            {
+                let map = format!("{spelled}={}", room.path().join(composed).display()).parse().unwrap();
+                let maps = Assets::new(vec![map], None).unwrap();
+                maps.check(&[address.into()]).unwrap();
+                assert_eq!(maps.find(address, Home::Written(Path::new(""))), Found::Here(path.clone()));
+            }
+        }
+        let room = tempfile::tempdir().unwrap();
+        for name in [composed, apart] {
+            fs::write(room.path().join(name), "x").unwrap();
+        }
+        let assets = Assets::new(vec![], Some(room.path())).unwrap();
+        for address in ["https://x.invalid/caf%C3%A9.mp4", composed, apart] {
+            let found = assets.find(address, Home::Written(room.path()));
+            assert!(matches!(&found, Found::Not(why) if why.contains("2 files that differ only")), "{found:?}");
+        }
+        // A run knows which of them it took.
+        assert_eq!(assets.find(apart, Home::Recorded(room.path())), Found::Here(room.path().join(apart)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{
     kind::Kind,
     spot::{Notes, Spot},
 };
+use crate::pipeline::text;
 
 /// Tasks that carry their orchestrator's payload, and that its own, reach some hundred kB.
 const MOST_BYTES: u64 = 8_000_000;
@@ -51,7 +52,7 @@ pub(super) fn object(path: &Path) -> Result<Map<String, Value>, TaskError> {
     }
     let text = fs::read(path).map_err(unreadable)?;
     // serde_json goes 128 deep and no deeper.
-    let value = serde_json::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text));
+    let value = text::from_json(&text);
     match value.map_err(|error| TaskError::NotJson { path: path.to_owned(), problem: error.to_string() })? {
         Value::Object(object) => Ok(object),
         other => Err(not_a_task(path, format!("it holds {}", what(&other)))),
@@ -63,8 +64,7 @@ pub fn looks_like_json(path: &Path) -> bool {
     use std::io::Read;
     let mut head = vec![];
     let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
-    read.is_ok() && matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
+    read.is_ok() && text::begin(&head).trim_start().starts_with(['{', '['])
 }
 
 impl Envelope {

@@ -90,7 +90,7 @@ impl Fault for TaskError {
             ),
             Self::NoSettings { path } => (
                 path,
-                "a film that wanctl join wrote",
+                "a film that wanctl wrote",
                 None,
                 "settings are lost where a film is converted; use the run.json of --keep".into(),
             ),

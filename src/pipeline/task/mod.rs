@@ -42,11 +42,12 @@ pub use travel::{Travel, Way};
 
 use super::{
     checkpoint::Places,
+    file_names,
     plan::Align,
     settings::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Overrides, Source},
     words::words,
 };
-use assets::file_name;
+use assets::{Home, file_name};
 use draft::Draft;
 use envelope::Envelope;
 use spot::Notes;
@@ -232,7 +233,10 @@ impl Task {
         let addresses: Vec<String> = self.inputs.iter().map(|input| input.address.clone()).collect();
         assets.check(&addresses)?;
         // A film's clips are named from its own folder, a task's from where wanctl was started.
-        let home = if self.row.is_none() { self.path.parent().unwrap_or(Path::new("")) } else { Path::new("") };
+        let home = match self.row {
+            None => Home::Recorded(self.path.parent().unwrap_or(Path::new(""))),
+            Some(_) => Home::Written(Path::new("")),
+        };
         for at in 0..self.inputs.len() {
             let (before, [input, ..]) = self.inputs.split_at_mut(at) else { continue };
             (input.file, input.why) = assets.look(&input.address, home);
@@ -251,8 +255,10 @@ impl Task {
     /// Looks for the LoRAs that are still missing where weights lie.
     pub fn find_loras(&mut self, places: &Places) {
         for input in self.inputs.iter_mut().filter(|input| input.role == Role::Lora && input.file.is_none()) {
-            if let Some(file) = places.find(Path::new(&file_name(&input.address))) {
-                (input.file, input.why) = (Some(file.to_owned()), None);
+            match places.find(Path::new(&file_name(&input.address))).map(file_names::written) {
+                Some(Ok(file)) => (input.file, input.why) = (Some(file), None),
+                Some(Err(lookalikes)) => input.why = Some(lookalikes.to_string()),
+                None => {}
             }
         }
     }

@@ -7,14 +7,18 @@ use serde_json::Value;
 
 use super::{
     Command, Draft, Input, Role, TaskError,
-    assets::{Assets, file_name},
+    assets::{Assets, Home, file_name},
     envelope::BOOKKEEPING,
     fields::Fields,
     join::{audio, clip_list},
     spot::Spot,
     travel::WORKERS_SHARPENING,
 };
-use crate::pipeline::plan::{Curve, PlanError, Source, StitchAsk};
+use crate::pipeline::{
+    file_names,
+    plan::{Curve, PlanError, Source, StitchAsk},
+    text,
+};
 
 /// What is put together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,7 +112,7 @@ pub(super) fn read_records(stitch: &mut Stitch, inputs: &mut [Input], assets: &A
         };
         let wrong = |problem: String| TaskError::NotJson { path: record.clone(), problem };
         let text = fs::read(&record).map_err(|source| TaskError::Unreadable { path: record.clone(), source })?;
-        let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let value: Value = text::from_json(&text).map_err(|error| wrong(error.to_string()))?;
         // A task's row has it as text.
         let value = match value.get("output_location") {
             Some(Value::String(text)) => serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?,
@@ -126,9 +130,10 @@ pub(super) fn read_records(stitch: &mut Stitch, inputs: &mut [Input], assets: &A
         }
         let home = record.parent().unwrap_or(Path::new(""));
         let beside = home.join(file_name(&transition_url));
-        (input.file, input.why) = match beside.is_file() {
-            true => (Some(beside), None),
-            false => assets.look(&transition_url, home),
+        (input.file, input.why) = match file_names::written(&beside) {
+            Ok(beside) if beside.is_file() => (Some(beside), None),
+            Ok(_) => assets.look(&transition_url, Home::Written(home)),
+            Err(lookalikes) => (None, Some(lookalikes.to_string())),
         };
         input.address = transition_url;
     }

@@ -19,6 +19,8 @@ use tokenizers::{
     },
 };
 
+use wanctl::pipeline::text;
+
 use crate::engine::wan::t5::TEXT_ROWS;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,8 @@ impl Tokenizer {
     pub(crate) fn open(file: &Path) -> Result<Self, WordsError> {
         let bytes = fs::read(file).map_err(|source| WordsError::Open { file: file.into(), source })?;
         let format = |source| WordsError::Format { file: file.into(), source };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(format)?;
+        let text = text::decode(&bytes).map_err(|error| format(error.into()))?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(text.as_bytes()).map_err(format)?;
         let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
         tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![WhitespaceSplit.into(), metaspace.into()])));
         let cut = TruncationParams { max_length: TEXT_ROWS as usize, ..TruncationParams::default() };
@@ -118,6 +121,15 @@ mod tests {
                 assert_eq!(tokenizer.ids(&text).unwrap(), ids, "{text:?} by {file}");
             }
         }
+    }
+
+    #[test]
+    fn a_tokenizer_with_a_byte_order_mark_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenizer.json");
+        let text = fs::read(format!("{FIXTURES}/{TOKENIZER}")).unwrap();
+        fs::write(&file, [b"\xef\xbb\xbf".as_slice(), &text].concat()).unwrap();
+        assert_eq!(Tokenizer::open(&file).unwrap().ids("a fox").unwrap(), open(TOKENIZER).ids("a fox").unwrap());
     }
 
     #[test]

@@ -115,6 +115,43 @@ fn comfys_own_list_of_folders_is_followed() {
 }
 
 #[test]
+fn comfys_list_is_read_as_windows_saves_it_and_names_with_accents_however_they_are_stored() {
+    let (one, two) = ("caf\u{e9}", "cafe\u{301}");
+    for (stored, written) in [(one, two), (two, one)] {
+        let room = Room::new();
+        let file = room.file(&format!("elsewhere/{stored}/{stored}.safetensors"));
+        let list = format!(
+            "\u{feff}mine:\r\n  base_path: {}\r\n  loras: |\r\n    {written}\r\n",
+            room.at("elsewhere").display()
+        );
+        fs::create_dir_all(room.at("home/ComfyUI")).unwrap();
+        let utf16: Vec<u8> = list.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for text in [list.as_bytes(), &utf16] {
+            fs::write(room.at("home/ComfyUI/extra_model_paths.yaml"), text).unwrap();
+            let places = room.places(&[]);
+            assert_eq!(places.problems, Vec::<String>::new());
+            assert_eq!(find(&places, &format!("{written}.safetensors")), Some(file.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_lora_whose_name_two_files_have_is_told() {
+    let room = Room::new();
+    let down = zeros("diffusion_model.blocks.0.self_attn.q.lora_down.weight", Stored::F16, &[4, 128]);
+    let up = zeros("diffusion_model.blocks.0.self_attn.q.lora_up.weight", Stored::F16, &[128, 4]);
+    let write = |name: &str| write(&room.at(&format!("named/{name}.safetensors")), &[down.clone(), up.clone()]);
+    let one = write("caf\u{e9}");
+    let lora = |name: &str| room.places(&[room.at("named")]).lora(Path::new(name));
+    assert_eq!(lora("cafe\u{301}.safetensors").unwrap(), Some(one.clone()));
+    assert_eq!(lora(&room.at("named/cafe\u{301}.safetensors").display().to_string()).unwrap(), Some(one.clone()));
+    write("cafe\u{301}");
+    let error = lora("caf\u{e9}.safetensors").unwrap_err();
+    assert!(error.to_string().contains("2 files that differ only"), "{error}");
+    assert_eq!(lora(one.to_str().unwrap()).unwrap(), Some(one));
+}
+
+#[test]
 fn links_in_a_circle_and_hidden_folders_are_left() {
     let room = Room::new();
     room.file("named/.hidden/a.safetensors");

@@ -298,9 +298,12 @@ fn a_journey_that_cannot_be_says_why() {
     );
     assert_eq!(
         said(3, journey(2, 17, 20, PLAIN)),
-        "segment 2 cannot show 20 frames of what went before: 14 are the most"
+        "segment 2 cannot show 20 frames of what went before: 12 are the most"
     );
-    assert_eq!(said(2, journey(1, 4, 0, PLAIN)), "segment 1 is too short: of 4 frames nothing would be left to make");
+    assert_eq!(
+        said(2, journey(1, 4, 0, PLAIN)),
+        "segment 1 is too short: of 4 frames nothing would be left to make, and 5 are the least"
+    );
     assert_eq!(
         said(2, journey(1, 200, 0, PLAIN)),
         "segment 1 with its overlap is 197 frames, more than the 129 that the model can be shown"
@@ -311,4 +314,31 @@ fn a_journey_that_cannot_be_says_why() {
     );
     let empty = travel(places(2, Some(0)), film(), &journey(2, 17, 0, PLAIN)).unwrap_err();
     assert_eq!(empty.to_string(), "before.mp4 has no frames");
+}
+
+#[test]
+fn the_least_length_that_is_named_is_taken_and_one_frame_less_is_not() {
+    for fill_latents in [false, true] {
+        for round in [Round::Down, Round::Up, Round::Nearest] {
+            for overlap in [0, 4] {
+                let ask = |frames| journey(2, frames, overlap, TravelAsk { fill_latents, round, ..PLAIN });
+                let plan = |frames| travel(places(3, None), film(), &ask(frames));
+                let short = |frames| matches!(plan(frames), Err(PlanError::SegmentTooShort { .. }));
+                for frames in (0..9).filter(|frames| short(*frames)) {
+                    let Err(PlanError::SegmentTooShort { least, .. }) = plan(frames) else { unreachable!() };
+                    assert!(least > frames && !short(least) && short(least - 1), "{frames}: {least} with {round:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_goes_to_no_image_needs_an_engine_that_makes_up_what_follows() {
+    for (images, segments) in [(1, 1), (2, 2)] {
+        let ask = |open_ends| journey(segments, 9, if segments > 1 { 4 } else { 0 }, TravelAsk { open_ends, ..PLAIN });
+        travel(places(images, None), film(), &ask(true)).unwrap();
+        let error = travel(places(images, None), film(), &ask(false)).unwrap_err();
+        assert!(matches!(error, PlanError::SegmentOpen { segment, .. } if segment + 1 == segments), "{error}");
+    }
 }

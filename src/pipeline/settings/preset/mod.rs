@@ -11,6 +11,7 @@ use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Overrides, Prompts, 
 use crate::pipeline::{
     checkpoint::{Files, Published},
     fault::{Code, Details, Fault},
+    file_names::{self, Lookalikes, RENAME},
     job::{Dtype, Noise, Offload, VaeTile},
     plan::{Align, MaskRule, Mode},
     schedule::{Grid, Phase, Solver},
@@ -51,6 +52,8 @@ pub enum PresetError {
     Unknown { name: String, near: Vec<String>, folder: Option<PathBuf> },
     #[error("the preset {what} {error}")]
     File { what: String, path: Option<PathBuf>, error: YamlError },
+    #[error(transparent)]
+    Lookalikes(#[from] Lookalikes),
     #[error("the preset {name} takes its models from `{of}`, which is no preset with models")]
     Models { name: String, of: String },
 }
@@ -78,6 +81,7 @@ impl Fault for PresetError {
             Self::File { path, error, .. } => {
                 let help = match error {
                     YamlError::Read(_) => "check the path and its permissions",
+                    YamlError::Text(_) => "an editor's \"Save as\" has the encoding UTF-8",
                     YamlError::Large => "a preset is a short text",
                     YamlError::Wrong { .. } => "see a built-in one with `wanctl inspect wan22-vace-lightning`",
                 };
@@ -88,6 +92,12 @@ impl Fault for PresetError {
                     ..Details::default()
                 }
             }
+            Self::Lookalikes(Lookalikes { paths }) => Details {
+                file: paths.first().cloned(),
+                wanted: Some("one file of that name".into()),
+                help: Some(RENAME.into()),
+                ..Details::default()
+            },
             Self::Models { .. } => Details {
                 wanted: Some("the name of a preset with models, or the models' file names".into()),
                 help: Some("see `wanctl inspect --list-models`".into()),
@@ -259,8 +269,11 @@ impl Preset {
         }
         let folder = user_folder();
         let own = folder.iter().flat_map(|folder| ["yaml", "yml"].map(|end| folder.join(format!("{name}.{end}"))));
-        if let Some(own) = own.into_iter().find(|path| path.is_file()) {
-            return Self::read(&own);
+        for own in own {
+            let own = file_names::written(&own)?;
+            if own.is_file() {
+                return Self::read(&own);
+            }
         }
         let presets = Self::built_in();
         let known = |preset: &&Self| preset.name == name || preset.aliases.iter().any(|alias| alias == name);
@@ -275,6 +288,7 @@ impl Preset {
 
     pub fn read(path: &Path) -> Result<Self, PresetError> {
         let wrong = |error| PresetError::File { what: path.display().to_string(), path: Some(path.to_owned()), error };
+        let path = &file_names::typed(path)?;
         Self::from(yaml::read_file(path).map_err(wrong)?, Some(path.to_owned()))
     }
 

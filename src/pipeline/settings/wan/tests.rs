@@ -278,6 +278,13 @@ fn prompts_are_one_for_each_seam() {
     let with = |seams| WanSettings::of(&[asked(&file)], weights(), Parts::seams(seams), None);
     assert_eq!(with(2).unwrap().generation.prompts.value, ["one", "two"]);
     assert!(with(3).unwrap_err().to_string().contains("has 2 prompts, and the film has 3 seams"));
+    let utf16: Vec<u8> = "\u{feff}one\r\ntwo\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for text in ["\u{feff}one\r\ntwo\r\n".as_bytes(), &utf16] {
+        fs::write(&file, text).unwrap();
+        assert_eq!(with(2).unwrap().generation.prompts.value, ["one", "two"]);
+    }
+    fs::write(&file, b"caf\xe9\ntwo\n").unwrap();
+    assert!(with(2).unwrap_err().to_string().ends_with("is not UTF-8 text: byte 3 is 0xe9; save it as UTF-8"));
     let gone = of(&[asked("gone.txt".as_ref())], models(1));
     assert!(gone.unwrap_err().to_string().starts_with("cannot read the prompts in gone.txt"));
 }

@@ -13,10 +13,14 @@ use jiff::Zoned;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+mod facts;
+
+pub use facts::{RunFacts, RunState, is_run_folder};
+
 use super::{
     cancel::{Cancel, Stop},
     fault::{Code, Details, Fault},
-    job,
+    job, text,
 };
 
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub enum RunError {
     NotWritable { path: PathBuf, source: io::Error },
     #[error("{} is the run.json of no run: {problem}", path.display())]
     NoRun { path: PathBuf, problem: String },
+    #[error("{} is neither a run folder nor a folder of weights", path.display())]
+    ForeignFolder { path: PathBuf },
     #[error("the run {} is being worked on by another wanctl", path.display())]
     Busy { path: PathBuf },
     #[error("no run has made parts of this film")]
@@ -75,7 +81,7 @@ pub enum RunError {
 impl Fault for RunError {
     fn code(&self) -> Code {
         match self {
-            Self::NoRun { .. } | Self::NothingMade => Code::Input,
+            Self::NoRun { .. } | Self::ForeignFolder { .. } | Self::NothingMade => Code::Input,
             Self::Stopped(Stop::Interrupted) => Code::Interrupted,
             Self::Stopped(Stop::TimedOut(_)) => Code::Timeout,
             _ => Code::Disk,
@@ -87,6 +93,7 @@ impl Fault for RunError {
             Self::NoCache => (None, "name a folder for it with --work-dir"),
             Self::NotWritable { path, .. } => (Some(path), "name a folder for it with --work-dir"),
             Self::NoRun { path, .. } => (Some(path), "give the run.json inside a run's own folder"),
+            Self::ForeignFolder { path } => (Some(path), "name a file in it, or a run's own folder (with run.json)"),
             Self::Busy { path } => (Some(path), "wait until it has ended, or end it"),
             Self::NothingMade => {
                 (None, "make them with --segment K, or name another run with --task RUN/run.json or --work-dir")
@@ -179,15 +186,16 @@ impl RunDir {
             open && manifest[TASK] == *task
         };
         let found = folders.into_iter().find_map(|path| Self::held(path, share, same).ok());
-        found.map(|run| run.goes_on(share)).transpose()
+        Ok(found)
     }
 
     /// The run in this folder, however it ended.
     pub fn open(folder: &Path, share: Share) -> Result<Self, RunError> {
-        Self::held(folder.to_owned(), share, |_| true)?.goes_on(share)
+        Self::held(folder.to_owned(), share, |_| true)
     }
 
-    fn goes_on(mut self, share: Share) -> Result<Self, RunError> {
+    /// Begins work in the folder of an earlier run; until then that run is as it was.
+    pub fn go_on(mut self, share: Share) -> Result<Self, RunError> {
         let run = &mut self;
         if share == Share::Parts {
             run.tells = false;
@@ -205,7 +213,7 @@ impl RunDir {
     fn held(path: PathBuf, share: Share, wanted: impl FnOnce(&Value) -> bool) -> Result<Self, RunError> {
         let no_run = |problem: String| RunError::NoRun { path: path.join(MANIFEST), problem };
         let text = fs::read(path.join(MANIFEST)).map_err(|error| no_run(error.to_string()))?;
-        let manifest: Value = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
+        let manifest: Value = text::from_json(&text).map_err(|error| no_run(error.to_string()))?;
         let Some(id) = manifest["run"].as_str().map(ToOwned::to_owned).filter(|_| wanted(&manifest)) else {
             return Err(no_run("it is of another run".into()));
         };
