@@ -14,7 +14,8 @@ use super::{
 };
 use wanctl::pipeline::{
     job::{
-        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Place, Request, SlotKind, Trouble, TroubleCode,
+        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
+        TroubleCode,
     },
     video::Size,
 };

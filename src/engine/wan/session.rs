@@ -28,7 +28,7 @@ use super::{
     words::{Tokenizer, WordsError},
 };
 use crate::engine::{
-    torch::{self, TorchError, shim},
+    torch::{self, TorchError, heap::SmallHeap, shim},
     weights::Weights,
 };
 
@@ -51,6 +51,7 @@ pub(super) struct Session<'a, 's> {
     control: Option<Tensor>,
     /// Seconds of each part and its peak of a GPU's memory in bytes, by seam.
     parts: Vec<BTreeMap<Part, (f64, Option<u64>)>>,
+    _heap: SmallHeap,
     /// What the parts of the largest task were estimated to take.
     pub(super) estimates: Vec<(Part, u64)>,
     /// Rows of the transformer that are computed together.
@@ -69,7 +70,7 @@ impl<'a, 's> Session<'a, 's> {
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
         let (keep, rows) = (Keep::All, memory::SLICE as i64);
         let estimates = vec![];
-        Self { tasks, models, device, kind, share, keep, say, done, at_hand: None, control: None, parts, estimates, rows }
+        Self { tasks, models, device, kind, share, keep, say, done, at_hand: None, control: None, parts, estimates, rows, _heap: SmallHeap::new() }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {

@@ -4,7 +4,6 @@ use tch::{Kind, Tensor};
 use wanctl::pipeline::checkpoint::Entry;
 
 use super::{Weights, WeightsError, empty_cache, pieces};
-use crate::engine::torch::heap::LoadingHeap;
 
 /// How a product is computed whose weight is kept in 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,6 @@ impl Weights {
         let name = self.full(name);
         let (entry, kind_there) = self.find(&name, &shape)?;
         self.checkpoint.expect(&name);
-        let _heap = LoadingHeap::new();
         let codes = match entry.dtype.is_f8() {
             true => {
                 let codes = Tensor::from_data_size(entry.bytes, &shape, kind_there).to_device(self.device);

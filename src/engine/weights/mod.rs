@@ -21,7 +21,7 @@ use self::{
     codes::Packed,
     patches::{Addition, Patches, Strengths},
 };
-use super::torch::{heap::LoadingHeap, shim};
+use super::torch::shim;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -191,7 +191,6 @@ impl Weights {
 
     /// What is added is added in f32, and rounded once with the rest.
     fn load(&self, entry: &Entry<'_>, shape: &[i64], kind_there: Kind, additions: &[Addition]) -> Tensor {
-        let _heap = LoadingHeap::new();
         if (kind_there, self.device, entry.scale, additions.len()) == (self.kind, Device::Cpu, None, 0) {
             return Tensor::from_data_size(entry.bytes, shape, kind_there);
         }

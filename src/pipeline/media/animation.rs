@@ -97,6 +97,7 @@ pub(super) fn probe(path: &Path, file: &[u8], format: ImageFormat) -> Result<Opt
         counts: Counts { packets: frames, container: None, duration_times_rate: None, hidden: None, decoded: None },
         duration: if timing == Timing::Constant { fps.time_of(frames) } else { end },
         sound: None,
+        tracks: vec![],
         picture_start: Time::default(),
         animation: Some(format),
         transparent,

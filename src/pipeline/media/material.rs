@@ -12,7 +12,7 @@ use super::{
     error::{MediaError, Unusable},
     probe::regular_file,
     still::{self, Found, Looks, Still},
-    tracks::TrackChoice,
+    tracks::{self, TrackChoice},
 };
 
 /// Everything that frames come from.
@@ -82,7 +82,10 @@ impl Media {
     fn material(&self, path: &Path, choice: TrackChoice) -> Result<Material, MediaError> {
         match self.look(path, choice)? {
             Look::Material(material) => Ok(material),
-            Look::Animated(Some(clip)) => Ok(Material::Clip(clip)),
+            Look::Animated(Some(mut clip)) => {
+                clip.tracks = tracks::of_animation(path, &clip.picture.codec, choice)?;
+                Ok(Material::Clip(clip))
+            }
             Look::Animated(None) => Ok(Material::Clip(Box::new(self.probe_tracks(path, choice)?))),
         }
     }

@@ -139,6 +139,24 @@ pub(super) fn tracks(streams: &[Stream]) -> Vec<Track> {
     tracks
 }
 
+/// The one track of an animated image; an error where another is requested.
+pub(super) fn of_animation(path: &Path, codec: &str, choice: TrackChoice) -> Result<Vec<Track>, MediaError> {
+    let mut tracks = vec![Track {
+        kind: TrackKind::Video,
+        number: 1,
+        codec: Some(codec.to_owned()),
+        language: None,
+        title: None,
+        default: false,
+        role: None,
+        taken: false,
+        stream: 0,
+    }];
+    take(path, &mut tracks, TrackKind::Video, choice.video, |_| true)?;
+    take(path, &mut tracks, TrackKind::Audio, choice.audio, |_| true)?;
+    Ok(tracks)
+}
+
 /// Marks the track of a kind that is taken; the index of its stream. None where the file has none and none is wanted.
 ///
 /// Without a wanted number: the first that is marked as default and is for everybody, else the first that is for
