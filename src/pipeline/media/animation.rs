@@ -12,6 +12,7 @@ use std::{
 
 use image::{ImageError, ImageFormat};
 use num_rational::Ratio;
+use rayon::ThreadPoolBuilder;
 
 use super::{
     clip::{Clip, Color, Counts, Picture, Timing},
@@ -135,7 +136,9 @@ pub(super) fn feed(
         Ok(())
     };
     thread::spawn(move || {
-        if let Err(error) = write() {
+        // The threads of the common pool may all be waiting for these very pictures.
+        let own = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+        if let Err(error) = own.map_err(io::Error::other).and_then(|_own| write()) {
             tracing::debug!(%error, "no more pictures");
         }
     });
