@@ -123,7 +123,7 @@ pub(super) fn feed(
     mut to: ChildStdin,
 ) -> Result<(), MediaError> {
     let file: Arc<[u8]> = fs::read(path).map_err(|source| MediaError::Io { path: path.to_owned(), source })?.into();
-    let mut write = move || -> io::Result<()> {
+    let write = move || -> io::Result<()> {
         let pictures = reading::animation(&file, format).map_err(io::Error::other)?;
         for picture in pictures.take(frames.end).skip(frames.start) {
             let (picture, _) = picture.map_err(io::Error::other)?;
@@ -137,8 +137,8 @@ pub(super) fn feed(
     };
     thread::spawn(move || {
         // The threads of the common pool may all be waiting for these very pictures.
-        let own = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-        if let Err(error) = own.map_err(io::Error::other).and_then(|_own| write()) {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build();
+        if let Err(error) = pool.map_err(io::Error::other).and_then(|pool| pool.install(write)) {
             tracing::debug!(%error, "no more pictures");
         }
     });
