@@ -12,6 +12,7 @@ use std::{
 
 use image::{ImageError, ImageFormat};
 use num_rational::Ratio;
+use rayon::ThreadPoolBuilder;
 
 use super::{
     clip::{Clip, Color, Counts, Picture, Timing},
@@ -123,7 +124,7 @@ pub(super) fn feed(
     mut to: ChildStdin,
 ) -> Result<(), MediaError> {
     let file: Arc<[u8]> = fs::read(path).map_err(|source| MediaError::Io { path: path.to_owned(), source })?.into();
-    let mut write = move || -> io::Result<()> {
+    let write = move || -> io::Result<()> {
         let pictures = reading::animation(&file, format).map_err(io::Error::other)?;
         for picture in pictures.take(frames.end).skip(frames.start) {
             let (picture, _) = picture.map_err(io::Error::other)?;
@@ -136,7 +137,9 @@ pub(super) fn feed(
         Ok(())
     };
     thread::spawn(move || {
-        if let Err(error) = write() {
+        // The threads of the common pool may all be waiting for these very pictures.
+        let pool = ThreadPoolBuilder::new().num_threads(1).build();
+        if let Err(error) = pool.map_err(io::Error::other).and_then(|pool| pool.install(write)) {
             tracing::debug!(%error, "no more pictures");
         }
     });

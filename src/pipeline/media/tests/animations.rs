@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rayon::prelude::*;
+
 use super::*;
 use crate::pipeline::media::{RateSource, Timing, TrackChoice, UNDER};
 
@@ -111,4 +113,18 @@ fn an_animation_that_is_damaged_or_too_large_is_refused() {
         let error = media.probe_clips(&[shelf.path(name)], TrackChoice::default(), false).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{name} is a damaged ")), "{error}");
     }
+}
+
+#[test]
+fn pictures_come_also_where_every_thread_waits_for_some() {
+    let shelf = Shelf::new();
+    shelf.ffmpeg("-f lavfi -i testsrc2=size=160x90:rate=10 -frames:v 12 a.gif");
+    let clip = shelf.moving("a.gif");
+    let all = shelf.pictures(&clip, 0..12);
+    // More stretches at once than there are threads, each decoded on one of them.
+    let stretches = (0..3 * rayon::current_num_threads()).into_par_iter().map(|number| {
+        let start = number % 11;
+        shelf.pictures(&clip, start..12) == all[start..]
+    });
+    assert!(stretches.all(|same| same));
 }
