@@ -35,7 +35,10 @@ pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &
     let files: Vec<PathBuf> = story.paths.all().cloned().collect();
     let mut problems = vec![];
     ui.begin(Stage::Probe, 0);
-    for error in media.probe_usable(&files, story.values.tracks(), story.values.tone_map.unwrap_or(false)).into_iter().filter_map(Result::err)
+    for error in media
+        .probe_usable(&files, story.values.tracks(), story.values.tone_map.unwrap_or(false))
+        .into_iter()
+        .filter_map(Result::err)
     {
         match error.is_about_the_file() {
             true => problems.push(ui.problem(Report::new(error))?),

@@ -223,7 +223,11 @@ impl Files {
         let here: Vec<_> = task.inputs.iter().filter(pictures).filter(|input| input.file.is_some()).collect();
         let paths: Vec<_> = here.iter().filter_map(|input| input.file.clone()).collect();
         let (mut facts, mut problems) = (vec![], vec![]);
-        for (input, probed) in here.into_iter().zip(media.probe_usable(&paths, task.values.tracks(), task.values.tone_map.unwrap_or(false))) {
+        for (input, probed) in here.into_iter().zip(media.probe_usable(
+            &paths,
+            task.values.tracks(),
+            task.values.tone_map.unwrap_or(false),
+        )) {
             match probed {
                 Ok(material) => facts.push((input.clone(), material)),
                 Err(error) => problems.push(Report::new(error)),

@@ -148,13 +148,15 @@ impl Work {
         let probed = || progress.begin(Stage::Plan, 0);
         match self {
             Self::Join { clips, settings } => {
-                let cast = Cast::new(media.probe_clips(clips, settings.tracks(), *settings.tone_map)?, settings, lossless);
+                let cast =
+                    Cast::new(media.probe_clips(clips, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
                 let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
                 Ok((cast, plan))
             }
             Self::Stitch { pieces, stitch, settings } => {
-                let cast = Cast::new(media.probe_clips(pieces, settings.tracks(), *settings.tone_map)?, settings, lossless);
+                let cast =
+                    Cast::new(media.probe_clips(pieces, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
                 let sources = cast.sources();
                 let ask = stitch.ask(&sources)?;

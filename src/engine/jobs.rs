@@ -57,7 +57,10 @@ pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)
     }
     let (device, why_cpu) = choose(device)?;
     if let (Some(why), [first, ..]) = (why_cpu, &jobs[..]) {
-        say(&Event::Note { seam: first.request.seam, message: format!("working on the CPU: CUDA cannot be used: {why}") });
+        say(&Event::Note {
+            seam: first.request.seam,
+            message: format!("working on the CPU: CUDA cannot be used: {why}"),
+        });
     }
     let is_wan = |job: &Job| matches!(job.request.maker, Maker::Wan(_));
     for jobs in jobs.chunk_by(|a, b| is_wan(a) == is_wan(b)) {

@@ -17,7 +17,8 @@ fn room() -> Option<Room> {
     let room = Room::new();
     let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_cuda/driver.c");
     let library = room.path("libcuda.so.1");
-    let compiled = Command::new("cc").args(["-w", "-shared", "-fPIC", "-o"]).arg(&library).arg(driver).status().unwrap();
+    let compiled =
+        Command::new("cc").args(["-w", "-shared", "-fPIC", "-o"]).arg(&library).arg(driver).status().unwrap();
     assert!(compiled.success());
     let (folder, engine) = (room.path("."), env!("CARGO_BIN_EXE_wanctl-engine"));
     let engine = room.script("engine", &format!("LD_LIBRARY_PATH='{}' exec '{engine}' \"$@\"", folder.display()));

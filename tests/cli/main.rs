@@ -9,9 +9,9 @@ mod bad_programs;
 mod chains;
 mod checkpoints;
 mod colours;
+mod crew;
 #[cfg(feature = "torch")]
 mod cuda;
-mod crew;
 mod engine;
 mod film;
 mod films_again;

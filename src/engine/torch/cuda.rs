@@ -100,9 +100,8 @@ impl Driver {
     fn count(&self) -> Result<c_int, DriverError> {
         let mut count = 0;
         // SAFETY: cuDeviceGetCount(count), cuda.h.
-        let code = unsafe {
-            self.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDeviceGetCount\0")?(&mut count)
-        };
+        let code =
+            unsafe { self.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDeviceGetCount\0")?(&mut count) };
         check("cuDeviceGetCount", code)?;
         Ok(count)
     }

@@ -182,8 +182,8 @@ impl Session<'_, '_> {
         };
         torch::stage("denoising", || {
             let to_device = |tensor: &Tensor| tensor.to_device(device);
-            let latents =
-                before.map_or_else(|| noise(wan, question.shape, device), |State { latents, .. }| latents.shallow_clone());
+            let latents = before
+                .map_or_else(|| noise(wan, question.shape, device), |State { latents, .. }| latents.shallow_clone());
             let latents = to_device(&latents);
             let history = before.map_or_else(History::default, |State { history, .. }| History {
                 clean: history.clean.iter().map(to_device).collect(),

@@ -70,7 +70,22 @@ impl<'a, 's> Session<'a, 's> {
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
         let (keep, rows) = (Keep::All, memory::SLICE as i64);
         let estimates = vec![];
-        Self { tasks, models, device, kind, share, keep, say, done, at_hand: None, control: None, parts, estimates, rows, _heap: SmallHeap::new() }
+        Self {
+            tasks,
+            models,
+            device,
+            kind,
+            share,
+            keep,
+            say,
+            done,
+            at_hand: None,
+            control: None,
+            parts,
+            estimates,
+            rows,
+            _heap: SmallHeap::new(),
+        }
     }
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
@@ -250,9 +265,7 @@ impl<'a, 's> Session<'a, 's> {
             VaeTile::Pixels(pixels) => Way { tiles: Tiles::new(i64::from(pixels)), ..Way::default() },
             VaeTile::Auto => match torch::memory(self.device) {
                 // Some of it is other programs' and the weights'.
-                Some(bytes) => {
-                    Way::within(bytes / 4 * 3, config, Kind::Float, [height, width], self.device.is_cuda())
-                },
+                Some(bytes) => Way::within(bytes / 4 * 3, config, Kind::Float, [height, width], self.device.is_cuda()),
                 None => Way::default(),
             },
         }

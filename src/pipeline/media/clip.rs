@@ -10,10 +10,10 @@ use num_rational::Ratio;
 use serde::Serialize;
 
 use super::{
-    sound_clock::SoundClock,
-    tracks::{self, Track},
     dialect,
     dynamic_range::{DolbyVision, DynamicRange},
+    sound_clock::SoundClock,
+    tracks::{self, Track},
 };
 use crate::pipeline::video::{Fps, Matrix, Range, Size, Time};
 

@@ -48,12 +48,7 @@ impl Media {
     }
 
     /// The facts of several clips, with these tracks of each; a still image is none.
-    pub fn probe_clips(
-        &self,
-        paths: &[PathBuf],
-        choice: TrackChoice,
-        tone_map: bool,
-    ) -> Result<Vec<Clip>, MediaError> {
+    pub fn probe_clips(&self, paths: &[PathBuf], choice: TrackChoice, tone_map: bool) -> Result<Vec<Clip>, MediaError> {
         let moving = |material| match material {
             Material::Clip(clip) => Ok(*clip),
             Material::Still(still) => Err(no_clip(&still)),

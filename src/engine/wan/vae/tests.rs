@@ -178,9 +178,8 @@ fn a_beginning_of_another_colour_or_size_or_in_other_chunks_is_another() {
 
 #[test]
 fn memory_decides_on_tiles() {
-    let on = |bytes, height, width, gpu| {
-        Way::within(bytes, &Config::default(), Kind::Float, [height, width], gpu).tiles
-    };
+    let on =
+        |bytes, height, width, gpu| Way::within(bytes, &Config::default(), Kind::Float, [height, width], gpu).tiles;
     let within = |bytes, height, width| on(bytes, height, width, false);
     assert_eq!(on(10 << 30, 480, 832, true), None);
     assert_eq!(on(9 << 30, 480, 832, true), Tiles::new(608), "libtorch's allocator on a GPU keeps more");

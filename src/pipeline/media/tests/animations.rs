@@ -10,7 +10,10 @@ use crate::pipeline::media::{RateSource, Timing, TrackChoice, UNDER};
 impl Shelf {
     fn moving(&self, name: &str) -> Clip {
         let media = Media::new(Cancel::default());
-        media.probe_clips(&[self.path(name)], TrackChoice::default(), false).unwrap_or_else(|error| panic!("{name}: {error}")).remove(0)
+        media
+            .probe_clips(&[self.path(name)], TrackChoice::default(), false)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .remove(0)
     }
 
     fn pictures(&self, clip: &Clip, frames: std::ops::Range<usize>) -> Vec<Vec<u8>> {

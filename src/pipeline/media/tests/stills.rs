@@ -216,7 +216,11 @@ fn what_is_no_image_is_refused_by_name() {
     }
     // Where a clip is wanted, what moves is one, and what does not is told how to become one.
     for name in ["moves.gif", "moves.png", "moves.webp"] {
-        assert_eq!(Shelf::media().probe_clips(&[shelf.path(name)], TrackChoice::default(), false).unwrap()[0].frames, 3, "{name}");
+        assert_eq!(
+            Shelf::media().probe_clips(&[shelf.path(name)], TrackChoice::default(), false).unwrap()[0].frames,
+            3,
+            "{name}"
+        );
     }
     for format in ["png", "gif", "webp"] {
         let name = format!("one.{format}");
@@ -268,7 +272,10 @@ fn a_stream_of_pictures_is_a_clip() {
     let shelf = Shelf::new();
     shelf.ffmpeg("-f lavfi -i testsrc2=size=64x36:rate=25 -frames:v 4 -pix_fmt yuvj420p -f mjpeg a.mjpeg");
     assert_eq!(shelf.refusal("a.mjpeg").to_string(), "a.mjpeg is a video");
-    assert_eq!(Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], TrackChoice::default(), false).unwrap()[0].frames, 4);
+    assert_eq!(
+        Shelf::media().probe_clips(&[shelf.path("a.mjpeg")], TrackChoice::default(), false).unwrap()[0].frames,
+        4
+    );
 }
 
 /// As PNG has it (annex D), bit by bit.
