@@ -245,20 +245,29 @@ impl Clip {
 }
 
 /// Which frame each frame of a film at this rate shows, of frames at these times. `all`: none is left out, however short a
-/// time it stands on screen; then one whose place is taken by the frame before it comes right after that one.
+/// time it stands on screen; then one whose place is taken by the frame before it comes right after that one, and so does one
+/// that is late by less than three quarters of a frame: at its own rate a clip does not stutter for that.
 pub(super) fn sampled(times: &[Time], duration: Time, fps: Fps, all: bool) -> Vec<usize> {
     let half = fps.ratio().recip() / 2;
     let mut next = 0;
     let places = times.iter().map(|&time| {
         // The first frame of the film whose middle comes after that time.
         let place = ((time - half) * fps.ratio()).floor().to_integer() + 1;
-        let place = if all { (place.max(0) as usize).max(next) } else { place.max(0) as usize };
+        let hardly_late = all && time * fps.ratio() - (next as i64) < Time::new(3, 4);
+        let place = match place.max(0) as usize {
+            place if all && (place < next || hardly_late) => next,
+            place => place,
+        };
         next = place + 1;
         place
     });
     let places: Vec<usize> = places.collect();
     let least = places.last().map_or(1, |last| last + 1);
-    let count = fps.frames_in(duration).max(if all { least } else { 1 });
+    let count = match all {
+        // The last one, too, is held only for three quarters of a frame or more.
+        true => ((duration * fps.ratio() + Time::new(1, 4)).floor().to_integer().max(0) as usize).max(least),
+        false => fps.frames_in(duration).max(1),
+    };
     let mut file_frame = 0;
     let picks = (0..count).map(|index| {
         while places.get(file_frame + 1).is_some_and(|&place| place <= index) {

@@ -25,7 +25,8 @@ pub(super) struct StreamFacts<'a> {
     pub(super) codec: &'a str,
     pub(super) demuxer: &'a str,
     pub(super) base: Ratio<i64>,
-    /// The start of the file on its own clock.
+    /// The start of the stream on the file's clock: what ffmpeg counts from where the clock may jump and no other stream is
+    /// decoded (ffmpeg 5.1, fftools/ffmpeg.c, `process_input`).
     pub(super) start: Ratio<i64>,
     /// Ticks from one frame to the next where nothing says when a frame is shown.
     pub(super) step: i64,

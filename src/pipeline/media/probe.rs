@@ -121,7 +121,7 @@ impl Media {
                 codec,
                 demuxer: &format.format_name,
                 base,
-                start,
+                start: stream.start_pts.map_or(start, |pts| base * pts),
                 step: rates[0].map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1)),
                 lacks_references: lacks_references_at_start(&packets),
             })?;

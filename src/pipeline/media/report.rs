@@ -67,6 +67,7 @@ pub(super) struct Stream {
     pub(super) r_frame_rate: Option<String>,
     pub(super) avg_frame_rate: Option<String>,
     pub(super) time_base: Option<String>,
+    pub(super) start_pts: Option<i64>,
     pub(super) duration_ts: Option<i64>,
     pub(super) nb_frames: Option<String>,
     pub(super) sample_rate: Option<String>,
