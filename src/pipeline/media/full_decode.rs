@@ -59,8 +59,16 @@ pub(super) fn needs_decoding(packets: &[&Packet], demuxer: &str, codec: &str, on
 /// they may lack what they refer to.
 pub(super) fn lacks_references_at_start(packets: &[&Packet]) -> bool {
     let Some(key) = packets.iter().position(|packet| packet.flags.key) else { return true };
+    if marks_all_as_keys(packets) {
+        return true;
+    }
     let leads = |packet: &&&Packet| !packet.flags.discard && packet.pts < packets[key].pts;
     key > 0 || packets.iter().any(|packet| leads(&packet))
+}
+
+/// Whether all packets are marked as key frames and some are B-frames all the same, as where a muxer knew no better.
+pub(super) fn marks_all_as_keys(packets: &[&Packet]) -> bool {
+    packets.iter().all(|packet| packet.flags.key) && !packets.is_sorted_by_key(|packet| packet.pts)
 }
 
 impl Media {

@@ -16,7 +16,7 @@ use super::{
     dialect::{self, Messages},
     dynamic_range::RangeFacts,
     error::{MediaError, Tool, Unusable},
-    full_decode::{StreamFacts, lacks_references_at_start, needs_decoding},
+    full_decode::{StreamFacts, lacks_references_at_start, marks_all_as_keys, needs_decoding},
     note::note_among,
     process::{Child, Pipes},
     report::{Packet, Report, Stream},
@@ -131,7 +131,7 @@ impl Media {
             // Seeking needs frames that can be told apart by their times, each of which is a packet's.
             let told_apart = decoded.times.is_sorted_by(|a, b| a < b)
                 && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
-            seeks = told_apart;
+            seeks = told_apart && !marks_all_as_keys(&packets);
             ticks.times = decoded.times;
         }
         let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
