@@ -121,7 +121,7 @@ fn a_file_size_limit_ends_the_run_like_a_full_disk() {
     // In blocks of 512 bytes: the film, then the sound.
     let film = room.refused(under(&room, "ulimit -f 100", &words), 8).with("message", "no space left in ");
     film.with("message", "while encoding the film").with("stage", "film").with("help", "-o").with("command", "ffmpeg");
-    let sound = room.refused(under(&room, "ulimit -f 16", &words), 8).with("message", "while making the sound");
+    let sound = room.refused(under(&room, "ulimit -f 16", &words), 8).with("message", "while encoding the sound");
     sound.with("help", "--work-dir").with("file", room.runs()[0].parent().unwrap().to_str().unwrap());
     // So small that the run folder itself cannot be written.
     for blocks in [0, 1] {

@@ -1,7 +1,7 @@
 //! A GPU that cannot be used, by NVIDIA's driver alone (tests/fake_cuda/driver.c) beside a libtorch without CUDA. What needs
 //! libtorch's CUDA part is in scripts/check_cuda.py.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use super::harness::Room;
 
 /// A room in which the driver shows a GPU; none where libtorch has a CUDA part, which would take the driver for a real one.
 fn room() -> Option<Room> {
-    let libtorch = env::var("LIBTORCH").expect("cargo sets it from .cargo/config.toml");
-    if Path::new(&libtorch).join("lib/libtorch_cuda.so").exists() {
+    // As cargo has it from .cargo/config.toml or the environment.
+    if Path::new(env!("LIBTORCH")).join("lib/libtorch_cuda.so").exists() {
         eprintln!("skipped: this libtorch has CUDA; scripts/check_cuda.py covers it");
         return None;
     }

@@ -42,7 +42,7 @@ fn unusual_facts_are_printed_too() {
     room.numbered("a.mp4", 20, 40, "30000/1001");
     room.ffmpeg(&format!("-i a.mp4 -vf select=not(eq(n\\,4)) -fps_mode vfr -pix_fmt yuv422p10le {EXACT} deep.mkv"));
     let run = room.run("inspect deep.mkv").good();
-    for words in ["frames    39, 1.33", "variable, mostly 29.97 fps", "yuv422p10le, 10 bit"] {
+    for words in ["frames    39, 1.33", "variable, taken as 29.97 fps (its header's rate", "yuv422p10le, 10 bit"] {
         assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
     }
 }

@@ -206,7 +206,7 @@ fn hdr_is_refused_in_every_command_and_taken_with_tone_map() {
         "travel end.png --continue hdr.mp4 --frames 9 -o film.mp4",
         "guide hdr.mp4 b.mp4 --gap 4 -o guide",
     ] {
-        let error = room.error(words);
+        let error = room.error(&format!("{words} --overwrite"));
         assert_eq!(error["message"], "hdr.mp4 is HDR (PQ)", "{words}");
         assert!(error["help"].as_str().unwrap().contains("--tone-map"), "{words}");
         let run = room.run(&format!("{words} --tone-map --json --overwrite")).good();
@@ -241,7 +241,7 @@ fn an_ffmpeg_without_the_filters_refuses_hdr_and_names_them() {
     pq(&room, "hdr.mp4");
     let without = room.script(
         "without.sh",
-        "case \"$*\" in *-filters*) exec ffmpeg \"$@\" | grep -v zscale;; esac\nexec ffmpeg \"$@\"",
+        "case \"$*\" in *-filters*) ffmpeg \"$@\" | grep -v zscale; exit;; esac\nexec ffmpeg \"$@\"",
     );
     let room = room.with("WANCTL_FFMPEG", without);
     let error = room.error("join hdr.mp4 b.mp4 --gap 4 --tone-map");

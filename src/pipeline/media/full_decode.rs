@@ -16,7 +16,7 @@ use super::{
     process::{Child, Pipes},
     report::Packet,
 };
-use crate::pipeline::child::Transcript;
+use crate::pipeline::{child::Transcript, video::Fps};
 
 /// A stream, and what is known of it before it is decoded.
 pub(super) struct StreamFacts<'a> {
@@ -127,6 +127,18 @@ impl Media {
     }
 }
 
+/// Guessed times at this rate: exact where every one is at most a frame off, else as they are.
+pub(super) fn steadied(times: Vec<i64>, base: Ratio<i64>, rate: Fps) -> Vec<i64> {
+    let Some(&first) = times.first() else { return times };
+    let step = rate.ratio().recip() / base;
+    let exact = |index: usize| first + (step * index as i64).round().to_integer();
+    let near = |(index, &time): (usize, &i64)| Ratio::from_integer((time - exact(index)).abs()) <= step;
+    match times.iter().enumerate().all(near) {
+        true => (0..times.len()).map(exact).collect(),
+        false => times,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OnError {
     Fail,
@@ -158,4 +170,23 @@ pub(super) fn damaged(path: &Path, place: &str, frame: usize, transcript: Transc
         ))
         .said(transcript)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guessed_times_are_exact_where_all_are_at_most_a_frame_off() {
+        let (base, rate) = (Ratio::new(1, 90_000), Fps::new(25, 1).unwrap());
+        let exact: Vec<i64> = (0..8).map(|index| 48_600 + index * 3600).collect();
+        let steady = |off: [i64; 8]| {
+            let times = exact.iter().zip(off).map(|(time, off)| time + off).collect();
+            steadied(times, base, rate) == exact
+        };
+        assert!(steady([0; 8]));
+        assert!(steady([0, 0, 3600, 3600, 3600, 0, 0, -3600]));
+        assert!(!steady([0, 0, 3600, 3601, 0, 0, 0, 0]), "a frame is missing");
+        assert_eq!(steadied(vec![], base, rate), Vec::<i64>::new());
+    }
 }

@@ -16,7 +16,7 @@ use super::{
     dialect::{self, Messages},
     dynamic_range::RangeFacts,
     error::{MediaError, Tool, Unusable},
-    full_decode::{StreamFacts, lacks_references_at_start, marks_all_as_keys, needs_decoding},
+    full_decode::{StreamFacts, lacks_references_at_start, marks_all_as_keys, needs_decoding, steadied},
     note::note_among,
     process::{Child, Pipes},
     report::{Packet, Report, Stream},
@@ -133,6 +133,10 @@ impl Media {
                 && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
             seeks = told_apart && !marks_all_as_keys(&packets);
             ticks.times = decoded.times;
+            // Where packets have no time of their own, ffmpeg's guess can be a frame off for a while.
+            if let Some(rate) = rates[0].filter(|_| packets.iter().any(|packet| packet.pts.is_none())) {
+                ticks.times = steadied(ticks.times, base, rate);
+            }
         }
         let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
             true => entries(packets.iter().copied(), &ticks, start),

@@ -129,7 +129,7 @@ impl FromStr for Length {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "wanted a number of frames such as 16, or seconds such as 0.5s, above 0";
+        const WANTED: &str = "wanted a number of frames from 1 on, such as 16, or seconds above 0, such as 0.5s";
         let length = match text.strip_suffix('s') {
             Some(seconds) => decimal(seconds).filter(|_| !seconds.is_empty()).map(Self::Seconds),
             None => text.parse().ok().map(Self::Frames),
@@ -194,7 +194,10 @@ impl Serialize for Length {
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "wanted a number of frames such as 16, or seconds such as \"0.5s\", above 0")]
+        #[serde(
+            untagged,
+            expecting = "wanted a number of frames from 1 on, such as 16, or seconds above 0, such as \"0.5s\""
+        )]
         enum Written {
             Frames(u64),
             Text(String),

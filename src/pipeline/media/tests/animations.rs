@@ -25,7 +25,7 @@ impl Shelf {
 }
 
 /// Boxes that move, opaque, half transparent and not there.
-const SOURCE: &str = "-f lavfi -i testsrc2=size=64x36:rate=10,format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':\
+const SOURCE: &str = "-f lavfi -i testsrc2=size=64x36:rate=10:duration=0.9,format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':\
                       a='if(lt(mod(X+4*N,40),16),0,if(lt(Y,18),255,128))' -frames:v 9";
 
 /// Every pixel over white by its alpha.
@@ -43,8 +43,20 @@ fn every_picture_is_the_one_that_a_player_shows_over_white() {
     let shelf = Shelf::new();
     let bytes = 64 * 36 * 4;
     for (name, words) in [
-        ("whole.gif", "-gifflags -offsetting-transdiff"),
-        ("parts.gif", "-gifflags +offsetting+transdiff"),
+        (
+            "whole.gif",
+            concat!(
+                "-filter_complex [0]split[a][b];[a]palettegen[p];[b][p]paletteuse",
+                " -gifflags -offsetting-transdiff"
+            ),
+        ),
+        (
+            "parts.gif",
+            concat!(
+                "-filter_complex [0]split[a][b];[a]palettegen[p];[b][p]paletteuse",
+                " -gifflags +offsetting+transdiff"
+            ),
+        ),
         ("a.apng", "-plays 0"),
         ("a.webp", "-c:v libwebp_anim -lossless 1"),
         ("opaque.gif", "-vf format=rgb24"),
