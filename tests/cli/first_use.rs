@@ -5,6 +5,8 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Child, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -222,6 +224,10 @@ fn killed(room: &Room, words: &[&str]) -> Child {
     assert!(begun, "it came to an end");
     child.kill().unwrap();
     child.wait().unwrap();
+    // Its ffmpeg ends by itself when nothing more comes, and may open its file only then.
+    while !room.children().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
     child
 }
 

@@ -183,7 +183,7 @@ mod tests {
         let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
         assert_eq!(code, TroubleCode::Memory);
         assert!(
-            message.contains("13 frames of 48x32 takes at least 0.0 GB of memory, and cpu has 0.0 GB"),
+            message.contains("13 frames of 48x32 takes at least 0.3 GB of memory, and cpu has 0.0 GB"),
             "{message}"
         );
     }

@@ -32,7 +32,7 @@ pub struct Work {
     /// Numbers of LoRAs that are not merged into the weights.
     pub beside: u64,
     pub offload: Offload,
-    /// Whether the next layer is brought while one works, as beside a GPU.
+    /// Whether the device is a GPU, with memory of its own: the next layer is brought while one works.
     pub ahead: bool,
     pub rows: RowsAtOnce,
     pub vae_tile: VaeTile,
@@ -90,6 +90,8 @@ const HEAD_DIM: u64 = 128;
 const ROWS: u64 = 512;
 /// Of four bytes: the VAE is small, and what it loses no later step brings back.
 const F32: u64 = 4;
+/// What the process takes beside tensors on the CPU: libtorch's code, and scratch memory of its threads.
+const PROCESS: u64 = 250_000_000;
 /// What an allocator holds back and a device's own libraries take.
 const MARGIN: f64 = 1.1;
 /// The smallest tile that `auto` takes, in pixels.
@@ -140,7 +142,9 @@ impl Sizes {
             chosen => (chosen, chosen),
         };
         let denoise = need(Part::Denoise, self.denoise(work, stay, most), self.denoise(work, leave, fewest));
-        vec![need(Part::Text, text, text), vae(Part::Encode), denoise, vae(Part::Decode)]
+        let own = if work.ahead { 0 } else { PROCESS };
+        let parts = [need(Part::Text, text, text), vae(Part::Encode), denoise, vae(Part::Decode)];
+        parts.map(|Need { part, whole, least }| need(part, whole + own, least + own)).into()
     }
 
     /// [`RowsAtOnce::Auto`] on a device that has so many bytes, used or not: the same device computes the same rows together
@@ -215,13 +219,21 @@ impl Sizes {
             // Norm, product, norm and rotation of the queries; for slices also the head, beside what attention gave.
             let project = rows * dim * (number + 3 * F32);
             let head = patches * dim * (F32 + number);
-            let feed = rows * ffn * number;
+            // In 8 bits a product is f32, then scaled, then rounded.
+            let (piece, feed) = match work.packed {
+                true => (rows * ffn * F32, rows * ffn * (2 * F32 + number)),
+                false => (rows * ffn * number, rows * ffn * number),
+            };
             let largest = if rows == patches { patches * dim * F32 } else { patches * dim * number };
-            let feed = if feed > largest { feed } else { 0 };
+            let feed = if piece > largest { feed } else { 0 };
             let lora = if work.beside > 0 { rows * ffn * number } else { 0 };
             let head = if rows == patches { 0 } else { head };
             let computed = residual + rotation + qkv + project + head + feed;
-            return percent(weights, 102) + percent(computed + lora, 103);
+            // Tensors of 1 to 10 MiB share blocks of 20 (libtorch 2.11, c10/cuda/CUDACachingAllocator.cpp), the rest of which
+            // is lost: squares of a 1.3B model leave a tenth.
+            let square = dim * dim * if work.packed { 1 } else { number };
+            let held = if square < 10 << 20 { 112 } else { 102 };
+            return percent(weights, held) + percent(computed + lora, 103);
         }
         // Queries, keys, values and what they see; norm, rotation and products of a slice.
         let attention = 4 * patches * dim * number + rows * dim * (4 * F32 + 2 * number);
