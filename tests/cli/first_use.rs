@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::Stdio,
     thread,
     time::Duration,
 };
@@ -216,7 +216,7 @@ fn the_least_number_is_named_for_one_that_is_too_small() {
 }
 
 /// Starts a run and kills it as its film is encoded.
-fn killed(room: &Room, words: &[&str]) -> Child {
+fn killed(room: &Room, words: &[&str]) {
     let mut command = room.command(&[words, &["-vv"]].concat());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -228,7 +228,6 @@ fn killed(room: &Room, words: &[&str]) -> Child {
     while !room.children().is_empty() {
         thread::sleep(Duration::from_millis(20));
     }
-    child
 }
 
 #[test]

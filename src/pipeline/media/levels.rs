@@ -282,7 +282,8 @@ mod tests {
 
     #[test]
     fn sound_that_is_off_by_more_than_a_frame_is_told_with_by_how_much() {
-        let (speech, beeps): (fn(i64) -> f32, fn(i64) -> f32) = (speech, beeps);
+        let speech: fn(i64) -> f32 = speech;
+        let beeps: fn(i64) -> f32 = beeps;
         for (source, by, words) in [
             (speech, 1600, "0.100 s late"),
             (speech, -1600, "0.100 s early"),
