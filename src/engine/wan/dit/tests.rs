@@ -160,7 +160,9 @@ fn every_part_is_the_one_of_diffusers() {
         let (net, same) = (fixture.transformer(), |name: &str, found: &Tensor| {
             if let Some(expected) = fixture.tensors.get(&format!("mid.{name}")) {
                 let off = off(found, &expected.reshape(found.size()));
-                assert!(off < 1e-5, "{name}: {off:.1e}");
+                // 1e-5 on the CPU that made the fixtures, 1.2e-5 on one whose `exp` has another last bit: that moves the
+                // angles of the time embedding, and with them every scale and shift, by some 3e-5.
+                assert!(off < 3e-5, "{name}: {off:.1e}");
             }
         });
         let (time, block_time) = net.time(fixture.timestep());
@@ -298,10 +300,13 @@ const SINUSOID_999: [(usize, f32); 8] = [
 ];
 
 #[test]
-fn the_sinusoid_is_bit_for_bit_the_one_of_diffusers() {
+fn the_sinusoid_is_the_one_of_diffusers_but_for_the_last_bit_of_exp() {
+    // libtorch's `exp` in f32 differs between CPUs in its last bit: of a frequency up to 1 and a timestep of 999 that is
+    // an angle of 999 * 2^-23. A frequency that is one place off differs by 0.07 in relation, thousands of times as much.
+    let bound = 999.0 * f32::EPSILON;
     let found: Vec<f32> = Vec::try_from(sinusoid(999.0, 256, Device::Cpu).reshape([-1])).unwrap();
     for (index, expected) in SINUSOID_999 {
-        assert_eq!(found[index].to_bits(), expected.to_bits(), "{index}: {} for {expected}", found[index]);
+        assert!((found[index] - expected).abs() <= bound, "{index}: {} for {expected}", found[index]);
     }
 }
 
