@@ -11,8 +11,8 @@ use clap::{
 };
 
 use wanctl::pipeline::{
-    file_names,
-    media::{Codec, Fit},
+    environment, file_names,
+    media::{Codec, Fit, X264Preset},
     output::Replace,
     plan::{Align, MaskRule},
     run::Keep,
@@ -33,15 +33,13 @@ pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
 /// What decides the plan of every film.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShapeArgs {
-    /// Round so that no latent of the model is half known, or keep what was asked as nearly as the model can
-    /// [default: latent]
+    /// How requested lengths meet the model's latents of 4 frames [default: latent]
     #[arg(long, help_heading = "Plan")]
-    align: Option<AlignArg>,
+    align: Option<Align>,
 
-    /// When the model's mask keeps a latent: all its frames are known, or the one that the references sample is
-    /// [default: exact with --align latent, reference with exact]
+    /// When the model's mask keeps a latent [default: exact with --align latent, reference with exact]
     #[arg(long, help_heading = "Plan")]
-    mask_rule: Option<MaskRuleArg>,
+    mask_rule: Option<MaskRule>,
 
     /// Also go on from the last one to the first; a single clip becomes a seamless loop
     #[arg(long = "loop", help_heading = "Plan")]
@@ -55,16 +53,16 @@ pub(crate) struct ShapeArgs {
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, help_heading = "Film")]
     size: Option<Size>,
 
-    /// How clips and images of another shape come to that size [default: crop]
+    /// How clips and images of another shape are fitted to that size [default: crop]
     #[arg(long, help_heading = "Film")]
-    fit: Option<FitArg>,
+    fit: Option<Fit>,
 
-    /// The audio track that is heard, of each clip: 1 is the first audio track of a file
+    /// Audio track of each clip: 1 is the first audio track of a file
     /// [default: the one that the file marks as default, else the first]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
     audio_track: Option<u16>,
 
-    /// The video track that is seen, of each clip: 1 is the first video track of a file, covers not counted
+    /// Video track of each clip: 1 is the first video track of a file, covers not counted
     /// [default: the one that the file marks as default, else the first]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
     video_track: Option<u16>,
@@ -73,9 +71,9 @@ pub(crate) struct ShapeArgs {
     #[arg(long, help_heading = "Film")]
     tone_map: bool,
 
-    /// What makes the frames between [default: auto]
+    /// What generates the frames between clips or images [default: auto]
     #[arg(long, help_heading = "Engine")]
-    engine: Option<EngineArg>,
+    engine: Option<EngineChoice>,
 }
 
 /// What only the finished file is about.
@@ -87,11 +85,15 @@ pub(crate) struct FilmArgs {
 
     /// [default: h264]
     #[arg(long, help_heading = "Film", help = "Video codec [default: h264]")]
-    codec: Option<CodecArg>,
+    codec: Option<Codec>,
 
     /// Quality of the encode, lower is better and larger [default: 14]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Film")]
     crf: Option<u32>,
+
+    /// x264 preset, slower is smaller; with --codec h264 only [default: medium]
+    #[arg(long, value_name = "PRESET", help_heading = "Film")]
+    x264_preset: Option<X264Preset>,
 
     /// FFV1 RGB in mkv: decoded frames equal the frames computed, byte for byte
     #[arg(long, help_heading = "Film")]
@@ -105,7 +107,7 @@ pub(crate) struct FilmArgs {
 /// How the engine works.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EngineArgs {
-    /// Where the engine computes: auto, cpu, cuda, cuda:N, or several GPUs that make seams at once: cuda:N,N
+    /// Where the engine computes: auto, cpu, cuda, cuda:N, or several GPUs that work at once: cuda:N,N
     /// [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
     device: Option<Devices>,
@@ -114,7 +116,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true, help_heading = "Engine")]
     threads: Option<u16>,
 
-    /// Engines that make seams at once on the CPU, each with the model in memory [default: 1]
+    /// Engines that work at once on the CPU, each with the model in memory [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), allow_negative_numbers = true, help_heading = "Engine")]
     jobs: Option<u16>,
 }
@@ -131,7 +133,7 @@ impl EngineArgs {
 /// What of a film is made now, and what with.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PartArgs {
-    /// Go on with the newest run of the same film that did not end well; what it has made is kept
+    /// Continue the newest unfinished run of the same film; segments that it has generated are kept
     #[arg(long, help_heading = "Parts")]
     resume: bool,
 
@@ -140,18 +142,19 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true, conflicts_with_all = ["stitch_only", "resume"], help_heading = "Parts")]
     segment: Option<u32>,
 
-    /// Make the film of what a run has made already, and nothing else
+    /// Write the film from the segments that a run has generated already, and generate nothing
     #[arg(long, conflicts_with = "resume", help_heading = "Parts")]
     stitch_only: bool,
 
-    /// Make nothing here, but write scripts that have a cluster make it: slurm, a job for each segment or seam, and one for
-    /// the film; the run folder must lie where all nodes see it (--work-dir)
+    /// Write scripts for a cluster instead of running: a job for each segment or seam and one for the film; the run folder
+    /// must lie where all nodes see it (--work-dir)
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["resume", "segment", "stitch_only"], help_heading = "Parts")]
     emit: Option<EmitArg>,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum EmitArg {
+    /// Job scripts for sbatch
     Slurm,
 }
 
@@ -190,7 +193,7 @@ pub(crate) struct RunArgs {
     overwrite: bool,
 
     /// Where run folders go [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "WANCTL_WORK_DIR", hide_env = true, help_heading = "Run")]
+    #[arg(long, value_name = "DIR", env = environment::WORK_DIR.name, hide_env = true, help_heading = "Run")]
     pub(crate) work_dir: Option<PathBuf>,
 
     /// Keep the run's folder also when all went well
@@ -223,31 +226,16 @@ impl ShapeArgs {
     pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
         let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, tone_map, engine } = self;
         Overrides {
-            align: align.map(|align| match align {
-                AlignArg::Latent => Align::Latent,
-                AlignArg::Exact => Align::Exact,
-            }),
-            mask_rule: mask_rule.map(|rule| match rule {
-                MaskRuleArg::Exact => MaskRule::Exact,
-                MaskRuleArg::Reference => MaskRule::Reference,
-            }),
+            align: *align,
+            mask_rule: *mask_rule,
             looped: looped.then_some(true),
             audio_track: audio_track.map(usize::from),
             video_track: video_track.map(usize::from),
             fps: *fps,
             size: *size,
-            fit: fit.map(|fit| match fit {
-                FitArg::Crop => Fit::Crop,
-                FitArg::Pad => Fit::Pad,
-                FitArg::Stretch => Fit::Stretch,
-            }),
+            fit: *fit,
             tone_map: tone_map.then_some(true),
-            engine: engine.map(|engine| match engine {
-                EngineArg::Auto => EngineChoice::Auto,
-                EngineArg::Wan => EngineChoice::Wan,
-                EngineArg::Rife => EngineChoice::Rife,
-                EngineArg::Dissolve => EngineChoice::Dissolve,
-            }),
+            engine: *engine,
             ..beside
         }
     }
@@ -282,19 +270,13 @@ impl FilmArgs {
 
     /// What was typed of these.
     fn typed(&self) -> FilmAsk {
-        let Self { output: _, codec, crf, lossless, audio } = self;
-        let codec = codec.map(|codec| match codec {
-            CodecArg::H264 => Codec::H264,
-            CodecArg::H265 => Codec::H265,
-            CodecArg::Av1 => Codec::Av1,
-            CodecArg::Ffv1 => Codec::Ffv1,
-        });
+        let Self { output: _, codec, crf, x264_preset, lossless, audio } = self;
         let audio = audio.as_ref().map(|audio| match audio.to_str() {
             Some("keep") => Audio::Keep,
             Some("mute") => Audio::Mute,
             _ => Audio::File(audio.clone()),
         });
-        FilmAsk { codec, crf: *crf, lossless: *lossless, audio }
+        FilmAsk { codec: *codec, crf: *crf, x264_preset: *x264_preset, lossless: *lossless, audio }
     }
 }
 
@@ -328,43 +310,4 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text).map_err(|_| wanted())?,
     };
     if time.is_zero() { Err(wanted()) } else { Ok(time) }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum AlignArg {
-    Latent,
-    Exact,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum MaskRuleArg {
-    Exact,
-    Reference,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum FitArg {
-    Crop,
-    Pad,
-    Stretch,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum EngineArg {
-    /// wan where its weights are found and a GPU holds them, or where --model or --preset names them; else rife
-    Auto,
-    /// A Wan VACE model; needs its weights
-    Wan,
-    /// A small interpolation network inside the engine program; carries the clips' motion across
-    Rife,
-    /// One clip fades into the other; needs no engine program
-    Dissolve,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum CodecArg {
-    H264,
-    H265,
-    Av1,
-    Ffv1,
 }

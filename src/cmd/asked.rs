@@ -25,17 +25,17 @@ use super::Ui;
 /// A preset, and how strictly it is taken.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PresetArgs {
-    /// A way of generating by its name, or a YAML file; auto: the first built-in one whose weights are found, in the order
-    /// of `inspect --list-models`, unless --model names the weights [default: auto]
-    #[arg(long, value_name = "NAME|FILE", help_heading = "Plan")]
+    /// Preset name or YAML file; auto: the first built-in preset whose weights are found, in the order of
+    /// `inspect --list-models`, unless --model names the weights [default: auto]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Engine")]
     preset: Option<String>,
 
-    /// What the preset held in an era of the hosted worker: oct25, v1 or v2
-    #[arg(long, value_name = "ERA", help_heading = "Plan")]
+    /// Version of the hosted worker whose defaults and presets a task had [default: by the task's date]
+    #[arg(long, value_name = "ERA", help_heading = "Task")]
     pub(crate) era: Option<Era>,
 
-    /// What would be ignored is an error
-    #[arg(long, help_heading = "Plan")]
+    /// Treat options and task fields without effect as errors
+    #[arg(long, help_heading = "Run")]
     pub(crate) strict: bool,
 }
 

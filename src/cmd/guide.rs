@@ -35,7 +35,7 @@ use super::{
 /// Of videos it plans a join, of images a journey. With several seams or segments each has a folder of its own (seam_01,
 /// seam_02, ...) beside plan.json.
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Video files or images, in the order of the film
     #[arg(value_name = "INPUT", value_parser = args::file(), required_unless_present_any = ["task", "story"])]

@@ -32,7 +32,7 @@ use super::{
 /// Facts and problems of clips, images, stories, tasks, presets, weights, LoRAs and run folders; of several clips also what
 /// a join of them would be
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model or of a run
     #[arg(value_name = "FILE", value_parser = args::file(), required_unless_present = "list_models")]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
 
-    /// What a preset held in an era of the hosted worker: oct25, v1 or v2
+    /// Version of the hosted worker whose defaults and presets a task had [default: by the task's date]
     #[arg(long, value_name = "ERA")]
     era: Option<Era>,
 

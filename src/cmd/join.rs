@@ -26,7 +26,7 @@ use super::{
 ///
 /// Both clips stay as they are; between them stand frames that carry one over into the other.
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Video files, in the order of the film
     #[arg(value_name = "CLIP", value_parser = args::file(), required_unless_present = "task")]
@@ -36,22 +36,22 @@ pub(crate) struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    task: TaskArgs,
-    #[command(flatten)]
-    preset: PresetArgs,
-    #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
     wan: WanArgs,
     #[command(flatten)]
     film: FilmArgs,
-    /// Also write the bare made piece, context included (with several seams one file each, numbered)
+    /// Also write the generated segment by itself, context included (with several seams one file each, numbered)
     #[arg(long, value_name = "FILE", help_heading = "Film")]
     transition: Option<PathBuf>,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    preset: PresetArgs,
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {

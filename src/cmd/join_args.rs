@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
 use wanctl::pipeline::{
     plan::{Mode, PlanError, check_ranges},
     settings::{FrameRange, Length, Overrides},
@@ -18,19 +16,19 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
     context: Option<Length>,
 
-    /// Frames (or seconds) to make at each seam [default: 53, with --mode replace 16]
+    /// Frames (or seconds) to generate at each seam [default: 53, with --mode replace 16]
     #[arg(long, value_name = "N|Ns", allow_hyphen_values = true, help_heading = "Plan")]
     gap: Option<Length>,
 
-    /// Put made frames between the clips, or let them replace the clips' own, half from each side [default: insert]
+    /// Where the generated frames go [default: insert]
     #[arg(long, help_heading = "Plan")]
-    mode: Option<ModeArg>,
+    mode: Option<Mode>,
 
-    /// Frames at each end of a made piece that fade into the clip's own [default: 0, with --engine wan 4]
+    /// Frames at each end of the generated frames that cross-fade with the clip's own [default: 0, with --engine wan 4]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16), help_heading = "Plan")]
     blend: Option<u16>,
 
-    /// Make frames A to B (B excluded) of one clip again; length and sound stay; may be repeated, in order
+    /// Generate frames A to B (B excluded) of one clip anew; length and sound stay; may be repeated, in order
     #[arg(long = "range", value_name = "A..B", allow_hyphen_values = true, help_heading = "Plan")]
     ranges: Vec<FrameRange>,
 
@@ -52,10 +50,7 @@ impl JoinArgs {
         Ok(shape.typed(Overrides {
             context: *context,
             gap: *gap,
-            mode: mode.map(|mode| match mode {
-                ModeArg::Insert => Mode::Insert,
-                ModeArg::Replace => Mode::Replace,
-            }),
+            mode: *mode,
             blend: blend.map(usize::from),
             ranges: (!ranges.is_empty()).then(|| ranges.clone()),
             anchors: anchors.then_some(true),
@@ -76,10 +71,4 @@ impl JoinArgs {
         ];
         given.into_iter().find_map(|(given, option)| given.then_some(option))
     }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum ModeArg {
-    Insert,
-    Replace,
 }

@@ -14,6 +14,7 @@ use wanctl::pipeline::{
     checkpoint::Conditioning,
     child::Leash,
     engine::Engine,
+    environment,
     film::plain,
     footage::Footage,
     job::Device,
@@ -325,7 +326,7 @@ fn emit(
     ui: &Ui,
 ) -> Result<Value> {
     let folder = std::path::absolute(run.path())?;
-    let told = std::env::vars().filter(|(name, _)| name.starts_with("WANCTL_") && name != "WANCTL_WORK_DIR");
+    let told = std::env::vars().filter(|(name, _)| name.starts_with("WANCTL_") && name != environment::WORK_DIR.name);
     let script = Slurm {
         program: &std::env::current_exe()?,
         command: work.command().word(),
@@ -345,11 +346,12 @@ fn emit(
 /// Jobs begin elsewhere: paths of the environment are told from the root on.
 fn absolute(name: &str, value: &str) -> String {
     // A path list; the others are programs, which may stand for what PATH has.
-    let paths =
-        std::env::split_paths(value).map(|path| match name == "WANCTL_MODELS" || path.components().count() > 1 {
+    let paths = std::env::split_paths(value).map(|path| {
+        match name == environment::MODELS.name || path.components().count() > 1 {
             true => std::path::absolute(&path).unwrap_or(path),
             false => path,
-        });
+        }
+    });
     std::env::join_paths(paths).map_or_else(|_| value.to_owned(), |joined| joined.to_string_lossy().into_owned())
 }
 

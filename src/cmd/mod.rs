@@ -6,7 +6,10 @@ use std::panic;
 use clap::{Parser, Subcommand, ValueEnum};
 use color_eyre::eyre::{Result, eyre};
 
-use wanctl::pipeline::cancel::Cancel;
+use wanctl::pipeline::{
+    cancel::Cancel,
+    environment::{self, Variable},
+};
 
 mod args;
 mod asked;
@@ -39,18 +42,44 @@ mod work;
 pub(crate) use log::{RunLog, install as install_log};
 pub(crate) use ui::{Answer, Ui, report_usage};
 
-/// The contract with scripts, at the foot of every help.
-pub(crate) const EXIT_CODES: &str = "\
+/// At the foot of every help: exit codes, where output goes, and the environment variables by their names.
+pub(crate) fn after_help() -> String {
+    let names: Vec<&str> = environment::ALL.iter().map(|variable| variable.name).collect();
+    format!(
+        "{EXIT_CODES}
+Environment: {}",
+        names.join(", ")
+    )
+}
+
+/// The same for `--help` and the man page, with what each variable means.
+pub(crate) fn after_long_help() -> String {
+    let line = |variable: &Variable| {
+        format!(
+            "
+  {:<20} {}",
+            variable.name, variable.about
+        )
+    };
+    format!(
+        "{EXIT_CODES}
+
+Environment:{}",
+        environment::ALL.iter().map(line).collect::<String>()
+    )
+}
+
+/// The contract with scripts.
+const EXIT_CODES: &str = "\
 Exit codes: 0 done and verified · 2 usage · 3 input · 4 weights · 5 memory · 7 media (ffmpeg) · 8 disk · 9 engine · 10 timeout · \
 130 interrupted
-The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.
-Environment: WANCTL_MODELS, WANCTL_WORK_DIR, WANCTL_FFMPEG, WANCTL_FFPROBE, WANCTL_ENGINE, NO_COLOR, RUST_LOG";
+The result goes to stdout, everything for people to stderr. For programs: --json, one object a line.";
 
 /// Joins video clips into one film, and travels through images: between them stand frames that carry one over into the next
 ///
 /// `wanctl join a.mp4 b.mp4` writes a_join_b.mp4, `wanctl travel a.png b.png` a_travel_b.mp4; their --help tells the rest.
 #[derive(Parser, Debug)]
-#[command(name = "wanctl", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "wanctl", version, after_help = after_help(), after_long_help = after_long_help(), max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

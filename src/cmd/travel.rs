@@ -27,7 +27,7 @@ use super::{
 /// The film passes through each image at a known frame, which --dry-run prints. From a single image a segment starts (with
 /// --engine wan, which makes up what follows).
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Images, in the order of the film
     #[arg(value_name = "IMAGE", value_parser = args::file(), required_unless_present_any = ["task", "story"])]
@@ -36,10 +36,6 @@ pub(crate) struct Args {
     travel: TravelArgs,
     #[command(flatten)]
     shape: ShapeArgs,
-    #[command(flatten)]
-    task: TaskArgs,
-    #[command(flatten)]
-    preset: PresetArgs,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -50,6 +46,10 @@ pub(crate) struct Args {
     part: PartArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    preset: PresetArgs,
 }
 
 pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {

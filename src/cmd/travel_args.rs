@@ -16,44 +16,43 @@ use super::args::{self, ShapeArgs};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct TravelArgs {
-    /// A journey in YAML: images, prompts, frames, seeds and LoRAs of each segment
-    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "task", help_heading = "Journey")]
+    /// A travel as YAML: images, prompts, frames, seeds and LoRAs of each segment
+    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "task", help_heading = "Travel")]
     pub(crate) story: Option<PathBuf>,
 
     /// Frames of each segment, both its images included [default: 81]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Journey")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Travel")]
     frames: Option<u32>,
 
-    /// Frames of what stands before a segment that it is shown, a multiple of 4 [default: 0]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Journey")]
+    /// Frames of the previous segment given as context; a multiple of 4 [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Travel")]
     overlap: Option<u32>,
 
-    /// Where a length goes that is not 4n+1: down, up or nearest [default: down]
-    #[arg(long, value_name = "WHERE", help_heading = "Journey")]
+    /// How a length is rounded that is not 4n+1 [default: down]
+    #[arg(long, value_name = "WHERE", help_heading = "Travel")]
     round: Option<Round>,
 
-    /// A clip that the journey goes on from, and the film begins with
-    #[arg(long = "continue", value_name = "CLIP", value_parser = args::file(), help_heading = "Journey")]
+    /// A clip to continue from; the film begins with it
+    #[arg(long = "continue", value_name = "CLIP", value_parser = args::file(), help_heading = "Travel")]
     continued: Option<PathBuf>,
 
-    /// How much of the frames carried over is shown, the rest grey: 0 to 1 [default: 1]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    /// Opacity of the previous segment's frames over grey, 0 to 1 [default: 1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
     strength: Option<f64>,
 
-    /// How grey the frames carried over are shown: 0 to 1 [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    /// Desaturation of the previous segment's frames, 0 to 1 [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
     desaturate: Option<f64>,
 
-    /// How much brighter (+) or darker (-) the frames carried over are shown: -1 to 1 [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Journey")]
+    /// Brightness added to the previous segment's frames, -1 to 1 [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
     brightness: Option<f64>,
 
     /// A clip whose frames guide those of the film, one by one from its start: as they are (raw), or as edges
-    #[arg(long, value_name = "CLIP[,raw|edges]", help_heading = "Journey")]
+    #[arg(long, value_name = "CLIP[,raw|edges]", help_heading = "Travel")]
     structure: Option<Structure>,
 
-    /// Seeds of the segments: same, increment (each one more), hash (of the seed and the segment's number)
-    /// [default: same]
+    /// Seeds of the segments [default: same]
     #[arg(long, value_name = "MODE", help_heading = "Wan")]
     seed_mode: Option<SeedMode>,
 }

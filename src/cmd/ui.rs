@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use wanctl::pipeline::{
     checkpoint::CheckpointError,
     engine::EngineError,
+    environment,
     fault::{Code, Details, Fault},
     footage::FootageError,
     media::MediaError,
@@ -72,7 +73,7 @@ impl Ui {
     }
 
     pub(crate) fn color(&self) -> bool {
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        io::stderr().is_terminal() && std::env::var_os(environment::NO_COLOR.name).is_none_or(|value| value.is_empty())
     }
 
     /// From now on every event names the run.

@@ -24,7 +24,7 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "PATH=W[;W...]", help_heading = "Wan")]
     lora: Vec<LoraAsk>,
 
-    /// What the made frames show
+    /// What the generated frames show
     #[arg(long, value_name = "TEXT", conflicts_with = "prompts", help_heading = "Wan")]
     prompt: Option<String>,
 
@@ -32,28 +32,28 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "FILE", value_parser = super::args::file(), help_heading = "Wan")]
     prompts: Option<PathBuf>,
 
-    /// What they do not show; counts where the guidance is above 1
+    /// What they do not show; needs a guidance above 1
     #[arg(long, value_name = "TEXT", help_heading = "Wan")]
     negative_prompt: Option<String>,
 
-    /// Steps from noise to picture [default: the preset's, else 50, of two experts 40]
+    /// Denoising steps [default: the preset's, else 50, of two experts 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000), allow_negative_numbers = true, help_heading = "Wan")]
     steps: Option<u16>,
 
-    /// How far away from the negative prompt; one value, or one for each phase
+    /// Guidance scale (CFG); one value, or one for each phase
     /// [default: the preset's, else 5, of two experts 3.5]
     #[arg(long, value_name = "G[;G...]", value_parser = guidance, allow_hyphen_values = true, help_heading = "Wan")]
     guidance: Option<Guidance>,
 
-    /// More steps where the picture is undecided [default: the preset's, else the model folder's own, else 5, of two experts 8]
+    /// Timestep shift; higher values spend more steps at high noise [default: the preset's, else the model folder's own, else 5, of two experts 8]
     #[arg(long, value_name = "S", value_parser = shift, allow_hyphen_values = true, help_heading = "Wan")]
     shift: Option<f64>,
 
-    /// How a step is taken: euler, unipc, dpm++ or lcm [default: the preset's, else unipc]
+    /// Solver of the denoising steps [default: the preset's, else unipc]
     #[arg(long, value_name = "SOLVER", help_heading = "Wan")]
     solver: Option<Solver>,
 
-    /// Whose noise levels: wan2gp, diffusers, official or distill
+    /// Noise schedule: whose timesteps and sigmas
     /// [default: the preset's, else diffusers]
     #[arg(long, value_name = "GRID", help_heading = "Wan")]
     grid: Option<Grid>,
@@ -62,7 +62,7 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(-1..), allow_hyphen_values = true, help_heading = "Wan")]
     seed: Option<i64>,
 
-    /// Numbers to compute in: auto, bf16, f16, f32, or fp8: the transformer's weights in 8 bits; its products too where the GPU has them (compute capability 8.9), else as with auto
+    /// Number type of weights and computation [default: auto]
     #[arg(long, value_name = "DTYPE", help_heading = "Wan")]
     dtype: Option<Dtype>,
 
@@ -70,11 +70,11 @@ pub(crate) struct WanArgs {
     #[arg(long, value_name = "cpu|device", help_heading = "Wan")]
     noise: Option<Noise>,
 
-    /// Show the VAE the picture in parts: auto, off, or their size in pixels
+    /// Tile size of the VAE in pixels: auto, off, or a number [default: auto]
     #[arg(long, value_name = "TILE", help_heading = "Wan")]
     vae_tile: Option<VaeTile>,
 
-    /// Where the model's layers are while others work: auto, none (all on the device), blocks (one or two on it)
+    /// Where the model's layers wait while others compute [default: auto]
     #[arg(long, value_name = "WHERE", help_heading = "Wan")]
     offload: Option<Offload>,
 }

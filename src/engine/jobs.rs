@@ -13,6 +13,7 @@ use super::{
     wan::{self, Done, Parts, Store, Task},
 };
 use wanctl::pipeline::{
+    environment,
     job::{
         self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
         TroubleCode,
@@ -144,7 +145,7 @@ fn prepare(device: tch::Device, maker: &Maker) -> Result<(), Trouble> {
 }
 
 /// Which kernel of attention is tried first; for measurements (see docs/gpu.md).
-const ATTENTION: &str = "WANCTL_ATTENTION";
+const ATTENTION: &str = environment::ATTENTION.name;
 
 /// Says that work on a seam begins; the device's name.
 fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {

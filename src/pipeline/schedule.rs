@@ -3,38 +3,53 @@
 //!
 //! A picture at noise level `sigma` is `(1 - sigma) * picture + sigma * noise`. Sources are named at the grids.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
-use super::words::words;
-
-words! {
-    /// How a step goes from one noise level to the next.
-    Solver {
-        /// Straight along the velocity.
-        Euler = "euler",
-        /// UniPC: order 2, predictor and corrector.
-        Unipc = "unipc",
-        /// DPM++ 2M: order 2, looking one step back.
-        Dpmpp = "dpm++",
-        /// For distilled models: straight, on levels that end before 0 in Wan2GP.
-        Lcm = "lcm",
-    }
+/// How a step goes from one noise level to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Solver {
+    /// Euler, first order
+    Euler,
+    /// UniPC, second order with corrector
+    Unipc,
+    /// DPM++ 2M, second order multistep
+    #[serde(rename = "dpm++")]
+    #[strum(serialize = "dpm++")]
+    #[value(name = "dpm++")]
+    Dpmpp,
+    /// LCM, for distilled models
+    Lcm,
 }
 
-words! {
-    /// Whose noise levels: three projects mean three different things by "6 steps, shift 5".
-    Grid {
-        Wan2gp = "wan2gp",
-        Diffusers = "diffusers",
-        Official = "official",
-        /// LightX2V's for models distilled to few steps.
-        Distill = "distill",
-    }
+/// Whose noise levels: three projects mean three different things by "6 steps, shift 5".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Grid {
+    /// As Wan2GP computes them
+    Wan2gp,
+    /// As diffusers computes them
+    Diffusers,
+    /// As Wan's own repository computes them
+    Official,
+    /// LightX2V's, for models distilled to few steps
+    Distill,
 }
 
-words! {
-    /// Which of a model's two networks; a model with one has only the first.
-    Expert { High = "high", Low = "low" }
+/// Which of a model's two networks; a model with one has only the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Expert {
+    High,
+    Low,
 }
 
 /// Steps in a row that one expert does with one guidance.

@@ -31,14 +31,46 @@ fn numbers_that_mean_nothing_are_refused_before_any_work() {
 }
 
 #[test]
+fn an_unknown_value_is_refused_with_the_values_that_there_are() {
+    let room = room();
+    for (command, option, values) in [
+        ("join", "--mode", "insert, replace"),
+        ("join", "--align", "latent, exact"),
+        ("join", "--mask-rule", "exact, reference"),
+        ("join", "--fit", "crop, pad, stretch"),
+        ("join", "--engine", "auto, wan, rife, dissolve"),
+        ("join", "--codec", "h264, h265, av1, ffv1"),
+        ("join", "--era", "oct25, v1, v2"),
+        ("join", "--solver", "euler, unipc, dpm++, lcm"),
+        ("join", "--grid", "wan2gp, diffusers, official, distill"),
+        ("join", "--dtype", "auto, bf16, f16, f32, fp8"),
+        ("join", "--noise", "cpu, device"),
+        ("join", "--offload", "auto, none, blocks"),
+        ("travel", "--round", "down, up, nearest"),
+        ("travel", "--seed-mode", "same, increment, hash"),
+    ] {
+        let run = room.wanctl(&[command, "a.mp4", "b.mp4", option, "?"]).fails(2);
+        run.says(&format!("[possible values: {values}]"));
+    }
+}
+
+#[test]
 fn options_that_contradict_each_other_are_refused_before_any_work() {
     let room = room();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--lossless", "--codec", "h264"], "h264 cannot be lossless"),
         (&["--lossless", "--crf", "3"], "no --crf"),
         (&["--codec", "ffv1", "--crf", "3"], "no --crf"),
         (&["--crf", "52"], "--crf 52 is out of range for h264"),
         (&["--codec", "av1", "--crf", "64"], "--crf"),
+        (
+            &["--codec", "h265", "--x264-preset", "slow"],
+            "--x264-preset goes with the codec h264, and the codec is h265",
+        ),
+        (&["--codec", "av1", "--x264-preset", "slow"], "and the codec is av1"),
+        (&["--codec", "ffv1", "--x264-preset", "slow"], "and the codec is ffv1"),
+        (&["--lossless", "--x264-preset", "slow"], "and the codec is ffv1"),
+        (&["--x264-preset", "quick"], "'quick' for '--x264-preset"),
         (&["--lossless", "-o", "film.mp4"], "`.mp4` contradicts the codec ffv1"),
         (&["--codec", "ffv1", "-o", "film.mov"], "`.mov` contradicts the codec ffv1"),
         (&["-o", "film.avi"], "`.avi` contradicts the codec h264"),

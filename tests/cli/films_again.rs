@@ -44,6 +44,30 @@ fn an_mp4_holds_its_settings_too_and_inspect_reads_run_json() {
 }
 
 #[test]
+fn the_x264_preset_is_the_encoders_and_a_film_keeps_its_own() {
+    let room = Room::new();
+    room.real_pair();
+    // x264 writes its settings into the stream; each preset has a `subme` of its own.
+    let subme = |name: &str| {
+        let bytes = fs::read(room.path(name)).unwrap();
+        let at = bytes.windows(6).position(|word| word == b"subme=").expect("x264's settings");
+        char::from(bytes[at + 6])
+    };
+    let join = "join a.mp4 b.mp4 --engine dissolve --gap 4 -o";
+    room.run(&format!("{join} default.mp4")).good();
+    room.run(&format!("{join} medium.mp4 --x264-preset medium")).good();
+    room.run(&format!("{join} fast.mp4 --x264-preset ultrafast")).good();
+    assert_eq!(["default.mp4", "medium.mp4", "fast.mp4"].map(subme), ['7', '7', '0']);
+    room.run("join --task fast.mp4 -o again.mp4").good();
+    room.run("join --task fast.mp4 --x264-preset slow -o slow.mp4").good();
+    assert_eq!(["again.mp4", "slow.mp4"].map(subme), ['0', '8']);
+    // Another codec has no preset of x264, whatever the film had.
+    room.run("join --task fast.mp4 --codec h265 -o other.mp4").good();
+    // A film of another codec takes no preset without h264.
+    room.run("join --task other.mp4 --x264-preset slow -o wrong.mp4").fails(2).says("the codec is h265");
+}
+
+#[test]
 #[ignore = "slow: two films"]
 fn no_name_is_too_strange_for_a_films_note() {
     let room = Room::new();

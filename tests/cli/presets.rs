@@ -186,7 +186,7 @@ fn a_wrong_preset_or_era_is_told_what_it_could_be() {
     let room = clips();
     room.run("join a.mp4 b.mp4 --preset wan22-vace-lightnin").fails(3).says("did you mean wan22-vace-lightning,");
     room.run("join a.mp4 b.mp4 --preset gone.yaml").fails(3).says("the preset gone.yaml cannot be read");
-    room.run("join a.mp4 b.mp4 --era v9").fails(2).says("oct25 or v1 or v2");
+    room.run("join a.mp4 b.mp4 --era v9").fails(2).says("possible values: oct25, v1, v2");
     fs::write(room.path("mine.yaml"), "name: mine\nengine: dissolve\ncontxt: 4\n").unwrap();
     room.run("join a.mp4 b.mp4 --preset mine.yaml")
         .fails(3)

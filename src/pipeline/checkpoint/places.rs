@@ -15,7 +15,7 @@ use super::{
     Checkpoint, CheckpointError, Files, Lacking, Part, Published, Role, Wanted, What,
     source::{self, is_index, is_weights},
 };
-use crate::pipeline::{file_names, yaml};
+use crate::pipeline::{environment, file_names, yaml};
 
 /// What tells where to look, but for what the user names.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ impl Surroundings {
             .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| Some(folder("HF_HOME")?.join("hub")))
             .or_else(|| Some(dirs::cache_dir()?.join("huggingface/hub")));
-        Self { models: variable("WANCTL_MODELS"), data: dirs::data_dir(), home: dirs::home_dir(), hub }
+        Self { models: variable(environment::MODELS.name), data: dirs::data_dir(), home: dirs::home_dir(), hub }
     }
 }
 

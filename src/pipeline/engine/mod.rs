@@ -17,6 +17,7 @@ pub use folder::{Ask, Made, check, write_job};
 use super::{
     cancel::{Cancel, Stop},
     child::{Child, Ending, Failed, Feeds, Leash, Transcript},
+    environment,
     fault::{Code, Details, Fault},
     job::{self, Event, JobError, Place, Trouble, TroubleCode},
 };
@@ -142,7 +143,7 @@ impl Engine {
             let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
         };
-        Self::at(env::var_os("WANCTL_ENGINE").map_or_else(beside, PathBuf::from), leash)
+        Self::at(env::var_os(environment::ENGINE.name).map_or_else(beside, PathBuf::from), leash)
     }
 
     pub fn at(program: PathBuf, leash: Leash) -> Self {

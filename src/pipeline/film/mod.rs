@@ -3,7 +3,7 @@
 mod remarks;
 
 use super::{
-    media::{Clip, Codec, Effort, FilmFormat, Sampling, Still},
+    media::{Clip, Codec, Effort, FilmFormat, Sampling, Still, X264Preset},
     plan::{self, Continued, Places, Source},
     progress::Warning,
     settings::{EngineChoice, FilmSettings, Settings},
@@ -197,7 +197,7 @@ impl Film {
             layout: self.layout,
             codec: settings.codec,
             crf: settings.crf,
-            effort: Effort::Film,
+            effort: Effort::Film(settings.x264_preset.unwrap_or(X264Preset::Medium)),
             primaries: self.primaries.clone(),
             transfer: self.transfer.clone(),
             key_frames: vec![],

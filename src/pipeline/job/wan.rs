@@ -1,13 +1,14 @@
 //! What a job asks of a Wan model.
 
+use clap::ValueEnum;
 use std::path::PathBuf;
+use strum::{Display, EnumString};
 
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{
     checkpoint::{CheckpointError, Fit, ModelFiles},
     schedule::{Expert, Solver, Step},
-    words::words,
 };
 
 /// What a Wan model is asked, and with which weights.
@@ -86,39 +87,46 @@ impl Wan {
     }
 }
 
-words! {
-    /// In which numbers the networks compute.
-    Dtype {
-        /// What the device is fast in: bf16 with CUDA, f32 on the CPU.
-        Auto = "auto",
-        Bf16 = "bf16",
-        F16 = "f16",
-        F32 = "f32",
-        /// The blocks' weights in 8 bits with a scale for each row, the rest as with auto.
-        Fp8 = "fp8",
-    }
+/// In which numbers the networks compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Dtype {
+    /// bf16 with CUDA, f32 on the CPU
+    Auto,
+    Bf16,
+    F16,
+    F32,
+    /// The transformer blocks' weights in 8 bits with a scale for each row, the rest as with auto; products in 8 bits too
+    /// where the GPU has them (compute capability 8.9)
+    Fp8,
 }
 
-words! {
-    /// Where noise is drawn from the seed.
-    Noise {
-        /// Every machine draws the same.
-        Cpu = "cpu",
-        /// As programs do that draw on the GPU; on another GPU it can be another noise.
-        Device = "device",
-    }
+/// Where noise is drawn from the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Noise {
+    /// The same noise on every machine
+    Cpu,
+    /// As programs that draw noise on the GPU; another GPU may draw other noise
+    Device,
 }
 
-words! {
-    /// Where the transformer's layers are while others of them work.
-    Offload {
-        /// On the device if they fit there.
-        Auto = "auto",
-        /// On the device.
-        None = "none",
-        /// In their file, or beside a GPU in the host's memory if that has room: the device holds one or two at a time.
-        Blocks = "blocks",
-    }
+/// Where the transformer's layers are while others of them work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Offload {
+    /// On the device if they fit, else blocks
+    Auto,
+    /// All layers stay on the device
+    None,
+    /// Layers are loaded one or two at a time, from the host's memory or the weights file
+    Blocks,
 }
 
 /// Whether the VAE sees the picture in parts, which saves memory and changes the picture a little.

@@ -5,6 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
+
 use super::{
     Media,
     decode::pixel_format,
@@ -14,31 +18,43 @@ use super::{
 };
 use crate::pipeline::video::{Fps, Layout, Matrix, Range, Size};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// Video codec of a film.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum, Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum Codec {
     H264,
     H265,
     Av1,
+    /// Lossless; in mkv
     Ffv1,
 }
 
-impl Codec {
-    /// As the command line names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H264 => "h264",
-            Self::H265 => "h265",
-            Self::Av1 => "av1",
-            Self::Ffv1 => "ffv1",
-        }
-    }
+/// x264's own presets, fastest first: how long the encoder searches for a smaller file of the same quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum X264Preset {
+    Ultrafast,
+    Superfast,
+    Veryfast,
+    Faster,
+    Fast,
+    Medium,
+    Slow,
+    Slower,
+    Veryslow,
+    Placebo,
 }
 
-/// How hard x264 works; the film takes its time, a guide need not.
+/// What an encode is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    Film,
+    /// A film; the preset counts for H.264 alone.
+    Film(X264Preset),
+    /// A guide or mask video: fast, and with little memory.
     Draft,
 }
 
@@ -157,17 +173,17 @@ fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsSt
     };
     say(&["-map_metadata", metadata]);
     let preset = match effort {
-        Effort::Film => "medium",
-        Effort::Draft => "veryfast",
+        Effort::Film(preset) => *preset,
+        Effort::Draft => X264Preset::Veryfast,
     };
     match codec {
-        Codec::H264 => say(&["-c:v", "libx264", "-preset", preset, "-crf", &crf]),
+        Codec::H264 => say(&["-c:v", "libx264", "-preset", &preset.to_string(), "-crf", &crf]),
         Codec::H265 => {
             say(&[
                 "-c:v",
                 "libx265",
                 "-preset",
-                preset,
+                "medium",
                 "-crf",
                 &crf,
                 "-x265-params",

@@ -1,19 +1,28 @@
 //! How pictures of another shape come to the film's size: clips by ffmpeg's filters, images here, both alike.
 
+use clap::ValueEnum;
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
 use num_rational::Ratio;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
-use crate::pipeline::{
-    video::{Frame, Size},
-    words::words,
-};
+use crate::pipeline::video::{Frame, Size};
 
-words! {
-    /// How a clip or an image of another shape comes to the film's size.
-    Fit { Crop = "crop", Pad = "pad", Stretch = "stretch" }
+/// How a clip or an image of another shape comes to the film's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Fit {
+    /// Fill the size and cut off what lies outside
+    Crop,
+    /// Fit inside, with black bars
+    Pad,
+    /// Change the shape
+    Stretch,
 }
 
 /// An image at the size of the film; what it does not fill is of the colour `around`.

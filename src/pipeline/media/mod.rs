@@ -34,7 +34,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 pub use clip::{Clip, Color, Counts, Picture, RateSource, Sampling, Sound, Timing};
 pub use decode::{Frames, Wanted};
 pub use dynamic_range::{DolbyVision, DynamicRange};
-pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat};
+pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat, X264Preset};
 pub use error::{MediaError, Tool, Unusable};
 pub use fit::Fit;
 pub use levels::ExpectedSound;
@@ -46,7 +46,7 @@ pub use still::{Still, UNDER};
 pub use tracks::{Track, TrackChoice, TrackKind};
 pub use verify::Verified;
 
-use super::{cancel::Cancel, child::Leash};
+use super::{cancel::Cancel, child::Leash, environment};
 
 /// The two programs, and when to stop waiting for them.
 #[derive(Debug, Clone)]
@@ -61,8 +61,8 @@ impl Media {
     pub fn new(cancel: Cancel) -> Self {
         let named = |variable: &str, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
         Self {
-            ffmpeg: named("WANCTL_FFMPEG", "ffmpeg"),
-            ffprobe: named("WANCTL_FFPROBE", "ffprobe"),
+            ffmpeg: named(environment::FFMPEG.name, "ffmpeg"),
+            ffprobe: named(environment::FFPROBE.name, "ffprobe"),
             leash: Leash::new(cancel),
         }
     }

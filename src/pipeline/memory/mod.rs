@@ -379,7 +379,7 @@ pub fn giga(bytes: u64) -> String {
 }
 
 /// States how much memory the host has, such as `64GB` or `32GiB`: some virtual machines report little of it at first.
-pub const HOST_MEMORY: &str = "WANCTL_HOST_MEMORY";
+pub const HOST_MEMORY: &str = super::environment::HOST_MEMORY.name;
 
 /// Bytes that [`HOST_MEMORY`] states, if it is set; the error says how it is written.
 pub fn host_override() -> Result<Option<u64>, String> {

@@ -1,11 +1,12 @@
 //! What a journey has that a join has not: images at their frames, and how what is carried over looks.
 
+use clap::ValueEnum;
 use std::ops::Range;
+use strum::{Display, EnumString};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Origin, json};
-use crate::pipeline::words::words;
 
 /// Of a plan that passes through images.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,14 +76,16 @@ pub struct Stretch {
     pub frames: Range<usize>,
 }
 
-words! {
-    /// Where a length goes that is not 4n+1.
-    Round {
-        Down = "down",
-        Up = "up",
-        /// Down where both are as near.
-        Nearest = "nearest",
-    }
+/// Where a length goes that is not 4n+1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Round {
+    Down,
+    Up,
+    /// To the nearer one, down where both are as near
+    Nearest,
 }
 
 impl Round {
@@ -97,12 +100,14 @@ impl Round {
     }
 }
 
-words! {
-    /// What of a structure clip the model is shown.
-    Treatment {
-        /// Its pictures.
-        Raw = "raw",
-        /// White edges on black.
-        Edges = "edges",
-    }
+/// What of a structure clip the model is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Treatment {
+    /// Its frames as they are
+    Raw,
+    /// White edges on black
+    Edges,
 }

@@ -1,43 +1,54 @@
 //! The plan's choices of two words each, the same on the command line and in plan.json.
 
-use crate::pipeline::words::words;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
-words! {
-    Mode {
-        /// The frames made stand between the clips.
-        Insert = "insert",
-        /// They take the place of as many of the clips' own.
-        Replace = "replace",
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Mode {
+    /// Put the generated frames between the clips
+    Insert,
+    /// Let them replace as many of the clips' own frames, half from each side
+    Replace,
 }
 
-words! {
-    Align {
-        /// Rounded so that no latent is half known.
-        Latent = "latent",
-        /// As asked, but for the 0 to 3 frames that the gap is shortened by.
-        Exact = "exact",
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Align {
+    /// Round lengths so that every latent is wholly known or wholly generated
+    Latent,
+    /// Keep the requested lengths; the gap is shortened by 0 to 3 frames
+    Exact,
 }
 
-words! {
-    /// When a latent is kept.
-    MaskRule {
-        /// When all its frames are known.
-        Exact = "exact",
-        /// When the one frame that nearest sampling along time picks is known, as the reference does.
-        Reference = "reference",
-        /// Frame by frame, as image-to-video models have it: they start from a clip's end and meet one frame of the next.
-        Frames = "frames",
-    }
+/// When a latent is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum MaskRule {
+    /// Keep a latent if all its frames are known
+    Exact,
+    /// Keep it if the frame is known that nearest sampling along time picks, as in diffusers
+    Reference,
+    /// Frame by frame, as image-to-video models take it; set by the model, not on the command line.
+    #[value(skip)]
+    Frames,
 }
 
-words! {
-    /// What becomes of a latent.
-    Mask {
-        Keep = "keep",
-        Generate = "generate",
-        /// Some of its frames are kept, which only the rule `frames` can say.
-        Partly = "partly",
-    }
+/// What becomes of a latent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Mask {
+    Keep,
+    Generate,
+    /// Some of its frames are kept, which only the rule `frames` can say.
+    Partly,
 }

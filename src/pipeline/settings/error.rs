@@ -12,13 +12,15 @@ use crate::pipeline::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("{} cannot be lossless here", codec.name())]
+    #[error("{} cannot be lossless here", codec)]
     NotLossless { codec: Codec },
     #[error("ffv1 is lossless and has no --crf")]
     NoQuality,
-    #[error("--crf {crf} is out of range for {}", codec.name())]
+    #[error("--x264-preset goes with the codec h264, and the codec is {codec}")]
+    X264Preset { codec: Codec },
+    #[error("--crf {crf} is out of range for {}", codec)]
     CrfTooHigh { crf: u32, codec: Codec, most: u32 },
-    #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec.name())]
+    #[error("the output's extension {} contradicts the codec {}", found.as_deref().map_or("(none)".into(), |found| format!("`.{found}`")), codec)]
     Extension { found: Option<String>, codec: Codec, wanted: &'static str },
     #[error("{option} is {found} ({from})")]
     Range { option: &'static str, found: String, wanted: &'static str, from: Source },
@@ -106,6 +108,7 @@ impl Fault for SettingsError {
             | Self::MaskRule { from, .. } => code_of(from),
             Self::NotLossless { .. }
             | Self::NoQuality
+            | Self::X264Preset { .. }
             | Self::CrfTooHigh { .. }
             | Self::Extension { .. }
             | Self::Ignored { .. }
@@ -126,6 +129,7 @@ impl Fault for SettingsError {
                 ("--codec ffv1, or none, with --lossless".into(), "leave out --codec or --lossless")
             }
             Self::NoQuality => ("no --crf with ffv1".into(), "leave out --crf"),
+            Self::X264Preset { .. } => ("--codec h264, without --lossless".into(), "leave out --x264-preset"),
             Self::CrfTooHigh { most, .. } => (format!("0 to {most}"), "14 is the default; lower is better and larger"),
             Self::Extension { wanted, .. } => (format!("a name that ends with {wanted}"), "change -o or --codec"),
             Self::Range { wanted, .. } => ((*wanted).into(), "correct the number"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
-use crate::pipeline::media::Codec;
+use crate::pipeline::media::{Codec, X264Preset};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,6 +21,9 @@ pub enum Audio {
 pub struct FilmAsk {
     pub codec: Option<Codec>,
     pub crf: Option<u32>,
+    /// Only of H.264.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x264_preset: Option<X264Preset>,
     pub lossless: bool,
     pub audio: Option<Audio>,
 }
@@ -28,11 +31,17 @@ pub struct FilmAsk {
 impl FilmAsk {
     /// This, and where it says nothing, what lies below. Codec, quality and losslessness go together.
     pub fn over(self, below: Self) -> Self {
-        let Self { codec, crf, lossless, audio } = self;
+        let Self { codec, crf, x264_preset, lossless, audio } = self;
         let audio = audio.or(below.audio);
         match codec.is_some() || lossless {
-            true => Self { codec, crf, lossless, audio },
-            false => Self { codec: below.codec, crf: crf.or(below.crf), lossless: below.lossless, audio },
+            true => Self { codec, crf, x264_preset, lossless, audio },
+            false => Self {
+                codec: below.codec,
+                crf: crf.or(below.crf),
+                x264_preset: x264_preset.or(below.x264_preset),
+                lossless: below.lossless,
+                audio,
+            },
         }
     }
 }
@@ -42,6 +51,9 @@ impl FilmAsk {
 pub struct FilmSettings {
     pub codec: Codec,
     pub crf: u32,
+    /// None: medium for H.264; other codecs have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x264_preset: Option<X264Preset>,
     pub lossless: bool,
     pub audio: Audio,
 }
@@ -49,7 +61,7 @@ pub struct FilmSettings {
 impl FilmSettings {
     /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
     pub fn new(ask: FilmAsk) -> Result<Self, SettingsError> {
-        let FilmAsk { codec, crf, lossless, audio } = ask;
+        let FilmAsk { codec, crf, x264_preset, lossless, audio } = ask;
         let audio = audio.unwrap_or(Audio::Keep);
         let codec = match (codec, lossless) {
             (None | Some(Codec::Ffv1), true) => Codec::Ffv1,
@@ -62,9 +74,12 @@ impl FilmSettings {
             Codec::Ffv1 if crf.is_some() => return Err(SettingsError::NoQuality),
             Codec::Ffv1 => 0,
         };
+        if codec != Codec::H264 && x264_preset.is_some() {
+            return Err(SettingsError::X264Preset { codec });
+        }
         match crf {
             Some(crf) if crf > most => Err(SettingsError::CrfTooHigh { crf, codec, most }),
-            crf => Ok(Self { codec, crf: crf.unwrap_or(14), lossless, audio }),
+            crf => Ok(Self { codec, crf: crf.unwrap_or(14), x264_preset, lossless, audio }),
         }
     }
 

@@ -1,14 +1,13 @@
 //! Options whose values are more than a number or a word.
 
+use clap::ValueEnum;
 use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
+use strum::{Display, EnumString};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::{
-    video::{Fps, Time, decimal},
-    words::words,
-};
+use crate::pipeline::video::{Fps, Time, decimal};
 
 /// Frames, or a time that becomes frames at the film's rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +20,19 @@ pub enum Length {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRange(pub Range<usize>);
 
-words! {
-    EngineChoice { Auto = "auto", Wan = "wan", Rife = "rife", Dissolve = "dissolve" }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum EngineChoice {
+    /// wan where its weights are found and a GPU holds them, or where --model or --preset names them; else rife
+    Auto,
+    /// A Wan model; needs its weights
+    Wan,
+    /// RIFE, a small interpolation network inside the engine program
+    Rife,
+    /// Cross-fade; needs no engine program
+    Dissolve,
 }
 
 /// The prompts of all seams.
@@ -71,15 +81,18 @@ pub struct StructureUse {
     pub spread: bool,
 }
 
-words! {
-    /// Which seeds the segments of a journey have that have none of their own.
-    SeedMode {
-        Same = "same",
-        /// Each one more than the one before.
-        Increment = "increment",
-        /// The first 31 bits of the SHA-256 of `SEED SEGMENT`, in digits, segments counted from 0.
-        Hash = "hash",
-    }
+/// Which seeds the segments of a journey have that have none of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum SeedMode {
+    /// The same seed for every segment
+    Same,
+    /// One more for each segment
+    Increment,
+    /// A hash of the seed and the segment's number
+    Hash,
 }
 
 impl SeedMode {

@@ -1,12 +1,19 @@
 //! How many seams or segments a film has: as many prompts, seeds and lengths it takes.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use strum::{Display, EnumString};
 
 use super::{SettingsError, Source, Sourced};
-use crate::pipeline::words::words;
 
-words! {
-    Part { Seam = "seam", Segment = "segment" }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Part {
+    Seam,
+    Segment,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

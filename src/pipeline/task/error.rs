@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use strum::VariantNames;
+
 use super::{Command, kind::Kind, spot::WrongValue};
 use crate::pipeline::fault::{Code, Details, Fault};
 
@@ -86,7 +88,7 @@ impl Fault for TaskError {
                 path,
                 "a database row, {task_type, params}, or bare params with --task-type",
                 Some(found.clone()),
-                format!("the types are {}", Kind::WORDS.join(", ")),
+                format!("the types are {}", Kind::VARIANTS.join(", ")),
             ),
             Self::NoSettings { path } => (
                 path,

@@ -1,13 +1,15 @@
 //! Tasks of the hosted worker, and runs of wanctl itself, as one layer of settings: what to do, with which files, and what
 //! of it cannot be done here. A task's oddities end in this room.
 
+use clap::ValueEnum;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
+use strum::{Display, EnumString};
 
 use jiff::civil::{Date, date};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 mod assets;
 mod draft;
@@ -45,7 +47,6 @@ use super::{
     file_names,
     plan::Align,
     settings::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Overrides, Source},
-    words::words,
 };
 use assets::{Home, file_name};
 use draft::Draft;
@@ -420,8 +421,13 @@ fn era_of(day: Date) -> Era {
     }
 }
 
-words! {
-    Command { Join = "join", Travel = "travel" }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Command {
+    Join,
+    Travel,
 }
 
 impl Command {

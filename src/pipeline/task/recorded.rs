@@ -49,10 +49,11 @@ pub enum Inputs {
 impl Recorded {
     /// `settings`: with what was chosen on the way.
     pub fn new(inputs: &Inputs, settings: Overrides, film: &FilmSettings, engine: EngineSettings) -> io::Result<Self> {
-        let FilmSettings { codec, crf, lossless, audio } = film;
+        let FilmSettings { codec, crf, x264_preset, lossless, audio } = film;
         let film = FilmAsk {
             codec: Some(*codec),
             crf: (*codec != Codec::Ffv1).then_some(*crf),
+            x264_preset: *x264_preset,
             lossless: *lossless,
             audio: Some(match audio {
                 Audio::File(file) => Audio::File(std::path::absolute(file)?),

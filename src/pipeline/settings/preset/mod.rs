@@ -1,11 +1,12 @@
 //! Presets: ways of generating that have a name. YAML files: built in, in the user's config folder, or anywhere.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-use serde::Deserialize;
+use strum::{Display, EnumString};
 
 use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Overrides, Prompts, Seed, Source};
 use crate::pipeline::{
@@ -15,19 +16,21 @@ use crate::pipeline::{
     job::{Dtype, Noise, Offload, VaeTile},
     plan::{Align, MaskRule, Mode},
     schedule::{Grid, Phase, Solver},
-    words::words,
     yaml::{self, YamlError},
 };
 
-words! {
-    /// Which of the hosted worker's meanings: what a preset held changed with its versions.
-    Era {
-        /// Until 2025-11-28.
-        Oct25 = "oct25",
-        V1 = "v1",
-        /// From 2026-02 on.
-        V2 = "v2",
-    }
+/// Which of the hosted worker's meanings: what a preset held changed with its versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Era {
+    /// Tasks until 2025-11-28
+    Oct25,
+    /// Tasks until 2026-01
+    V1,
+    /// Tasks from 2026-02 on
+    V2,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -326,7 +326,7 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     assert!(refused(None).contains("film.mp4 has no settings of wanctl in it"));
     assert!(refused(Some("{")).contains("film.mp4 is no JSON"));
     assert!(refused(Some("{}")).contains("its settings cannot be read: missing field `version`"));
-    let settings = FilmSettings { codec: Codec::H265, crf: 20, lossless: false, audio: Audio::Mute };
+    let settings = FilmSettings { codec: Codec::H265, crf: 20, x264_preset: None, lossless: false, audio: Audio::Mute };
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
     let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
