@@ -81,7 +81,7 @@ pub struct StructureUse {
     pub spread: bool,
 }
 
-/// Which seeds the segments of a journey have that have none of their own.
+/// Seeds of the segments that have none of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

@@ -160,7 +160,7 @@ fn every_part_is_the_one_of_diffusers() {
         let (net, same) = (fixture.transformer(), |name: &str, found: &Tensor| {
             if let Some(expected) = fixture.tensors.get(&format!("mid.{name}")) {
                 let off = off(found, &expected.reshape(found.size()));
-                // 1e-5 on the CPU that made the fixtures, 1.2e-5 on one whose `exp` has another last bit: that moves the
+                // Below 1e-5 on most CPUs, 1.2e-5 at most on one whose `exp` has another last bit: that moves the
                 // angles of the time embedding, and with them every scale and shift, by some 3e-5.
                 assert!(off < 3e-5, "{name}: {off:.1e}");
             }
