@@ -30,7 +30,7 @@ mod engine {
 use std::{collections::HashMap, env, fs, io, rc::Rc, time::Instant};
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::checkpoint::Checkpoint;
+use wanctl::pipeline::weights::Checkpoint;
 
 use crate::engine::{
     wan::dit::{Config, Input, Keep, Shown, Transformer, VaceConfig},

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, env, fs, io::Write, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
-use wanctl::pipeline::checkpoint::{TextEncoder, Transformer, Vace, Vae, VaeGeneration, What};
+use wanctl::pipeline::weights::{TextEncoder, Transformer, Vace, Vae, VaeGeneration, What};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

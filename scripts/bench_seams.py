@@ -286,7 +286,7 @@ def minterpolate(case):
 
 
 def mixed(case):
-    """`wanctl join --engine dissolve`: src/pipeline/dissolve.rs and pixels::mix, in 16-bit fixed point."""
+    """`wanctl join --engine dissolve`: src/pipeline/frames/dissolve.rs and pixels::mix, in 16-bit fixed point."""
     before, truth, after = material(case)
     a, b, count = before[-1].astype(np.uint32), after[0].astype(np.uint32), len(truth)
     shares = [int(np.floor((np.float32(index) / np.float32(count + 1)) * np.float32(65536) + 0.5)) for index in range(1, count + 1)]

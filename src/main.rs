@@ -17,7 +17,7 @@ use signal_hook::{
     low_level,
 };
 
-use wanctl::pipeline::{cancel::Cancel, fault::Code};
+use wanctl::pipeline::types::{cancel::Cancel, error::Code};
 
 mod cmd;
 

@@ -11,16 +11,15 @@ use clap::{
 };
 
 use wanctl::pipeline::{
-    environment, file_names,
     media::{Codec, Fit, X264Preset},
-    output::Replace,
-    plan::{Align, MaskRule},
-    run::Keep,
-    settings::{
+    options::{
         Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Overrides, SettingsError,
     },
-    task::Task,
-    video::{Fps, Size},
+    plan::{Align, MaskRule},
+    run::folder::Keep,
+    system::{environment, file_names, output::Replace},
+    types::video::{Fps, Size},
+    worker_tasks::Task,
 };
 
 use super::ui::Verbosity;

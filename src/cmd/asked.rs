@@ -6,18 +6,21 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Conditioning, Places, Published, Surroundings},
-    engine::Engine,
-    job::{Device, Dtype, Offload, VaeTile},
-    memory::{RowsAtOnce, Sizes, Work},
-    progress::{Progress, Warning},
-    settings::{
-        self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
-        Sourced, WanSettings, Weights,
+    job::{
+        Device, Dtype, Offload, VaeTile,
+        memory::{RowsAtOnce, Sizes, Work},
     },
-    story::Story,
-    task::Task,
-    video::Size,
+    options::{
+        self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
+        Sourced, WanSettings, Weights, story::Story,
+    },
+    run::engine::Engine,
+    types::{
+        progress::{Progress, Warning},
+        video::Size,
+    },
+    weights::{Conditioning, Places, Published, Surroundings},
+    worker_tasks::Task,
 };
 
 use super::Ui;
@@ -97,7 +100,7 @@ impl Asked {
         layers.extend(task.map(Task::layer));
         layers.push(Layer { from: Source::Flag, values: flags });
         let mut asked = Self {
-            engine: settings::engine(&layers, EngineChoice::Auto),
+            engine: options::engine(&layers, EngineChoice::Auto),
             conditioning: None,
             layers,
             weights: None,
@@ -119,7 +122,7 @@ impl Asked {
             }
             _ => EngineChoice::Auto,
         };
-        asked.engine = settings::engine(&asked.layers, auto);
+        asked.engine = options::engine(&asked.layers, auto);
         let preset = asked.layers.iter().find_map(|layer| match &layer.from {
             Source::Preset(name) => Some(name.clone()),
             _ => None,

@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use wanctl::pipeline::progress::{Parts, share_of_part};
+use wanctl::pipeline::types::progress::{Parts, share_of_part};
 
 /// More seams than these have a bar only while an engine works on them.
 const MOST_ROWS: usize = 8;
@@ -248,7 +248,7 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use indicatif::ProgressDrawTarget;
-    use wanctl::pipeline::progress::PartSize;
+    use wanctl::pipeline::types::progress::PartSize;
 
     use super::*;
 

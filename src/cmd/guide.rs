@@ -6,15 +6,16 @@ use color_eyre::eyre::{Result, WrapErr};
 use serde_json::json;
 
 use wanctl::pipeline::{
-    between::Between,
-    cancel::Cancel,
-    footage::Footage,
-    guide,
+    frames::{generated::Between, source::Footage},
     media::{Material, Media},
-    output::FolderDestination,
-    progress::{Progress, Stage},
-    settings::SettingsError,
-    task::{Command, Needs, Task},
+    options::SettingsError,
+    report::guide,
+    system::output::FolderDestination,
+    types::{
+        cancel::Cancel,
+        progress::{Progress, Stage},
+    },
+    worker_tasks::{Command, Needs, Task},
 };
 
 use super::{

@@ -7,18 +7,21 @@ use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    cancel::Cancel,
-    checkpoint::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
-    child::Leash,
-    engine::Engine,
-    film::Cast,
+    frames::film::Cast,
     media::{Clip, Material, Media},
+    options::{EngineChoice, Era, Preset, PresetError, Settings, story::Story},
     plan::FramePlan,
-    progress::{Progress, Stage, Warning},
-    run::{self, RunError},
-    settings::{EngineChoice, Era, Preset, PresetError, Settings},
-    story::Story,
-    task::{Task, looks_like_json},
+    run::{
+        engine::Engine,
+        folder::{self, RunError},
+    },
+    system::child::Leash,
+    types::{
+        cancel::Cancel,
+        progress::{Progress, Stage, Warning},
+    },
+    weights::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
+    worker_tasks::{Task, looks_like_json},
 };
 
 use super::{
@@ -86,7 +89,7 @@ enum Kind {
 
 impl Kind {
     fn of(file: &Path) -> Self {
-        if run::is_run_folder(file) {
+        if folder::is_run_folder(file) {
             return Self::Run;
         }
         if Story::is_meant(file) {
@@ -95,7 +98,7 @@ impl Kind {
         match library::preset(file) {
             Some(preset) => Self::Preset(Box::new(preset)),
             None if looks_like_json(file) => Self::Task,
-            None if checkpoint::holds_weights(file) => Self::Weights,
+            None if weights::holds_weights(file) => Self::Weights,
             None => Self::Footage,
         }
     }
@@ -189,7 +192,7 @@ fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
 
 /// A checkpoint, a LoRA, or a whole model, by the headers of its files.
 fn weights(path: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
-    if checkpoint::holds_model(path)? {
+    if weights::holds_model(path)? {
         return model(path, ui);
     }
     let survey = Checkpoint::open(&[path.to_owned()])?.survey()?;

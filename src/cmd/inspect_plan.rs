@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     media::Media,
+    options::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Settings, SettingsError},
     plan::{self, Continued, FramePlan, JoinAsk, Places, Source},
-    progress::{Silent, Warning},
-    settings::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Settings, SettingsError},
-    task::{Role, Task, Work as Wanted},
-    video::{Fps, Size},
+    types::{
+        progress::{Silent, Warning},
+        video::{Fps, Size},
+    },
+    worker_tasks::{Role, Task, Work as Wanted},
 };
 
 use super::{session, work::Work};
@@ -57,7 +59,7 @@ impl Work {
                     references: all(&[Role::Reference]),
                 };
                 let continued = paths.continued.is_some();
-                let parts = settings::count(layers, paths.images.len(), continued)?;
+                let parts = options::count(layers, paths.images.len(), continued)?;
                 let settings = JourneySettings::of(layers, EngineChoice::Wan, parts, continued)?;
                 let settings = match &task.work {
                     Wanted::Travel(travel) => settings.for_model(travel.way.conditioning())?,

@@ -6,8 +6,8 @@ use color_eyre::eyre::Result;
 use serde_json::json;
 
 use wanctl::pipeline::{
-    run::{RunFacts, RunState},
-    task::{Assets, Role, Task},
+    run::folder::{RunFacts, RunState},
+    worker_tasks::{Assets, Role, Task},
 };
 
 use super::{Ui, show, show_task::Rows, ui::Answer};

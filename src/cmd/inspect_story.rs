@@ -6,13 +6,12 @@ use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{CheckpointError, Places, Surroundings},
-    engine::Engine,
     job::Device,
     media::Media,
-    progress::{Progress, Stage},
-    settings::{JourneyPaths, Overrides, Parts},
-    story::Story,
+    options::{JourneyPaths, Overrides, Parts, story::Story},
+    run::engine::Engine,
+    types::progress::{Progress, Stage},
+    weights::{CheckpointError, Places, Surroundings},
 };
 
 use super::{

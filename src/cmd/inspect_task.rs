@@ -6,10 +6,10 @@ use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Places, Surroundings},
     media::{Clip, Material, Media},
-    settings::{Era, Layer, Preset},
-    task::{self, Blame, Input, Known, Role, Task},
+    options::{Era, Layer, Preset},
+    weights::{Places, Surroundings},
+    worker_tasks::{self, Blame, Input, Known, Role, Task},
 };
 
 use super::{
@@ -48,7 +48,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     };
     let mut faults: Vec<Known> = task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
     if let (Some(Planned { plan, .. }), Some(era)) = (&plan, task.era) {
-        faults.extend(task::faults_of_plan(era, plan, &files.clips()));
+        faults.extend(worker_tasks::faults_of_plan(era, plan, &files.clips()));
     }
     faults.sort_by_key(|fault| fault.id);
     faults.dedup();

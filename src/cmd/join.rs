@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Instant};
 use color_eyre::eyre::Result;
 
 use wanctl::pipeline::{
-    cancel::Cancel,
-    settings::Parts,
-    task::{Command, Needs},
+    options::Parts,
+    types::cancel::Cancel,
+    worker_tasks::{Command, Needs},
 };
 
 use super::{

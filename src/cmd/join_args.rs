@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use wanctl::pipeline::{
+    options::{FrameRange, Length, Overrides},
     plan::{Mode, PlanError, check_ranges},
-    settings::{FrameRange, Length, Overrides},
 };
 
 use super::args::ShapeArgs;

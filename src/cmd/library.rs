@@ -6,8 +6,8 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::{Checkpoint, Places, Surroundings},
-    settings::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
+    options::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
+    weights::{Checkpoint, Places, Surroundings},
 };
 
 use super::{Ui, inspect_task::About, show, show_settings, ui::Answer};
@@ -123,7 +123,7 @@ pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &
 
 fn prompt(preset: &Preset) -> Option<String> {
     match preset.values.prompts.as_ref()? {
-        wanctl::pipeline::settings::Prompts::One(prompt) => Some(prompt.clone()),
+        wanctl::pipeline::options::Prompts::One(prompt) => Some(prompt.clone()),
         _ => None,
     }
 }

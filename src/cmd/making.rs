@@ -9,25 +9,27 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    between::Between,
-    cancel::Cancel,
-    checkpoint::Conditioning,
-    child::Leash,
-    engine::Engine,
-    environment,
-    film::plain,
-    footage::Footage,
-    job::Device,
+    frames::{film::plain, generated::Between, source::Footage},
+    job::{Device, memory::Sizes},
     media::Media,
-    memory::Sizes,
-    output::{self, Destination, Replace, folder_of},
+    options::{
+        Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Overrides, Parts, SettingsError, story::Story,
+    },
     plan::FramePlan,
-    render::Render,
-    run::{PartLock, RunDir, RunError, Share},
-    settings::{Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Overrides, Parts, SettingsError},
-    slurm::Slurm,
-    story::Story,
-    task::{Recorded, Task},
+    run::{
+        engine::Engine,
+        folder::{PartLock, RunDir, RunError, Share},
+        render::Render,
+        slurm::Slurm,
+    },
+    system::{
+        child::Leash,
+        environment,
+        output::{self, Destination, Replace, folder_of},
+    },
+    types::cancel::Cancel,
+    weights::Conditioning,
+    worker_tasks::{Recorded, Task},
 };
 
 use super::{

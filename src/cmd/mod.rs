@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use color_eyre::eyre::{Result, eyre};
 
 use wanctl::pipeline::{
-    cancel::Cancel,
-    environment::{self, Variable},
+    system::environment::{self, Variable},
+    types::cancel::Cancel,
 };
 
 mod args;

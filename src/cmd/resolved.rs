@@ -4,12 +4,14 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    checkpoint::Places,
-    job::{Dtype, Offload, VaeTile},
-    memory::{Need, Sizes, Work as Load},
+    job::{
+        Dtype, Offload, VaeTile,
+        memory::{Need, Sizes, Work as Load},
+        schedule::Expert,
+    },
+    options::{EngineChoice, Generation, Layer, Lora, LoraFiles, ModelKind, Overrides, Sampling, Weights},
     plan::FramePlan,
-    schedule::Expert,
-    settings::{EngineChoice, Generation, Layer, Lora, LoraFiles, ModelKind, Overrides, Sampling, Weights},
+    weights::Places,
 };
 
 use super::{show, show_settings, show_task, work::Work};

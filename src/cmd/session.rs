@@ -4,13 +4,13 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    film::Cast,
+    frames::film::Cast,
     job::Maker,
     media::Media,
+    options::{EngineChoice, WanSettings},
     plan::FramePlan,
-    progress::{Progress, Warning},
-    run::{Keep, Outcome, RunDir, Share},
-    settings::{EngineChoice, WanSettings},
+    run::folder::{Keep, Outcome, RunDir, Share},
+    types::progress::{Progress, Warning},
 };
 
 use super::{

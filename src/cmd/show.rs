@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use wanctl::pipeline::{
-    checkpoint::{ModelFiles, Survey, What, name as weights},
-    film::plain,
+    frames::film::plain,
     media::{Clip, DolbyVision, DynamicRange, RateSource, Still, Timing, Track, TrackKind, UNDER},
-    task::Task,
+    weights::{ModelFiles, Survey, What, name as weights},
+    worker_tasks::Task,
 };
 
 /// A clip's facts, a line each.

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use wanctl::pipeline::{
-    film::plain,
+    frames::film::plain,
+    options::Part,
     plan::{FramePlan, Journey, Key, Mode, Origin, Piece, Seam, Slot, Source, Stretch},
-    settings::Part,
-    video::Time,
+    types::video::Time,
 };
 
 use super::show::{counted, name};

@@ -6,12 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use wanctl::pipeline::{
-    checkpoint::{Lacking, name as weights},
-    job::{Dtype, Offload, VaeTile},
-    memory::{Need, RowsAtOnce, Sizes, Work, giga},
+    job::{
+        Dtype, Offload, VaeTile,
+        memory::{Need, RowsAtOnce, Sizes, Work, giga},
+        schedule::Step,
+    },
+    options::{Generation, Lora, Part, Preset, Sampling},
     plan::FramePlan,
-    schedule::Step,
-    settings::{Generation, Lora, Part, Preset, Sampling},
+    weights::{Lacking, name as weights},
 };
 
 /// The largest guide of a plan, in numbers that the device chooses where nobody does.

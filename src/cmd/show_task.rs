@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use wanctl::pipeline::{
-    film::plain,
+    frames::film::plain,
+    job::schedule::Grid,
     media::Material,
+    options::{self, Sampling},
     plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
-    schedule::Grid,
-    settings::{self, Sampling},
-    task::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Stitch, Task, Travel, Way, Work},
-    video::Size,
+    types::video::Size,
+    worker_tasks::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Stitch, Task, Travel, Way, Work},
 };
 
 use super::{resolved::Resolved, show::counted, show_settings};
@@ -258,7 +258,7 @@ pub(crate) fn thresholds(sampling: &Sampling) -> Vec<f64> {
     let steps: Vec<usize> = sampling.phases.iter().map(|phase| phase.steps).collect();
     match *sampling.grid {
         Grid::Wan2gp => {
-            settings::thresholds(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
+            options::thresholds(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
         }
         _ => vec![],
     }

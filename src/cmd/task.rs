@@ -6,9 +6,9 @@ use color_eyre::eyre::Result;
 
 use wanctl::pipeline::{
     media::Media,
-    progress::{Progress, Warning},
-    settings::Era,
-    task::{Assets, Kind, Mapping, Task, TaskError, looks_like_json},
+    options::Era,
+    types::progress::{Progress, Warning},
+    worker_tasks::{Assets, Kind, Mapping, Task, TaskError, looks_like_json},
 };
 
 use super::{Ui, args, asked::PresetArgs};

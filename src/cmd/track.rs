@@ -8,7 +8,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use wanctl::pipeline::progress::{Parts, Progress, Stage, Warning};
+use wanctl::pipeline::types::progress::{Parts, Progress, Stage, Warning};
 
 use super::{Ui, board::Board};
 

@@ -6,10 +6,12 @@ use std::{
 };
 
 use wanctl::pipeline::{
-    file_names,
+    options::{
+        Each, JourneyPaths, Overrides, SeedMode,
+        story::{Story, StoryError},
+    },
     plan::{Round, Treatment},
-    settings::{Each, JourneyPaths, Overrides, SeedMode},
-    story::{Story, StoryError},
+    system::file_names,
 };
 
 use super::args::{self, ShapeArgs};

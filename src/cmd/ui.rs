@@ -14,20 +14,18 @@ use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
-    checkpoint::CheckpointError,
-    engine::EngineError,
-    environment,
-    fault::{Code, Details, Fault},
-    footage::FootageError,
+    frames::source::FootageError,
     media::MediaError,
-    output::OutputError,
+    options::{PresetError, SettingsError, story::StoryError},
     plan::PlanError,
-    progress::Stage,
-    render::GatherError,
-    run::RunError,
-    settings::{PresetError, SettingsError},
-    story::StoryError,
-    task::TaskError,
+    run::{engine::EngineError, folder::RunError, render::GatherError},
+    system::{environment, output::OutputError},
+    types::{
+        error::{Code, Details, Fault},
+        progress::Stage,
+    },
+    weights::CheckpointError,
+    worker_tasks::TaskError,
 };
 
 use super::track::Track;

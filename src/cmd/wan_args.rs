@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use wanctl::pipeline::{
-    checkpoint::Wanted,
-    job::{Dtype, Noise, Offload, VaeTile},
-    schedule::{Grid, Solver},
-    settings::{Guidance, LoraAsk, Overrides, Prompts, Seed},
+    job::{
+        Dtype, Noise, Offload, VaeTile,
+        schedule::{Grid, Solver},
+    },
+    options::{Guidance, LoraAsk, Overrides, Prompts, Seed},
+    weights::Wanted,
 };
 
 /// What a Wan model is asked, and its weights.

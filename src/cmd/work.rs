@@ -6,14 +6,14 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    film::{Cast, JourneyFiles, MadeSize, Shape},
+    frames::film::{Cast, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media},
-    plan::{self, FramePlan},
-    progress::{Progress, Stage},
-    settings::{
+    options::{
         self, EngineChoice, JourneyPaths, JourneySettings, Overrides, Parts, Settings, SettingsError, WanSettings,
     },
-    task::{Command, Inputs, Stitch},
+    plan::{self, FramePlan},
+    types::progress::{Progress, Stage},
+    worker_tasks::{Command, Inputs, Stitch},
 };
 
 use super::{asked::Asked, show_settings};
@@ -43,7 +43,7 @@ impl Work {
 
     pub(crate) fn travel(paths: JourneyPaths, asked: &Asked) -> Result<Self, SettingsError> {
         let continued = paths.continued.is_some();
-        let parts = settings::count(&asked.layers, paths.images.len(), continued)?;
+        let parts = options::count(&asked.layers, paths.images.len(), continued)?;
         let settings = asked.journey(parts, continued)?;
         settings.check_guides(!paths.structure.is_empty(), !paths.references.is_empty())?;
         Ok(Self::Travel { paths, parts, settings: Box::new(settings) })
@@ -99,8 +99,8 @@ impl Work {
     /// As it is asked for once more.
     pub(crate) fn again(&self, wan: Option<&WanSettings>) -> Overrides {
         match self {
-            Self::Join { settings, .. } | Self::Stitch { settings, .. } => settings::again(settings, wan),
-            Self::Travel { settings, .. } => settings::journey_again(settings, wan),
+            Self::Join { settings, .. } | Self::Stitch { settings, .. } => options::again(settings, wan),
+            Self::Travel { settings, .. } => options::journey_again(settings, wan),
         }
     }
 

@@ -13,12 +13,12 @@ use super::{
     wan::{self, Done, Parts, Store, Task},
 };
 use wanctl::pipeline::{
-    environment,
     job::{
         self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
         TroubleCode,
     },
-    video::Size,
+    system::environment,
+    types::video::Size,
 };
 
 impl From<TorchError> for Trouble {

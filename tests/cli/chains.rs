@@ -8,18 +8,18 @@ use std::{
 
 use serde_json::Value;
 use wanctl::pipeline::{
-    between::Between,
-    cancel::Cancel,
-    child::Leash,
-    engine::Engine,
-    film::{Cast, JourneyFiles, MadeSize, Shape},
-    footage::Footage,
+    frames::{
+        film::{Cast, JourneyFiles, MadeSize, Shape},
+        generated::Between,
+        source::Footage,
+    },
     job::{self, FrameFile, Maker},
     media::{Fit, Media},
+    options::{EngineAsk, EngineSettings, FilmAsk, FilmSettings},
     plan::{FramePlan, Origin, SegmentAsk, Slot, TravelAsk, travel},
-    progress::Silent,
-    render::Render,
-    settings::{EngineAsk, EngineSettings, FilmAsk, FilmSettings},
+    run::{engine::Engine, render::Render},
+    system::child::Leash,
+    types::{cancel::Cancel, progress::Silent},
 };
 
 use super::{engine::fake, harness::Room};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use wanctl::pipeline::checkpoint::{TextEncoder, Transformer, Vae, VaeGeneration, What};
+use wanctl::pipeline::weights::{TextEncoder, Transformer, Vae, VaeGeneration, What};
 
 use super::harness::Room;
 

@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use wanctl::pipeline::{
     job::{self, FrameFile},
-    video::Size,
+    types::video::Size,
 };
 
 use super::{

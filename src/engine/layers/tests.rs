@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, rc::Rc};
 use safetensors::tensor::{Dtype as Stored, TensorView};
 use tch::Device;
 use wanctl::pipeline::{
-    checkpoint::{Delta, Pair, Stored as Named},
     job::Strength,
+    weights::{Delta, Pair, Stored as Named},
 };
 
 use super::*;
@@ -214,7 +214,7 @@ fn weights_that_are_packed_already_are_kept_and_give_what_their_wide_twin_gives(
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         std::fs::write(&path, safetensors_of(&tensors)).unwrap();
-        let checkpoint = wanctl::pipeline::checkpoint::Checkpoint::open(&[path]).unwrap();
+        let checkpoint = wanctl::pipeline::weights::Checkpoint::open(&[path]).unwrap();
         let w = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float) / "blocks" / 0 / "ffn" / "net" / 0 / "proj";
         let twin = Linear::load(w.clone(), INPUTS, OUTPUTS).unwrap().forward(&x);
         let off = relative(&packed(&w, Packed::Widened).forward(&x), &twin);

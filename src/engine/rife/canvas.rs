@@ -1,7 +1,7 @@
 //! The two sizes of a bridge: the film's own, and the one at which motion is looked for.
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::video::Size;
+use wanctl::pipeline::types::video::Size;
 
 use super::{
     network::Sight,

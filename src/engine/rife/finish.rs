@@ -113,7 +113,7 @@ pub(super) fn best(canvas: &Canvas, candidates: &[Candidate], biases: &[Tensor])
 #[cfg(test)]
 mod tests {
     use tch::Device;
-    use wanctl::pipeline::video::Size;
+    use wanctl::pipeline::types::video::Size;
 
     use super::*;
 

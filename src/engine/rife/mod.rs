@@ -21,7 +21,7 @@ mod velocity;
 use std::cell::RefCell;
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::video::Size;
+use wanctl::pipeline::types::video::Size;
 
 use self::{
     bridge::Bridge,

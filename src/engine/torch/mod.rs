@@ -14,7 +14,7 @@ use std::{
 
 use libloading::os::unix::{Library, Symbol};
 use serde::Serialize;
-use wanctl::pipeline::memory;
+use wanctl::pipeline::job::memory;
 
 use self::cuda::Driver;
 

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::Conditioning,
     job::{GuideHead, SlotKind},
-    video::Size,
+    types::video::Size,
+    weights::Conditioning,
 };
 
 use super::{
@@ -125,7 +125,7 @@ fn frame_mask(mask: &[f32]) -> Tensor {
 mod tests {
     use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
-    use wanctl::pipeline::checkpoint::{Checkpoint, What};
+    use wanctl::pipeline::weights::{Checkpoint, What};
 
     use super::*;
     use crate::engine::{torch, wan::vae, weights::Weights};

@@ -8,9 +8,8 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Conditioning, What},
-    job::{Dtype, Event, Noise, Part, Trouble, TroubleCode, Wan},
-    schedule::Expert,
+    job::{Dtype, Event, Noise, Part, Trouble, TroubleCode, Wan, schedule::Expert},
+    weights::{Conditioning, What},
 };
 
 use super::{

@@ -4,9 +4,8 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use tch::Kind;
 use wanctl::pipeline::{
-    checkpoint::{CheckpointError, Dropped, Fit},
-    job::{Dtype, Event, LoraUse, Strength, Trouble, TroubleCode, Wan},
-    schedule::Expert,
+    job::{Dtype, Event, LoraUse, Strength, Trouble, TroubleCode, Wan, schedule::Expert},
+    weights::{CheckpointError, Dropped, Fit},
 };
 
 use super::session::{Session, refused};
@@ -71,7 +70,7 @@ impl Session<'_, '_> {
         for file in files {
             let (checkpoint, fit) = Fit::open(file, &self.models.transformer).map_err(refused)?;
             for Dropped { tensors, part } in fit.dropped {
-                let (count, name) = (tensors.len(), wanctl::pipeline::checkpoint::name(checkpoint.path()));
+                let (count, name) = (tensors.len(), wanctl::pipeline::weights::name(checkpoint.path()));
                 let message =
                     format!("{count} tensors of {name} are left out: they are for {part}, which this model lacks");
                 (self.say)(&Event::Note { seam: self.tasks[0].seam, message });

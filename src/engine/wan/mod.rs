@@ -23,8 +23,8 @@ mod words;
 
 use tch::Device;
 use wanctl::pipeline::{
-    checkpoint::Conditioning,
     job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan},
+    weights::Conditioning,
 };
 
 use self::{session::Session, vae::VaeError, words::WordsError};

@@ -1,8 +1,8 @@
 //! From what a checkpoint is to the shape of its network, and what is refused on the way.
 
 use wanctl::pipeline::{
-    checkpoint::{self, What},
     job::{Trouble, TroubleCode},
+    weights::{self, What},
 };
 
 use super::{dit, t5::T5Config, vae};
@@ -13,7 +13,7 @@ pub(super) fn foreign(what: &What, wanted: &str) -> Trouble {
 }
 
 impl T5Config {
-    pub(super) fn of(facts: &checkpoint::TextEncoder) -> Self {
+    pub(super) fn of(facts: &weights::TextEncoder) -> Self {
         let [vocab, dim, d_kv, heads, ff, layers, buckets] =
             [facts.vocab, facts.dim, facts.d_kv, facts.heads, facts.ff, facts.layers, facts.buckets]
                 .map(|number| number as i64);
@@ -23,7 +23,7 @@ impl T5Config {
 }
 
 impl vae::Config {
-    pub(super) fn of(facts: &checkpoint::Vae) -> Self {
+    pub(super) fn of(facts: &weights::Vae) -> Self {
         let published = Self::default();
         Self {
             base_dim: facts.base_dim as i64,
@@ -36,7 +36,7 @@ impl vae::Config {
 }
 
 impl dit::Config {
-    pub(super) fn of(facts: &checkpoint::Transformer) -> Self {
+    pub(super) fn of(facts: &weights::Transformer) -> Self {
         let number = |number: usize| number as i64;
         Self {
             heads: number(facts.heads),

@@ -1,7 +1,7 @@
 //! Between 8-bit frames and what the networks see of them: -1 to 1, and 0 where nothing is shown.
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::video::Size;
+use wanctl::pipeline::types::video::Size;
 
 /// [1, 3, 1, H, W] of one frame, in the order of operations that diffusers has (`VaeImageProcessor`), so that the bits are
 /// the same.

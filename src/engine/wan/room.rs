@@ -1,8 +1,8 @@
 //! Whether a device holds the work, and what of the transformer stays on it.
 
 use tch::Kind;
-use wanctl::pipeline::{
-    job::{Dtype, Event, Offload, Part, Trouble, TroubleCode},
+use wanctl::pipeline::job::{
+    Dtype, Event, Offload, Part, Trouble, TroubleCode,
     memory::{self, Need, RowsAtOnce, SLICE, Sizes, Work, giga},
 };
 
@@ -133,9 +133,9 @@ fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result
 #[cfg(test)]
 mod tests {
     use wanctl::pipeline::{
-        checkpoint::{ModelFiles, Wanted},
         job::{TroubleCode, VaeTile},
-        video::Size,
+        types::video::Size,
+        weights::{ModelFiles, Wanted},
     };
 
     use super::*;

@@ -9,10 +9,9 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
-    fault::{Code, Fault},
-    job::{self, Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan},
-    memory,
+    job::{self, Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan, memory},
+    types::error::{Code, Fault},
+    weights::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
 };
 
 use super::{

@@ -4,7 +4,7 @@
 //! end), `scheduling_dpmsolver_multistep.py` (2M, midpoint) and `scheduling_flow_match_euler_discrete.py`.
 
 use tch::Tensor;
-use wanctl::pipeline::schedule::{Solver as Kind, Step};
+use wanctl::pipeline::job::schedule::{Solver as Kind, Step};
 
 /// What UniPC remembers of the steps before; the others remember nothing.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ impl<'a> Solver<'a> {
 mod tests {
     use std::collections::HashMap;
 
-    use wanctl::pipeline::schedule::{Expert, Grid, Phase, levels, steps};
+    use wanctl::pipeline::job::schedule::{Expert, Grid, Phase, levels, steps};
 
     use super::*;
 

@@ -5,9 +5,11 @@ use std::{collections::HashMap, fs, path::PathBuf, rc::Rc};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Checkpoint, What},
-    job::CfgZero,
-    schedule::{self, Expert, Grid, Phase, Solver as SolverKind},
+    job::{
+        CfgZero,
+        schedule::{self, Expert, Grid, Phase, Solver as SolverKind},
+    },
+    weights::{Checkpoint, What},
 };
 
 use super::{

@@ -1,7 +1,7 @@
 //! Matrices in 8-bit floats, each with a scale for all of it or for each row.
 
 use tch::{Kind, Tensor};
-use wanctl::pipeline::checkpoint::Entry;
+use wanctl::pipeline::weights::Entry;
 
 use super::{Weights, WeightsError, empty_cache, pieces};
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::checkpoint::{self, Checkpoint, CheckpointError, Dtype, Entry};
+use wanctl::pipeline::weights::{self, Checkpoint, CheckpointError, Dtype, Entry};
 
 use self::{
     codes::Packed,
@@ -27,15 +27,15 @@ use super::torch::shim;
 pub enum WeightsError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    #[error("tensor `{name}` is missing from {}", checkpoint::name(file))]
+    #[error("tensor `{name}` is missing from {}", weights::name(file))]
     Missing { name: String, file: PathBuf },
-    #[error("tensor `{name}` in {} has shape {found:?}, expected {expected:?}", checkpoint::name(file))]
+    #[error("tensor `{name}` in {} has shape {found:?}, expected {expected:?}", weights::name(file))]
     Shape { name: String, file: PathBuf, expected: Vec<i64>, found: Vec<i64> },
-    #[error("tensor `{name}` in {} has dtype {dtype}, which wanctl cannot load", checkpoint::name(file))]
+    #[error("tensor `{name}` in {} has dtype {dtype}, which wanctl cannot load", weights::name(file))]
     Dtype { name: String, file: PathBuf, dtype: Dtype },
-    #[error("tensor `{name}` in {} has {rows} rows, and row {row} was asked for", checkpoint::name(file))]
+    #[error("tensor `{name}` in {} has {rows} rows, and row {row} was asked for", weights::name(file))]
     Row { name: String, file: PathBuf, rows: i64, row: i64 },
-    #[error("tensor `{name}` in {} has numbers that are infinite or none at all as {kind:?}", checkpoint::name(file))]
+    #[error("tensor `{name}` in {} has numbers that are infinite or none at all as {kind:?}", weights::name(file))]
     NotFinite { name: String, file: PathBuf, kind: Kind },
 }
 
@@ -107,7 +107,7 @@ impl Weights {
 
     /// What messages call the checkpoint.
     pub(crate) fn file(&self) -> String {
-        checkpoint::name(self.checkpoint.path())
+        weights::name(self.checkpoint.path())
     }
 
     /// With what LoRAs of one strength add to it.

@@ -11,8 +11,8 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    checkpoint::{Delta, Stored},
     job::Strength,
+    weights::{Delta, Stored},
 };
 
 use super::{Weights, WeightsError};

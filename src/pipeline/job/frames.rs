@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{JobError, SlotKind, write_whole};
-use crate::pipeline::video::{Frame, Size};
+use crate::pipeline::types::video::{Frame, Size};
 
 /// What a guide file holds beside its frames.
 #[derive(Debug, Clone, PartialEq)]

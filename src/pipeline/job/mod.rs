@@ -14,7 +14,9 @@
 //! Every file is written under another name and renamed, so that what has its name is whole.
 
 mod frames;
+pub mod memory;
 mod place;
+pub mod schedule;
 mod wan;
 
 use std::{
@@ -26,7 +28,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::fault::{Code, Details, Fault};
+use crate::pipeline::types::error::{Code, Details, Fault};
 
 pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
 pub use place::{Device, Place};

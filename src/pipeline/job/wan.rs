@@ -7,8 +7,8 @@ use strum::{Display, EnumString};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{
-    checkpoint::{CheckpointError, Fit, ModelFiles},
-    schedule::{Expert, Solver, Step},
+    job::schedule::{Expert, Solver, Step},
+    weights::{CheckpointError, Fit, ModelFiles},
 };
 
 /// What a Wan model is asked, and with which weights.
@@ -196,7 +196,7 @@ mod tests {
     use safetensors::tensor::{Dtype as Stored, TensorView};
 
     use super::*;
-    use crate::pipeline::{checkpoint::Transformer, schedule::Step};
+    use crate::pipeline::{job::schedule::Step, weights::Transformer};
 
     /// Two steps of the high expert and two of the low one, with a LoRA of these strengths.
     fn asked(file: &std::path::Path, strengths: &[f64]) -> Wan {

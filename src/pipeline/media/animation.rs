@@ -23,7 +23,7 @@ use super::{
     rhythm::{Rhythm, Ticks, rhythm},
     still::{UNDER, meaning},
 };
-use crate::pipeline::video::{Fps, Range, Size, Time};
+use crate::pipeline::types::video::{Fps, Range, Size, Time};
 
 /// An animation as a clip, played once; all of it has been decoded. None where the format's pictures are of a kind that is
 /// left to ffmpeg.

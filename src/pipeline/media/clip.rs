@@ -15,7 +15,7 @@ use super::{
     sound_clock::SoundClock,
     tracks::{self, Track},
 };
-use crate::pipeline::video::{Fps, Matrix, Range, Size, Time};
+use crate::pipeline::types::video::{Fps, Matrix, Range, Size, Time};
 
 /// Made by `Media::probe` alone, which refuses what later stages cannot use.
 #[derive(Debug, Clone, Serialize)]

@@ -11,7 +11,7 @@ use super::{
     full_decode::damaged,
     process::{Child, Pipes},
 };
-use crate::pipeline::video::{self, Layout, Matrix, Size, Time};
+use crate::pipeline::types::video::{self, Layout, Matrix, Size, Time};
 
 /// Frames `frames` of a clip after sampling, as the film wants them.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use super::{
     process::{Child, Pipes},
     report::{FrameReport, SideData, Stream},
 };
-use crate::pipeline::video::{Matrix, Range};
+use crate::pipeline::types::video::{Matrix, Range};
 
 /// What the samples of a picture stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

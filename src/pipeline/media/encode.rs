@@ -16,7 +16,7 @@ use super::{
     error::{MediaError, Tool},
     process::{Child, Pipes},
 };
-use crate::pipeline::video::{Fps, Layout, Matrix, Range, Size};
+use crate::pipeline::types::video::{Fps, Layout, Matrix, Range, Size};
 
 /// Video codec of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum, Display)]

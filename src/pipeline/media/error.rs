@@ -7,9 +7,11 @@ use std::{
 };
 
 use crate::pipeline::{
-    cancel::Stop,
-    child::Transcript,
-    fault::{Code, Details, Fault},
+    system::child::Transcript,
+    types::{
+        cancel::Stop,
+        error::{Code, Details, Fault},
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use num_rational::Ratio;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString};
 
-use crate::pipeline::video::{Frame, Size};
+use crate::pipeline::types::video::{Frame, Size};
 
 /// How a clip or an image of another shape comes to the film's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]

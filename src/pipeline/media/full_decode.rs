@@ -16,7 +16,7 @@ use super::{
     process::{Child, Pipes},
     report::Packet,
 };
-use crate::pipeline::{child::Transcript, video::Fps};
+use crate::pipeline::{system::child::Transcript, types::video::Fps};
 
 /// A stream, and what is known of it before it is decoded.
 pub(super) struct StreamFacts<'a> {

@@ -46,7 +46,10 @@ pub use still::{Still, UNDER};
 pub use tracks::{Track, TrackChoice, TrackKind};
 pub use verify::Verified;
 
-use super::{cancel::Cancel, child::Leash, environment};
+use crate::pipeline::{
+    system::{child::Leash, environment},
+    types::cancel::Cancel,
+};
 
 /// The two programs, and when to stop waiting for them.
 #[derive(Debug, Clone)]

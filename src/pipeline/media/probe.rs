@@ -25,8 +25,8 @@ use super::{
     tracks::{TrackChoice, TrackKind, take, tracks},
 };
 use crate::pipeline::{
-    child::Transcript,
-    video::{Fps, Matrix, Range, Size, Time, decimal},
+    system::child::Transcript,
+    types::video::{Fps, Matrix, Range, Size, Time, decimal},
 };
 
 impl Media {

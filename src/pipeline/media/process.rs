@@ -17,7 +17,7 @@ use super::{
     Media,
     error::{MediaError, Tool},
 };
-use crate::pipeline::child::{self, Ending, Failed, Feeds, Transcript, WATCH_INTERVAL, Watch};
+use crate::pipeline::system::child::{self, Ending, Failed, Feeds, Transcript, WATCH_INTERVAL, Watch};
 
 /// The signal of a process that wrote past its file size limit.
 const FILE_SIZE_LIMIT: i32 = 25;

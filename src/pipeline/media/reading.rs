@@ -11,7 +11,7 @@ use image::{
 use rayon::prelude::*;
 
 use super::colours::Colours;
-use crate::pipeline::video::{Frame, Size, Time};
+use crate::pipeline::types::video::{Frame, Size, Time};
 
 /// As of clips; what more decodes to is no picture for a film.
 pub(super) const LONGEST_SIDE: u32 = 16384;

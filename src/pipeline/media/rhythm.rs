@@ -3,7 +3,7 @@
 use num_rational::Ratio;
 
 use super::clip::{RateSource, Timing};
-use crate::pipeline::video::Fps;
+use crate::pipeline::types::video::Fps;
 
 /// Frames on the file's clock.
 pub(super) struct Ticks {

@@ -16,7 +16,7 @@ use super::{
     process::{Child, Pipes},
     sound_reader::{SoundForm, SoundReader, SoundSource},
 };
-use crate::pipeline::video::Time;
+use crate::pipeline::types::video::Time;
 
 /// One stretch of the soundtrack. All lengths are in samples of the track's rate.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use num_rational::Ratio;
 
 use super::report::Packet;
-use crate::pipeline::video::{Fps, Time};
+use crate::pipeline::types::video::{Fps, Time};
 
 /// A clock that goes back by so many seconds has started again.
 const BACK: f64 = 0.25;

@@ -12,7 +12,7 @@ use super::{
     sound_clock::ClockReader,
     steady::{Chunk, Gap, Placed, Steady},
 };
-use crate::pipeline::child::Transcript;
+use crate::pipeline::system::child::Transcript;
 
 /// A track of a file.
 #[derive(Debug, Clone, Copy)]

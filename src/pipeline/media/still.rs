@@ -20,7 +20,7 @@ use super::{
     fit::{Fit, fitted},
     reading::{self, LONGEST_SIDE, MOST_BYTES},
 };
-use crate::pipeline::video::{Frame, Layout, Size};
+use crate::pipeline::types::video::{Frame, Layout, Size};
 
 /// What lies under an image that is transparent somewhere.
 pub const UNDER: [u8; 3] = [255; 3];

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use super::{Align, Side, Source, name};
-use crate::pipeline::fault::{Code, Details, Fault};
+use crate::pipeline::types::error::{Code, Details, Fault};
 
 /// More frames than one call of the model is given.
 pub(super) const MOST_FRAMES: usize = 129;

@@ -13,7 +13,7 @@ use super::{
     stays::{self, Stay},
     warning::{End, MANY_FRAMES},
 };
-use crate::pipeline::video::{Fps, Size};
+use crate::pipeline::types::video::{Fps, Size};
 
 /// What the film will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::pipeline::video::{Fps, Size, Time};
+use crate::pipeline::types::video::{Fps, Size, Time};
 
 mod error;
 mod fit;

@@ -14,7 +14,7 @@ mod tests;
 mod vace;
 
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::memory;
+use wanctl::pipeline::job::memory;
 
 pub(crate) use self::blocks::Keep;
 

@@ -17,7 +17,7 @@ mod tiling;
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
-use wanctl::pipeline::{job::Part, memory};
+use wanctl::pipeline::job::{Part, memory};
 
 pub(crate) use self::{decoder::Decoder, encoder::Encoder, prefix::Prefix, tiling::Tiles};
 use crate::engine::weights::Weights;

@@ -4,7 +4,7 @@
 //! `blend_h`. Its own pieces are `Tiles` of 256.
 
 use tch::{Kind, Tensor};
-use wanctl::pipeline::memory;
+use wanctl::pipeline::job::memory;
 
 use super::SIDE;
 

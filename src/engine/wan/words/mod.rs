@@ -19,7 +19,7 @@ use tokenizers::{
     },
 };
 
-use wanctl::pipeline::text;
+use wanctl::pipeline::system::text;
 
 use crate::engine::wan::t5::TEXT_ROWS;
 

@@ -110,7 +110,7 @@ fn each_picture_stands_as_long_as_browsers_show_it() {
         let found = (clip.fps.to_string(), clip.timing, clip.duration);
         assert_eq!(
             found,
-            (fps.into(), timing, crate::pipeline::video::Time::new(seconds.0, seconds.1)),
+            (fps.into(), timing, crate::pipeline::types::video::Time::new(seconds.0, seconds.1)),
             "{hundredths:?}"
         );
         assert_eq!(clip.rate_source == RateSource::Steps, timing == Timing::Constant);

@@ -4,9 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::pipeline::{
-    fault::Fault,
     media::{DolbyVision, DynamicRange},
-    video::Matrix,
+    types::{error::Fault, video::Matrix},
 };
 
 /// Five frames of ten bits; `tags` are x265's.

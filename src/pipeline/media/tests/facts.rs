@@ -3,7 +3,7 @@
 use super::*;
 use crate::pipeline::{
     media::Timing,
-    video::{Matrix, Time},
+    types::video::{Matrix, Time},
 };
 
 #[test]

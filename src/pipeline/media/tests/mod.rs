@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Clip, Fit, Media, MediaError, Sampling, Wanted};
-use crate::pipeline::{
+use crate::pipeline::types::{
     cancel::Cancel,
     video::{Layout, Range, Size},
 };

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::*;
 use crate::pipeline::{
-    fault::Fault,
     media::{RateSource, Timing},
+    types::error::Fault,
 };
 
 /// Frame n is flat, with luma 20 + 5n.

@@ -11,9 +11,8 @@ use moxcms::ColorProfile;
 
 use super::*;
 use crate::pipeline::{
-    fault::Fault,
     media::{Material, Still, TrackChoice, UNDER},
-    video::Frame,
+    types::{error::Fault, video::Frame},
 };
 
 impl Shelf {

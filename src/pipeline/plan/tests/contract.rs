@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::pipeline::fault::{Code, Fault};
+use crate::pipeline::types::error::{Code, Fault};
 
 /// join-and-travel.md, 1.5 and Appendix B; the short clips as the issue corrects them.
 #[test]

@@ -4,7 +4,7 @@ use super::{
     every::{Case, cases},
     *,
 };
-use crate::pipeline::fault::{Code, Fault};
+use crate::pipeline::types::error::{Code, Fault};
 
 /// One side of one seam, as it may be made.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::LazyLock};
 use serde_json::json;
 
 use super::*;
-use crate::pipeline::fault::{Code, Fault};
+use crate::pipeline::types::error::{Code, Fault};
 
 const ASK: RangeAsk = RangeAsk {
     ranges: vec![],

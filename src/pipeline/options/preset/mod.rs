@@ -1,0 +1,416 @@
+//! Presets: ways of generating that have a name. YAML files: built in, in the user's config folder, or anywhere.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use strum::{Display, EnumString};
+
+use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Overrides, Prompts, Seed, Source};
+use crate::pipeline::{
+    job::{
+        Dtype, Noise, Offload, VaeTile,
+        schedule::{Grid, Phase, Solver},
+    },
+    plan::{Align, MaskRule, Mode},
+    system::{
+        file_names::{self, Lookalikes, RENAME},
+        yaml::{self, YamlError},
+    },
+    types::error::{Code, Details, Fault},
+    weights::{Files, Published},
+};
+
+/// Which of the hosted worker's meanings: what a preset held changed with its versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum Era {
+    /// Tasks until 2025-11-28
+    Oct25,
+    /// Tasks until 2026-01
+    V1,
+    /// Tasks from 2026-02 on
+    V2,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preset {
+    pub name: String,
+    /// Names that tasks use.
+    pub aliases: Vec<String>,
+    pub about: String,
+    /// Where it was read; none for a built-in one.
+    pub path: Option<PathBuf>,
+    pub values: Overrides,
+    /// What it had instead in an era of the worker.
+    eras: Eras,
+    /// At which rate the model was trained, and for how many frames at a time: said, not forced.
+    pub fps: Option<f64>,
+    pub max_frames: Option<usize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    #[error("there is no preset `{name}`")]
+    Unknown { name: String, near: Vec<String>, folder: Option<PathBuf> },
+    #[error("the preset {what} {error}")]
+    File { what: String, path: Option<PathBuf>, error: YamlError },
+    #[error(transparent)]
+    Lookalikes(#[from] Lookalikes),
+    #[error("the preset {name} takes its models from `{of}`, which is no preset with models")]
+    Models { name: String, of: String },
+}
+
+impl Fault for PresetError {
+    fn code(&self) -> Code {
+        Code::Input
+    }
+
+    fn details(&self) -> Details {
+        match self {
+            Self::Unknown { near, folder, .. } => {
+                let folder =
+                    folder.as_ref().map_or(String::new(), |folder| format!(", NAME.yaml in {}", folder.display()));
+                let near = match &near[..] {
+                    [] => "see `wanctl inspect --list-models`".into(),
+                    near => format!("did you mean {}?", near.join(", ")),
+                };
+                Details {
+                    wanted: Some(format!("a built-in preset{folder}, or a file")),
+                    help: Some(near),
+                    ..Details::default()
+                }
+            }
+            Self::File { path, error, .. } => {
+                let help = match error {
+                    YamlError::Read(_) => "check the path and its permissions",
+                    YamlError::Text(_) => "an editor's \"Save as\" has the encoding UTF-8",
+                    YamlError::Large => "a preset is a short text",
+                    YamlError::Wrong { .. } => "see a built-in one with `wanctl inspect wan22-vace-lightning`",
+                };
+                Details {
+                    file: path.clone(),
+                    wanted: Some("a preset in YAML".into()),
+                    help: Some(help.into()),
+                    ..Details::default()
+                }
+            }
+            Self::Lookalikes(Lookalikes { paths }) => Details {
+                file: paths.first().cloned(),
+                wanted: Some("one file of that name".into()),
+                help: Some(RENAME.into()),
+                ..Details::default()
+            },
+            Self::Models { .. } => Details {
+                wanted: Some("the name of a preset with models, or the models' file names".into()),
+                help: Some("see `wanctl inspect --list-models`".into()),
+                ..Details::default()
+            },
+        }
+    }
+}
+
+/// As it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    engine: EngineChoice,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    about: String,
+    models: Option<Models>,
+    #[serde(default)]
+    published: Vec<String>,
+    context: Option<Length>,
+    gap: Option<Length>,
+    mode: Option<Mode>,
+    align: Option<Align>,
+    mask_rule: Option<MaskRule>,
+    blend: Option<usize>,
+    anchors: Option<bool>,
+    prompt: Option<String>,
+    negative_prompt: Option<String>,
+    phases: Option<Vec<Phase>>,
+    steps: Option<usize>,
+    guidance: Option<Scales>,
+    thresholds: Option<Vec<f64>>,
+    shift: Option<f64>,
+    solver: Option<Solver>,
+    grid: Option<Grid>,
+    loras: Option<Vec<LoraAsk>>,
+    #[serde(default)]
+    eras: Eras,
+    seed: Option<Seed>,
+    noise: Option<Noise>,
+    cfg_zero_steps: Option<usize>,
+    control_scale: Option<f64>,
+    dtype: Option<Dtype>,
+    vae_tile: Option<VaeTile>,
+    offload: Option<Offload>,
+    fps: Option<f64>,
+    max_frames: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "wanted the name of another preset, or high, low, vae, text and tokenizer with lists of file names"
+)]
+enum Models {
+    Of(String),
+    Named(Parts),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    high: Vec<Files>,
+    #[serde(default)]
+    low: Vec<Files>,
+    vae: Vec<Files>,
+    text: Vec<Files>,
+    tokenizer: Vec<Files>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "wanted a number, or one for each phase")]
+enum Scales {
+    All(f64),
+    Each(Vec<f64>),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Eras {
+    oct25: Option<InEra>,
+    v1: Option<InEra>,
+    v2: Option<InEra>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InEra {
+    loras: Vec<LoraAsk>,
+}
+
+/// Names of files in `presets/`, in the order in which the first one whose weights are there is taken.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/presets/", $name, ".yaml")))),+]
+    };
+}
+
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "wan22-vace-lightning",
+    "wan22-vace-lightning-4",
+    "wan22-vace-lightning-8",
+    "wan22-vace-fun",
+    "wan21-vace-14b",
+    "wan21-vace-1.3b",
+    "wan22-i2v-lightning-4",
+    "wan22-i2v-lightning-8",
+    "wan22-i2v-lightning-seko-4",
+    "wan22-i2v-lightning-seko-8",
+    "wan22-i2v",
+    "wan22-t2v-lightning-4",
+    "wan22-t2v-lightning-8",
+    "wan22-t2v-lightning-1.1-4",
+    "wan22-t2v-lightning-1.1-8",
+    "wan22-t2v-lightning-1217-4",
+    "wan22-t2v-lightning-1217-8",
+    "wan22-t2v-mps-4",
+    "wan22-t2v-hps-8",
+    "wan22-t2v",
+    "wan22-vace-lightning-3-3",
+    "wan22-i2v-lightning-2-2-2",
+    "wan22-i2v-lightning-3-3",
+    "wan22-i2v-svi-3-3",
+    "wan22-i2v-svi-endframe",
+    "wan22-i2v-svi2pro",
+    "wan22-vace-module",
+    "wan22-vace-fun-30",
+    "wan22-vace-cocktail",
+    "wan22-vace-fun-cocktail",
+    "wan22-vace-fake-cocktail",
+    "wan21-vace-cocktail",
+    "wan22-vace-lightning-3p",
+    "wan22-vace-fun-cocktail-lightning",
+    "wan22-vace-fun-cocktail-3p",
+    "wan22-vace-fun-cocktail-3p-backup",
+    "wan22-vace-fun-cocktail-3p-distill",
+];
+
+impl Preset {
+    /// All built-in ones.
+    pub fn built_in() -> Vec<Self> {
+        let read = |(name, text): &(&str, &str)| {
+            let written = yaml::read(text).expect("every built-in preset is read by a test");
+            let preset = Self::from(written, None).expect("its models are a built-in preset's");
+            debug_assert_eq!(preset.name, *name);
+            preset
+        };
+        BUILT_IN.iter().map(read).collect()
+    }
+
+    /// Those of the user, each by its file's name; one that cannot be read says why.
+    pub fn of_user() -> Vec<Result<Self, PresetError>> {
+        let entries = user_folder().and_then(|folder| fs::read_dir(folder).ok());
+        let mut paths: Vec<PathBuf> =
+            entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.retain(|path| yaml::is_named_so(path));
+        paths.sort();
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    /// By a path, by its file's name in the user's folder, or by a built-in name or alias.
+    pub fn find(name: &str) -> Result<Self, PresetError> {
+        let path = Path::new(name);
+        if yaml::is_named_so(path) || name.contains(std::path::MAIN_SEPARATOR) {
+            return Self::read(path);
+        }
+        let folder = user_folder();
+        let own = folder.iter().flat_map(|folder| ["yaml", "yml"].map(|end| folder.join(format!("{name}.{end}"))));
+        for own in own {
+            let own = file_names::written(&own)?;
+            if own.is_file() {
+                return Self::read(&own);
+            }
+        }
+        let presets = Self::built_in();
+        let known = |preset: &&Self| preset.name == name || preset.aliases.iter().any(|alias| alias == name);
+        if let Some(preset) = presets.iter().find(known) {
+            return Ok(preset.clone());
+        }
+        let names = presets.iter().flat_map(|preset| std::iter::once(&preset.name).chain(&preset.aliases));
+        let mut near = yaml::nearest(name, names.map(String::as_str));
+        near.truncate(3);
+        Err(PresetError::Unknown { name: name.to_owned(), near, folder })
+    }
+
+    pub fn read(path: &Path) -> Result<Self, PresetError> {
+        let wrong = |error| PresetError::File { what: path.display().to_string(), path: Some(path.to_owned()), error };
+        let path = &file_names::typed(path)?;
+        Self::from(yaml::read_file(path).map_err(wrong)?, Some(path.to_owned()))
+    }
+
+    fn from(written: Written, path: Option<PathBuf>) -> Result<Self, PresetError> {
+        let Written {
+            name,
+            engine,
+            aliases,
+            about,
+            models,
+            published: at,
+            context,
+            gap,
+            mode,
+            align,
+            mask_rule,
+            blend,
+            anchors,
+            prompt,
+            negative_prompt,
+            phases,
+            steps,
+            guidance,
+            thresholds,
+            shift,
+            solver,
+            grid,
+            loras,
+            eras,
+            seed,
+            noise,
+            cfg_zero_steps,
+            control_scale,
+            dtype,
+            vae_tile,
+            offload,
+            fps,
+            max_frames,
+        } = written;
+        let published = match models {
+            None => None,
+            Some(Models::Named(Parts { high, low, vae, text, tokenizer })) => {
+                Some(Published { high, low, vae, text, tokenizer, at })
+            }
+            Some(Models::Of(of)) => {
+                match BUILT_IN.iter().find(|(name, _)| *name == of).map(|(_, text)| yaml::read(text)) {
+                    Some(Ok(Written { models: Some(Models::Named(parts)), published, .. })) => {
+                        let Parts { high, low, vae, text, tokenizer } = parts;
+                        Some(Published { high, low, vae, text, tokenizer, at: [published, at].concat() })
+                    }
+                    _ => return Err(PresetError::Models { name, of }),
+                }
+            }
+        };
+        let values = Overrides {
+            context,
+            gap,
+            mode,
+            align,
+            mask_rule,
+            blend,
+            anchors,
+            engine: Some(engine),
+            published,
+            loras,
+            prompts: prompt.map(Prompts::One),
+            negative_prompt,
+            phases,
+            steps,
+            guidance: guidance.map(|guidance| match guidance {
+                Scales::All(guidance) => Guidance::All(guidance),
+                Scales::Each(guidance) => Guidance::Each(guidance),
+            }),
+            thresholds,
+            shift,
+            solver,
+            grid,
+            seed,
+            noise,
+            cfg_zero_steps,
+            control_scale,
+            dtype,
+            vae_tile,
+            offload,
+            ..Overrides::default()
+        };
+        Ok(Self { name, aliases, about, path, values, eras, fps, max_frames })
+    }
+
+    /// What it says, as it was in an era.
+    pub fn layer(&self, era: Option<Era>) -> Layer {
+        let mut values = self.values.clone();
+        if let Some(InEra { loras }) = era.and_then(|era| self.in_era(era)) {
+            values.loras = Some(loras.clone());
+        }
+        Layer { from: Source::Preset(self.name.clone()), values }
+    }
+
+    /// Whether an era changes anything.
+    pub fn has_eras(&self) -> bool {
+        self.eras != Eras::default()
+    }
+
+    fn in_era(&self, era: Era) -> Option<&InEra> {
+        match era {
+            Era::Oct25 => self.eras.oct25.as_ref(),
+            Era::V1 => self.eras.v1.as_ref(),
+            Era::V2 => self.eras.v2.as_ref(),
+        }
+    }
+}
+
+fn user_folder() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("wanctl").join("presets"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! What engines are asked at the seams of a plan, and where that lies.
+
+use std::path::{Path, PathBuf};
+
+use color_eyre::eyre::{Result, WrapErr};
+
+use super::of_seams;
+use crate::pipeline::{
+    frames::generated::EngineOutput,
+    frames::source::Footage,
+    job::{self, Maker},
+    plan::FramePlan,
+    run::engine::{self, Ask},
+};
+
+pub(super) struct Orders<'a> {
+    /// One for each seam.
+    pub(super) makers: &'a [Maker],
+    pub(super) footage: &'a Footage<'a>,
+    pub(super) plan: &'a FramePlan,
+    pub(super) run: &'a str,
+    pub(super) run_folder: &'a Path,
+}
+
+impl Orders<'_> {
+    pub(super) fn folder(&self, seam: usize) -> PathBuf {
+        job::folder(self.run_folder, seam)
+    }
+
+    /// Writes what the engine is asked and shown at a seam, and of what was made `before` it.
+    pub(super) fn draw(&self, seam: usize, before: Option<&mut EngineOutput>) -> Result<()> {
+        self.draw_in(&self.folder(seam), seam, before)
+    }
+
+    pub(super) fn draw_in(&self, folder: &Path, seam: usize, before: Option<&mut EngineOutput>) -> Result<()> {
+        let Self { makers, footage, plan, run, .. } = *self;
+        let context = || of_seams(plan, seam);
+        let known = match before {
+            None => footage.shown(plan, seam, None),
+            Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
+        };
+        let known = known.wrap_err_with(context)?;
+        let references = footage.references(&plan.seams[seam]).wrap_err_with(context)?;
+        let ask = Ask { run, maker: &makers[seam], plan, seam };
+        Ok(engine::write_job(folder, ask, &known, &references)?)
+    }
+}

@@ -1,0 +1,191 @@
+//! An object of a task's JSON: typed reading key by key, of which nothing that stands there is passed over in silence.
+
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::spot::{Notes, Spot, WrongValue, shown};
+
+const UNKNOWN: &str = "no key that wanctl knows";
+
+/// A key that changes nothing here, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ignored {
+    pub place: String,
+    pub reason: String,
+}
+
+impl Ignored {
+    pub(super) fn is_unknown(&self) -> bool {
+        self.reason == UNKNOWN
+    }
+}
+
+/// An object's keys. Those that nobody asks for are listed when the reading ends.
+#[derive(Debug, Clone)]
+pub(super) struct Fields {
+    place: String,
+    object: Map<String, Value>,
+    asked: Rc<RefCell<BTreeSet<String>>>,
+    notes: Rc<RefCell<Notes>>,
+}
+
+impl Fields {
+    pub(super) fn new(place: &str, object: Map<String, Value>, notes: &Rc<RefCell<Notes>>) -> Self {
+        Self { place: place.into(), object, asked: Rc::default(), notes: Rc::clone(notes) }
+    }
+
+    pub(super) fn place(&self, key: &str) -> String {
+        if self.place.is_empty() { key.into() } else { format!("{}.{key}", self.place) }
+    }
+
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.object.keys().cloned().collect()
+    }
+
+    /// What stands at a key. An explicit null is as good as nothing.
+    pub(super) fn at(&self, key: &str) -> Option<Spot> {
+        self.asked.borrow_mut().insert(key.into());
+        let value = self.object.get(key).filter(|value| !value.is_null())?;
+        Some(Spot::new(&self.place(key), value.clone(), &self.notes))
+    }
+
+    pub(super) fn read<T>(&self, key: &str, kind: impl FnOnce(&Spot) -> Option<T>) -> Option<T> {
+        kind(&self.at(key)?)
+    }
+
+    /// The same for a key that a task cannot be without.
+    pub(super) fn need<T>(&self, key: &str, wanted: &str, kind: impl FnOnce(&Spot) -> Option<T>) -> Option<T> {
+        match self.at(key) {
+            Some(spot) => kind(&spot),
+            None => self.lacks(key, wanted),
+        }
+    }
+
+    pub(super) fn lacks<T>(&self, key: &str, wanted: &str) -> Option<T> {
+        let wrong = WrongValue { place: self.place(key), wanted: wanted.into(), found: "nothing".into() };
+        self.notes.borrow_mut().wrong.push(wrong);
+        None
+    }
+
+    /// Whether the key is there and null.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(Value::is_null)
+    }
+
+    /// Lists what nobody has asked for; `reasons` has the keys that are known to mean nothing here.
+    pub(super) fn finish(&self, reasons: &[(&str, &str)]) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.object.iter().filter(|(key, value)| !value.is_null() && !asked.contains(*key)) {
+            let known = reasons.iter().find(|(known, _)| known == key);
+            let reason = known.map_or(UNKNOWN.into(), |(_, reason)| (*reason).to_owned());
+            self.notes.borrow_mut().ignored.push(Ignored { place: self.place(key), reason });
+        }
+    }
+}
+
+/// What the first of several places says; the others are compared with it.
+pub(super) fn first<T: PartialEq>(places: &[(&Fields, &str)], kind: impl Fn(&Spot) -> Option<T>) -> Option<T> {
+    let mut said = places.iter().filter_map(|(fields, key)| {
+        let spot = fields.at(key)?;
+        Some((kind(&spot)?, spot))
+    });
+    let (value, from) = said.next()?;
+    for (other, spot) in said {
+        if other != value {
+            let (one, two) = (shown(&from.value()), shown(&spot.value()));
+            let conflict = format!("{} says {one} and {} says {two}: the first counts", from.place(), spot.place());
+            places[0].0.notes.borrow_mut().conflicts.push(conflict);
+        }
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::types::video::Fps;
+
+    fn fields(value: Value) -> Fields {
+        Spot::new("params", value, &Rc::default()).fields().unwrap()
+    }
+
+    fn wrong(fields: &Fields) -> Vec<String> {
+        fields.notes.borrow().wrong.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_null_is_absent_and_a_zero_is_a_value() {
+        let fields = fields(json!({ "a": null, "b": 0, "c": "0", "d": 0.0 }));
+        assert_eq!(fields.read("a", Spot::whole), None);
+        assert_eq!(["b", "c", "d"].map(|key| fields.read(key, Spot::whole)), [Some(0); 3]);
+        assert_eq!(fields.need("a", "a number", Spot::whole), None);
+        assert_eq!(wrong(&fields), ["params.a: wanted a number, found nothing"]);
+    }
+
+    #[test]
+    fn numbers_as_text_are_numbers_where_nothing_else_can_be_meant() {
+        let fields = fields(json!({ "n": "8", "f": "1.5", "i": " -1 ", "t": "true", "r": "30000/1001" }));
+        assert_eq!(fields.read("n", Spot::whole), Some(8));
+        assert_eq!(fields.read("f", Spot::number), Some(1.5));
+        assert_eq!(fields.read("i", Spot::integer), Some(-1));
+        assert_eq!(fields.read("t", Spot::truth), Some(true));
+        assert_eq!(fields.read("r", Spot::rate), Fps::new(30000, 1001));
+        assert_eq!(wrong(&fields), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_all_at_once() {
+        let fields = fields(json!({
+            "n": "abc", "m": -1, "f": "inf", "b": 1, "s": [902, "508"], "r": 0, "l": 3, "t": {"a": 1}, "o": "{",
+            "deep": [1, "x"],
+        }));
+        fields.read("n", Spot::whole);
+        fields.read("m", Spot::whole);
+        fields.read("f", Spot::number);
+        fields.read("b", Spot::truth);
+        fields.read("s", Spot::size);
+        fields.read("r", Spot::rate);
+        fields.read("l", Spot::list);
+        fields.read("t", Spot::text);
+        fields.read("o", Spot::fields);
+        fields.read("deep", Spot::wholes);
+        assert_eq!(
+            wrong(&fields),
+            [
+                "params.n: wanted a whole number, found \"abc\"",
+                "params.m: wanted a whole number, found -1",
+                "params.f: wanted a number, found \"inf\"",
+                "params.b: wanted true or false, found 1",
+                "params.s: wanted a size such as \"902x508\" or [902, 508], found [902,\"508\"]",
+                "params.r: wanted frames per second, 0.1 to 1000, found 0",
+                "params.l: wanted a list, found 3",
+                "params.t: wanted text, found an object of 1 keys",
+                "params.o: wanted an object, found \"{\"",
+                "params.deep[1]: wanted a whole number, found \"x\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_that_nobody_asked_for_are_listed_with_a_reason() {
+        let fields = fields(json!({ "used": 1, "priority": 0, "colour": "red", "empty": null }));
+        fields.read("used", Spot::whole);
+        fields.finish(&[("priority", "the worker's queue")]);
+        let notes = fields.notes.borrow();
+        let listed: Vec<_> = notes.ignored.iter().map(|key| (key.place.as_str(), key.reason.as_str())).collect();
+        assert_eq!(listed, [("params.priority", "the worker's queue"), ("params.colour", "no key that wanctl knows")]);
+    }
+
+    #[test]
+    fn of_several_places_the_first_counts_and_the_others_are_compared() {
+        let (one, two) = (fields(json!({ "n": null, "m": 1 })), fields(json!({ "n": 8, "m": 2 })));
+        assert_eq!(first(&[(&one, "n"), (&two, "n")], Spot::whole), Some(8));
+        assert_eq!(first(&[(&one, "m"), (&two, "m")], Spot::whole), Some(1));
+        let conflicts = one.notes.borrow().conflicts.clone();
+        assert_eq!(conflicts, ["params.m says 1 and params.m says 2: the first counts"]);
+    }
+}

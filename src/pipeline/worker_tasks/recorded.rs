@@ -1,0 +1,145 @@
+//! What a run leaves so that it can be done again: in its run.json and inside its film, in the same words.
+
+use std::{
+    convert::Infallible,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Command, Input, Role, Stitch, Task, Work, envelope::not_a_task, error::TaskError};
+use crate::pipeline::{
+    media::Codec,
+    options::{Audio, EngineSettings, FilmAsk, FilmSettings, JourneyPaths, Overrides},
+};
+
+const VERSION: u32 = 1;
+
+/// Everything that decides a film but the program itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    version: u32,
+    wanctl: String,
+    command: String,
+    /// Clips in the folder of the film are named from there, so that the two can be moved together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<PathBuf>,
+    /// In place of clips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    journey: Option<JourneyPaths>,
+    /// Of pieces that are there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stitch: Option<Stitch>,
+    settings: Overrides,
+    film: FilmAsk,
+    engine: EngineSettings,
+}
+
+/// What a film is made of.
+#[derive(Debug, Clone)]
+pub enum Inputs {
+    Clips(Vec<PathBuf>),
+    Journey(JourneyPaths),
+    Pieces(Vec<PathBuf>, Stitch),
+}
+
+impl Recorded {
+    /// `settings`: with what was chosen on the way.
+    pub fn new(inputs: &Inputs, settings: Overrides, film: &FilmSettings, engine: EngineSettings) -> io::Result<Self> {
+        let FilmSettings { codec, crf, x264_preset, lossless, audio } = film;
+        let film = FilmAsk {
+            codec: Some(*codec),
+            crf: (*codec != Codec::Ffv1).then_some(*crf),
+            x264_preset: *x264_preset,
+            lossless: *lossless,
+            audio: Some(match audio {
+                Audio::File(file) => Audio::File(std::path::absolute(file)?),
+                other => other.clone(),
+            }),
+        };
+        let whole = |paths: &[PathBuf]| paths.iter().map(std::path::absolute).collect::<Result<_, _>>();
+        let (command, inputs, journey, stitch) = match inputs {
+            Inputs::Clips(clips) => (Command::Join, whole(clips)?, None, None),
+            Inputs::Journey(paths) => (Command::Travel, vec![], Some(paths.clone().map(std::path::absolute)?), None),
+            Inputs::Pieces(pieces, stitch) => (stitch.by, whole(pieces)?, None, Some(stitch.clone())),
+        };
+        Ok(Self {
+            version: VERSION,
+            wanctl: env!("CARGO_PKG_VERSION").into(),
+            command: command.to_string(),
+            inputs,
+            journey,
+            stitch,
+            settings,
+            film,
+            engine,
+        })
+    }
+
+    /// As the film carries it that will stand in `folder`.
+    pub fn note(&self, folder: &Path) -> String {
+        let within = |path: PathBuf| path.strip_prefix(folder).map(Path::to_owned).unwrap_or(path);
+        let Ok(journey) =
+            self.journey.clone().map(|paths| paths.map(|path| Ok::<_, Infallible>(within(path)))).transpose();
+        let note = Self { inputs: self.inputs.iter().cloned().map(within).collect(), journey, ..self.clone() };
+        serde_json::to_string(&note).expect("settings have only string keys")
+    }
+
+    fn task(self, path: &Path) -> Result<Task, TaskError> {
+        let Self { version, wanctl, command, inputs, journey, stitch, settings, film, engine } = self;
+        let (work, inputs) = match (command.parse(), journey, stitch) {
+            (Ok(_), None, Some(stitch)) => (Work::Stitch(stitch), clips(inputs)),
+            (Ok(Command::Join), None, None) => (Work::Join, clips(inputs)),
+            (Ok(Command::Travel), Some(paths), None) => (Work::Journey, places(paths)),
+            _ => (Work::Join, vec![]),
+        };
+        if version != VERSION || inputs.is_empty() {
+            return Err(not_a_task(
+                path,
+                format!("it has settings of version {version} for `{command}`, by wanctl {wanctl}"),
+            ));
+        }
+        Ok(Task { inputs, values: settings, film, engine: Some(engine), ..Task::empty(path, work) })
+    }
+}
+
+fn clips(clips: Vec<PathBuf>) -> Vec<Input> {
+    named(Role::Clip, "inputs", clips).collect()
+}
+
+fn places(JourneyPaths { images, continued, structure, references }: JourneyPaths) -> Vec<Input> {
+    named(Role::Clip, "journey.continued", continued)
+        .chain(named(Role::Image, "journey.images", images))
+        .chain(named(Role::Guide, "journey.structure", structure))
+        .chain(named(Role::Reference, "journey.references", references))
+        .collect()
+}
+
+fn named(role: Role, place: &'static str, paths: impl IntoIterator<Item = PathBuf>) -> impl Iterator<Item = Input> {
+    let input = move |(index, path): (usize, PathBuf)| {
+        Input::new(role, format!("{place}[{index}]"), path.to_string_lossy().into_owned())
+    };
+    paths.into_iter().enumerate().map(input)
+}
+
+/// A run.json.
+pub(super) fn of_run(path: &Path, mut manifest: Map<String, Value>) -> Result<Task, TaskError> {
+    match manifest.remove("repeat") {
+        Some(recorded) => read(path, recorded),
+        None => Err(not_a_task(path, "it is the run.json of a run that ended before its settings were known".into())),
+    }
+}
+
+/// The note in a film.
+pub(super) fn of_film(path: &Path, note: &str) -> Result<Task, TaskError> {
+    let value = serde_json::from_str(note);
+    read(path, value.map_err(|error| TaskError::NotJson { path: path.to_owned(), problem: error.to_string() })?)
+}
+
+fn read(path: &Path, value: Value) -> Result<Task, TaskError> {
+    let recorded: Result<Recorded, _> = serde_json::from_value(value);
+    recorded.map_err(|error| not_a_task(path, format!("its settings cannot be read: {error}")))?.task(path)
+}
