@@ -12,7 +12,9 @@
 
 use std::{collections::BTreeMap, env, fs, path::Path, process, thread, time::Duration};
 
-use wanctl::pipeline::job::{self, Event, FrameFile, Outcome, Place, Request, SlotKind, Trouble, TroubleCode};
+use wanctl::pipeline::job::{
+    self, EngineFailure, EngineFailureCode, Event, FrameFile, Outcome, Place, Request, SlotKind,
+};
 
 macro_rules! sources {
     ($($path:literal),*) => { [$(($path, include_str!(concat!("../", $path)))),*] };
@@ -61,7 +63,7 @@ fn main() {
             },
             "memory" | "weights" | "disk" | "engine" => {
                 let code = serde_json::from_value(way.into()).unwrap();
-                say(&Event::Error(Trouble::new(code, "it is as it is")));
+                say(&Event::Error(EngineFailure::new(code, "it is as it is")));
                 process::exit(9);
             }
             "noise" => println!("{{\"type\": \"sunshine\"}}\nnot even JSON"),
@@ -76,7 +78,7 @@ fn main() {
         work(folder, seam, way);
     }
     if way == "error_after_all" {
-        say(&Event::Error(Trouble::new(TroubleCode::Engine, "it failed at the very end")));
+        say(&Event::Error(EngineFailure::new(EngineFailureCode::Engine, "it failed at the very end")));
         process::exit(9);
     }
 }

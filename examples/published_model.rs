@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, env, fs, io::Write, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
-use wanctl::pipeline::weights::{TextEncoder, Transformer, Vace, Vae, VaeGeneration, What};
+use wanctl::pipeline::weights::{ModelKind, TextEncoder, Transformer, Vace, Vae, VaeGeneration};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -41,10 +41,10 @@ fn main() -> ExitCode {
     let text = TextEncoder { vocab: 256_384, dim: 4096, d_kv: 64, heads: 64, ff: 10_240, layers, buckets: 32 };
     fs::create_dir_all(folder).unwrap();
     for name in names {
-        write(&folder.join(name), &What::Transformer(transformer.clone()), "BF16", 2);
+        write(&folder.join(name), &ModelKind::Transformer(transformer.clone()), "BF16", 2);
     }
-    write(&folder.join("vae.safetensors"), &What::Vae(vae), "F32", 4);
-    write(&folder.join("text_encoder.safetensors"), &What::TextEncoder(text), "BF16", 2);
+    write(&folder.join("vae.safetensors"), &ModelKind::Vae(vae), "F32", 4);
+    write(&folder.join("text_encoder.safetensors"), &ModelKind::TextEncoder(text), "BF16", 2);
     ExitCode::SUCCESS
 }
 
@@ -67,7 +67,7 @@ fn of(dim: usize, layers: usize, in_channels: usize, every: Option<usize>) -> Tr
     }
 }
 
-fn write(path: &Path, what: &What, dtype: &str, bytes: usize) {
+fn write(path: &Path, what: &ModelKind, dtype: &str, bytes: usize) {
     let mut end = 0;
     let entry = |(name, shape): (String, Vec<usize>)| {
         let start = end;

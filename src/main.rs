@@ -17,7 +17,7 @@ use signal_hook::{
     low_level,
 };
 
-use wanctl::pipeline::types::{cancel::Cancel, error::Code};
+use wanctl::pipeline::types::{cancel::CancelToken, error::ErrorCode};
 
 mod cmd;
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
-    let (cancel, log, ui) = (Cancel::default(), RunLog::default(), cli.ui());
+    let (cancel, log, ui) = (CancelToken::default(), RunLog::default(), cli.ui());
     cmd::install_log(&log, &ui, cli.verbosity());
     if let Err(error) = listen(&cancel) {
         return ExitCode::from(ui.error(&Report::new(error)));
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     silence_panics();
     match cmd::caught(|| cli.run(&cancel, &ui, &log)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(Code::Input.exit()),
+        Ok(Answer::No) => ExitCode::from(ErrorCode::Input.exit()),
         Err(report) => ExitCode::from(ui.error(&report)),
     }
 }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// The first signal asks for an orderly end, a second one does not wait for it.
-fn listen(cancel: &Cancel) -> std::io::Result<()> {
+fn listen(cancel: &CancelToken) -> std::io::Result<()> {
     // Its default action is to kill; handled, a write past the file size limit is an error like a full disk.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -60,7 +60,7 @@ fn listen(cancel: &Cancel) -> std::io::Result<()> {
             match asked {
                 None => flag.store(true, Ordering::Relaxed),
                 Some(first) if first.elapsed() < ONE_REQUEST => continue,
-                Some(_) => low_level::exit(Code::Interrupted.exit().into()),
+                Some(_) => low_level::exit(ErrorCode::Interrupted.exit().into()),
             }
             asked = Some(Instant::now());
         }

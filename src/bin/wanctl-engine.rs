@@ -14,7 +14,7 @@ use std::{
 };
 
 use engine::{jobs, torch};
-use wanctl::pipeline::job::{Event, Place, Trouble, TroubleCode};
+use wanctl::pipeline::job::{EngineFailure, EngineFailureCode, Event, Place};
 
 // A module of this program and not of the library: what the library held of tch, the linker would put into `wanctl` too.
 #[path = "../engine/mod.rs"]
@@ -83,8 +83,8 @@ fn work(place: Place, folders: &[PathBuf]) -> ExitCode {
                 .downcast_ref::<&str>()
                 .map(ToString::to_string)
                 .or_else(|| panic.downcast_ref::<String>().cloned());
-            Trouble::new(
-                TroubleCode::Engine,
+            EngineFailure::new(
+                EngineFailureCode::Engine,
                 format!("the engine itself failed: {}", words.unwrap_or_else(|| "unknown panic".into())),
             )
         }

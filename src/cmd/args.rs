@@ -12,9 +12,7 @@ use clap::{
 
 use wanctl::pipeline::{
     media::{Codec, Fit, X264Preset},
-    options::{
-        Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Overrides, SettingsError,
-    },
+    options::{Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Options, SettingsError},
     plan::{Align, MaskRule},
     run::folder::Keep,
     system::{environment, file_names, output::Replace},
@@ -222,9 +220,9 @@ pub(crate) struct RunArgs {
 
 impl ShapeArgs {
     /// What was typed of these.
-    pub(crate) fn typed(&self, beside: Overrides) -> Overrides {
+    pub(crate) fn typed(&self, beside: Options) -> Options {
         let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, tone_map, engine } = self;
-        Overrides {
+        Options {
             align: *align,
             mask_rule: *mask_rule,
             looped: looped.then_some(true),

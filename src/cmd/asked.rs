@@ -11,7 +11,7 @@ use wanctl::pipeline::{
         memory::{RowsAtOnce, Sizes, Work},
     },
     options::{
-        self, EngineChoice, Era, JourneySettings, Layer, Overrides, Parts, Preset, Settings, SettingsError, Source,
+        self, EngineChoice, Era, JourneySettings, Layer, Options, Parts, Preset, Settings, SettingsError, Source,
         Sourced, WanSettings, Weights, story::Story,
     },
     run::engine::Engine,
@@ -68,7 +68,7 @@ pub(crate) struct Asked {
 
 /// What was asked, from the highest to the lowest but a preset.
 pub(crate) struct Words<'a> {
-    pub(crate) flags: Overrides,
+    pub(crate) flags: Options,
     /// Brings its preset and its era.
     pub(crate) task: Option<&'a Task>,
     pub(crate) story: Option<&'a Story>,
@@ -175,7 +175,7 @@ impl Asked {
             );
             return Ok(EngineChoice::Rife);
         };
-        let asked = Overrides::merged(&self.layers);
+        let asked = Options::merged(&self.layers);
         let dtype = match asked.dtype.unwrap_or(Dtype::Auto) {
             Dtype::Auto if device == Device::Cpu => Dtype::F32,
             Dtype::Auto => Dtype::Bf16,
@@ -231,7 +231,7 @@ impl Asked {
 
     fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
         self.layers.insert(0, preset.layer(era));
-        let own = |Overrides { loras, segment_loras, segment_sampling, .. }: &Overrides| {
+        let own = |Options { loras, segment_loras, segment_sampling, .. }: &Options| {
             loras.is_some() || segment_loras.is_some() || segment_sampling.is_some()
         };
         let as_the_preset_says = era.is_none() && !self.layers[1..].iter().any(|layer| own(&layer.values));
@@ -317,14 +317,14 @@ impl Asked {
     }
 
     /// All layers as one.
-    pub(crate) fn merged(&self) -> Overrides {
-        Overrides::merged(&self.layers)
+    pub(crate) fn merged(&self) -> Options {
+        Options::merged(&self.layers)
     }
 }
 
 /// Whether anything is said that only a Wan model heeds.
-fn is_for_a_model(values: &Overrides) -> bool {
-    let Overrides { prompts, negative_prompt, negative_prompts, seed, seeds, loras, segment_loras, .. } = values;
+fn is_for_a_model(values: &Options) -> bool {
+    let Options { prompts, negative_prompt, negative_prompts, seed, seeds, loras, segment_loras, .. } = values;
     let negative = negative_prompt.is_some() || negative_prompts.is_some();
     prompts.is_some() || negative || seed.is_some() || seeds.is_some() || loras.is_some() || segment_loras.is_some()
 }

@@ -6,13 +6,13 @@ use color_eyre::eyre::{Result, WrapErr};
 use serde_json::json;
 
 use wanctl::pipeline::{
-    frames::{generated::Between, source::Footage},
+    frames::{generated::GeneratedFrames, source::FrameSource},
     media::{Material, Media},
     options::SettingsError,
     report::guide,
     system::output::FolderDestination,
     types::{
-        cancel::Cancel,
+        cancel::CancelToken,
         progress::{Progress, Stage},
     },
     worker_tasks::{Command, Needs, Task},
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     pub(crate) run: RunArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let Args { inputs, join, travel, shape, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
     let named = output.clone().or_else(|| match travel.story.is_none() && task.is_absent() {
@@ -111,10 +111,10 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
     let scene = Scene { command: "guide", part: Part::Whole, args: &run, resumed: None };
     session::with_run(scene, ui, log, |folder| {
         prepared.announce(&work, None, ui);
-        let Prepared { cast, plan } = prepared;
+        let Prepared { inputs, plan } = prepared;
         folder.record("plan", &plan)?;
-        let footage = Footage { media: &media, cast: &cast, fit: work.fit() };
-        let mut between = Between::dissolve();
+        let frame_source = FrameSource { media: &media, inputs: &inputs, fit: work.fit() };
+        let mut between = GeneratedFrames::dissolve();
         let place = destination.temporary();
         guide::write_plan(&plan, place)?;
         for (number, seam) in plan.seams.iter().enumerate() {
@@ -124,8 +124,8 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<
             };
             fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
             ui.begin(Stage::Guide, seam.slots.len());
-            let known = between.stand_in(&footage, &plan, number)?;
-            guide::write(&footage, &plan, number, &known, &place, ui)
+            let known = between.stand_in(&frame_source, &plan, number)?;
+            guide::write(&frame_source, &plan, number, &known, &place, ui)
                 .wrap_err_with(|| format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))?;
         }
         let path = destination.finish()?;

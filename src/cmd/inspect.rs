@@ -7,7 +7,7 @@ use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    frames::film::Cast,
+    frames::film::Inputs,
     media::{Clip, Material, Media},
     options::{EngineChoice, Era, Preset, PresetError, Settings, story::Story},
     plan::FramePlan,
@@ -15,9 +15,9 @@ use wanctl::pipeline::{
         engine::Engine,
         folder::{self, RunError},
     },
-    system::child::Leash,
+    system::child::ProcessLimits,
     types::{
-        cancel::Cancel,
+        cancel::CancelToken,
         progress::{Progress, Stage, Warning},
     },
     weights::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
@@ -84,7 +84,7 @@ enum Kind {
     Task,
     Weights,
     /// A clip or an image.
-    Footage,
+    Media,
 }
 
 impl Kind {
@@ -99,23 +99,23 @@ impl Kind {
             Some(preset) => Self::Preset(Box::new(preset)),
             None if looks_like_json(file) => Self::Task,
             None if weights::holds_weights(file) => Self::Weights,
-            None => Self::Footage,
+            None => Self::Media,
         }
     }
 }
 
-pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
     if list_models {
         return library::list(&models, ui);
     }
-    let (media, program) = (Media::new(cancel.clone()), Engine::new(Leash::new(cancel.clone())));
+    let (media, program) = (Media::new(cancel.clone()), Engine::new(ProcessLimits::new(cancel.clone())));
     let about = About { era, models: &models };
     let kinds: Vec<Kind> = files.iter().map(|file| Kind::of(file)).collect();
-    let footage = files.iter().zip(&kinds).filter(|(_, kind)| matches!(kind, Kind::Footage));
-    let footage: Vec<PathBuf> = footage.map(|(file, _)| file.clone()).collect();
+    let media_files = files.iter().zip(&kinds).filter(|(_, kind)| matches!(kind, Kind::Media));
+    let media_files: Vec<PathBuf> = media_files.map(|(file, _)| file.clone()).collect();
     ui.begin(Stage::Probe, 0);
-    let mut probed = media.probe_files(&footage).into_iter();
+    let mut probed = media.probe_files(&media_files).into_iter();
     ui.end_progress();
     let (mut clips, mut answer) = (vec![], Answer::Yes);
     for (file, kind) in files.iter().zip(kinds) {
@@ -132,7 +132,7 @@ pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui) -> Result<Answer> {
                 }
                 told => told.map_err(Report::new),
             },
-            Kind::Footage => match probed.next().expect("one answer for each file") {
+            Kind::Media => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
                     let clip = footage_of(file, &material, ui);
                     match media.usable(material, false) {
@@ -250,9 +250,9 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
 /// What `wanctl join` would do with these clips and no options.
 fn as_joined(clips: Vec<Clip>) -> Result<(FramePlan, Vec<Warning>)> {
     let settings = Settings::of(&[], EngineChoice::Auto)?;
-    let cast = Cast::new(clips, &settings, false);
-    let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
-    let warnings = session::warnings(&cast, &plan).collect();
+    let inputs = Inputs::new(clips, &settings, false);
+    let plan = settings.plan(inputs.sources(), inputs.film.for_plan())?;
+    let warnings = session::warnings(&inputs, &plan).collect();
     Ok((plan, warnings))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     media::Media,
     options::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Settings, SettingsError},
-    plan::{self, Continued, FramePlan, JoinAsk, Places, Source},
+    plan::{self, Continued, FramePlan, JoinParams, Places, Source},
     types::{
         progress::{Silent, Warning},
         video::{Fps, Size},
@@ -75,8 +75,8 @@ impl Work {
         if !all_here {
             return Ok(Planned { plan: self.plan_of_others()?, sure: false, warnings: vec![] });
         }
-        let (cast, plan) = self.plan(lossless, media, &Silent)?;
-        let warnings = session::warnings(&cast, &plan).collect();
+        let (inputs, plan) = self.plan(lossless, media, &Silent)?;
+        let warnings = session::warnings(&inputs, &plan).collect();
         Ok(Planned { plan, sure: true, warnings })
     }
 
@@ -85,7 +85,7 @@ impl Work {
         Ok(match self {
             Self::Join { clips, settings } => {
                 let fps = rate(settings.fps.value);
-                let JoinAsk { context, gap, .. } = settings.ask(fps);
+                let JoinParams { context, gap, .. } = settings.ask(fps);
                 let last = settings.ranges.last().map_or(gap, |range| range.0.end);
                 let film = film(fps, settings.made_size.value);
                 let clips = clips.iter().map(|path| clip(path, 2 * (context + last), &film)).collect();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     job::Device,
     media::Media,
-    options::{JourneyPaths, Overrides, Parts, story::Story},
+    options::{JourneyPaths, Options, Parts, story::Story},
     run::engine::Engine,
     types::progress::{Progress, Stage},
     weights::{CheckpointError, Places, Surroundings},
@@ -81,7 +81,7 @@ struct Journey {
 impl Journey {
     fn of(story: &Story, &About { era, models }: &About<'_>, program: &Engine, ui: &Ui) -> Result<Self> {
         let ask = |program| {
-            let (flags, story) = (Overrides::default(), Some(story));
+            let (flags, story) = (Options::default(), Some(story));
             let words = Words { flags, task: None, story, models, program, shown: TRAVELS };
             Asked::new(&PresetArgs::of_era(era), words, ui)
         };

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     media::{Clip, Material, Media},
     options::{Era, Layer, Preset},
     weights::{Places, Surroundings},
-    worker_tasks::{self, Blame, Input, Known, Role, Task},
+    worker_tasks::{self, Blame, KnownFault, Role, Task, TaskFile},
 };
 
 use super::{
@@ -46,7 +46,8 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
         }
         _ => (None, None),
     };
-    let mut faults: Vec<Known> = task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
+    let mut faults: Vec<KnownFault> =
+        task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
     if let (Some(Planned { plan, .. }), Some(era)) = (&plan, task.era) {
         faults.extend(worker_tasks::faults_of_plan(era, plan, &files.clips()));
     }
@@ -89,7 +90,7 @@ struct Seen<'a> {
     resolved: Option<(Option<Preset>, Resolved)>,
     plan: Option<Planned>,
     memory: Option<Memory>,
-    faults: Vec<Known>,
+    faults: Vec<KnownFault>,
     problems: Vec<Failure>,
     /// Whether anything was said of where its files lie.
     placed: bool,
@@ -211,13 +212,13 @@ impl Seen<'_> {
 
 /// What is known of the task's own files; by their places among its inputs.
 struct Files {
-    facts: Vec<(Input, Material)>,
+    facts: Vec<(TaskFile, Material)>,
     problems: Vec<Report>,
 }
 
 impl Files {
     fn probe(task: &Task, media: &Media) -> Self {
-        let pictures = |input: &&Input| {
+        let pictures = |input: &&TaskFile| {
             matches!(input.role, Role::Clip | Role::Image | Role::Guide | Role::Reference | Role::Transition)
         };
         let here: Vec<_> = task.inputs.iter().filter(pictures).filter(|input| input.file.is_some()).collect();
@@ -240,12 +241,12 @@ impl Files {
         Self { facts, problems }
     }
 
-    fn of(&self, input: &Input) -> Option<&Material> {
+    fn of(&self, input: &TaskFile) -> Option<&Material> {
         self.facts.iter().find(|(other, _)| other == input).map(|(_, material)| material)
     }
 
     fn clips(&self) -> Vec<Clip> {
-        let clip = |(input, material): &(Input, Material)| match material {
+        let clip = |(input, material): &(TaskFile, Material)| match material {
             Material::Clip(clip) if input.role == Role::Clip => Some((**clip).clone()),
             Material::Clip(_) | Material::Still(_) => None,
         };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use wanctl::pipeline::{
-    options::{FrameRange, Length, Overrides},
+    options::{FrameRange, Length, Options},
     plan::{Mode, PlanError, check_ranges},
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct JoinArgs {
 
 impl JoinArgs {
     /// What was typed of these, for these clips.
-    pub(crate) fn typed(&self, clips: &[PathBuf], shape: &ShapeArgs) -> Result<Overrides, PlanError> {
+    pub(crate) fn typed(&self, clips: &[PathBuf], shape: &ShapeArgs) -> Result<Options, PlanError> {
         let Self { context, gap, mode, blend, ranges, anchors } = self;
         // Before any clip is opened. Without one there is a task.
         match (clips.len(), ranges.is_empty()) {
@@ -47,14 +47,14 @@ impl JoinArgs {
             (found @ 2.., false) => return Err(PlanError::RangeOfClips { found }),
             _ => check_ranges(&ranges.iter().map(|range| range.0.clone()).collect::<Vec<_>>())?,
         }
-        Ok(shape.typed(Overrides {
+        Ok(shape.typed(Options {
             context: *context,
             gap: *gap,
             mode: *mode,
             blend: blend.map(usize::from),
             ranges: (!ranges.is_empty()).then(|| ranges.clone()),
             anchors: anchors.then_some(true),
-            ..Overrides::default()
+            ..Options::default()
         }))
     }
 

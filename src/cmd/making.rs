@@ -9,11 +9,11 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    frames::{film::plain, generated::Between, source::Footage},
+    frames::{film::plain, generated::GeneratedFrames, source::FrameSource},
     job::{Device, memory::Sizes},
     media::Media,
     options::{
-        Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Overrides, Parts, SettingsError, story::Story,
+        Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Options, Parts, SettingsError, story::Story,
     },
     plan::FramePlan,
     run::{
@@ -23,11 +23,11 @@ use wanctl::pipeline::{
         slurm::Slurm,
     },
     system::{
-        child::Leash,
+        child::ProcessLimits,
         environment,
         output::{self, Destination, Replace, folder_of},
     },
-    types::cancel::Cancel,
+    types::cancel::CancelToken,
     weights::Conditioning,
     worker_tasks::{Recorded, Task},
 };
@@ -45,22 +45,22 @@ use super::{
 
 /// What a command starts with: the time it has, and the programs it may start.
 pub(crate) struct Begun {
-    pub(crate) cancel: Cancel,
+    pub(crate) cancel: CancelToken,
     pub(crate) media: Media,
     pub(crate) program: Engine,
 }
 
 impl Begun {
-    pub(crate) fn new(run: &RunArgs, cancel: &Cancel) -> Self {
+    pub(crate) fn new(run: &RunArgs, cancel: &CancelToken) -> Self {
         let cancel = cancel.with_timeout(run.timeout);
-        Self { media: Media::new(cancel.clone()), program: Engine::new(Leash::new(cancel.clone())), cancel }
+        Self { media: Media::new(cancel.clone()), program: Engine::new(ProcessLimits::new(cancel.clone())), cancel }
     }
 
     /// What was typed, over a task or a story, over a preset; `shown`: how a model of this command is shown frames.
     pub(crate) fn asked(
         &self,
         preset: &PresetArgs,
-        (wan, typed): (&WanArgs, Overrides),
+        (wan, typed): (&WanArgs, Options),
         (task, story): (Option<&Task>, Option<&Story>),
         (shown, device): (&[Conditioning], Device),
         ui: &Ui,
@@ -183,7 +183,7 @@ impl Making<'_> {
             }
             let makers = session::makers(&work, wan.as_ref(), ui);
             prepared.announce(&work, wan.as_ref(), ui);
-            let Prepared { cast, plan } = prepared;
+            let Prepared { inputs, plan } = prepared;
             folder.record(
                 "settings",
                 &json!({
@@ -202,10 +202,11 @@ impl Making<'_> {
                 let gpu = work.engine() == EngineChoice::Wan && with.device.first() != Device::Cpu;
                 return emit(folder, &plan, (&work, &home), (gpu, run.replace()), ui);
             }
-            let footage = Footage { media, cast: &cast, fit: work.fit() };
+            let frame_source = FrameSource { media, inputs: &inputs, fit: work.fit() };
             let place = folder.path().to_owned();
-            let between = Between::dissolve();
-            let mut render = Render { footage, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
+            let between = GeneratedFrames::dissolve();
+            let mut render =
+                Render { frame_source, plan: &plan, settings: &film, note: &note, run_folder: &place, between };
             let made = needed(&plan, part);
             if let Some(makers) = &makers {
                 if part == Part::Stitch {
@@ -369,7 +370,14 @@ fn needed(plan: &FramePlan, part: Part) -> Vec<usize> {
 }
 
 /// Of a single part, the folders of all that it needs, so that no other process makes them meanwhile.
-fn hold(run: &RunDir, part: Part, made: &[usize], parts: Parts, cancel: &Cancel, ui: &Ui) -> Result<Vec<PartLock>> {
+fn hold(
+    run: &RunDir,
+    part: Part,
+    made: &[usize],
+    parts: Parts,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Vec<PartLock>> {
     let Part::One(one) = part else { return Ok(vec![]) };
     if made.len() > 1 {
         let of = parts.of;

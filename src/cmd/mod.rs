@@ -8,7 +8,7 @@ use color_eyre::eyre::{Result, eyre};
 
 use wanctl::pipeline::{
     system::environment::{self, Variable},
-    types::cancel::Cancel,
+    types::cancel::CancelToken,
 };
 
 mod args;
@@ -130,7 +130,7 @@ impl Cli {
     }
 
     /// What was asked for.
-    pub(crate) fn run(self, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
+    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(*args, cancel, ui, log),
             (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui, log),

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
         memory::{Need, Sizes, Work as Load},
         schedule::Expert,
     },
-    options::{EngineChoice, Generation, Layer, Lora, LoraFiles, ModelKind, Overrides, Sampling, Weights},
+    options::{EngineChoice, Generation, Layer, Lora, LoraFiles, ModelKind, Options, Sampling, Weights},
     plan::FramePlan,
     weights::Places,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Memory {
 impl Resolved {
     /// By the names of the model's files alone.
     pub(crate) fn by_names(work: Work, layers: Vec<Layer>) -> Result<Self> {
-        let Overrides { published, phases, .. } = Overrides::merged(&layers);
+        let Options { published, phases, .. } = Options::merged(&layers);
         let by_phases = || {
             let two_experts = phases?.iter().any(|phase| phase.expert == Expert::Low);
             Some(ModelKind { two_experts, boundary: None, flow_shift: None })
@@ -48,7 +48,7 @@ impl Resolved {
     /// By the headers of the model's files where they are here, else by the names that they were published under.
     pub(crate) fn memory(&self, plan: &FramePlan, places: &Places) -> Option<Memory> {
         self.generation.as_ref()?;
-        let Overrides { published, dtype, offload, vae_tile, .. } = Overrides::merged(&self.layers);
+        let Options { published, dtype, offload, vae_tile, .. } = Options::merged(&self.layers);
         let here = Weights::find(&self.layers, places).ok().and_then(|weights| Sizes::of(&weights.models).ok());
         let sizes = here.or_else(|| Sizes::by_name(&published?))?;
         let asked = (dtype.unwrap_or(Dtype::Auto), offload.unwrap_or(Offload::Auto), vae_tile.unwrap_or(VaeTile::Auto));

@@ -4,8 +4,8 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    frames::film::Cast,
-    job::Maker,
+    frames::film::Inputs,
+    job::Backend,
     media::Media,
     options::{EngineChoice, WanSettings},
     plan::FramePlan,
@@ -21,22 +21,22 @@ use super::{
 
 /// Facts, then a plan.
 pub(crate) struct Prepared {
-    pub(crate) cast: Cast,
+    pub(crate) inputs: Inputs,
     pub(crate) plan: FramePlan,
 }
 
 /// Reads and plans; nothing is written, so that what is refused here leaves nothing.
 pub(crate) fn prepare(work: &Work, lossless: bool, media: &Media, ui: &Ui) -> Result<Prepared> {
-    let (cast, plan) = work.plan(lossless, media, ui)?;
+    let (inputs, plan) = work.plan(lossless, media, ui)?;
     ui.end_progress();
-    Ok(Prepared { cast, plan })
+    Ok(Prepared { inputs, plan })
 }
 
 impl Prepared {
     /// Tells what will be made.
     pub(crate) fn announce(&self, work: &Work, wan: Option<&WanSettings>, ui: &Ui) {
-        let Self { cast, plan } = self;
-        warnings(cast, plan).for_each(|warning| ui.warn(warning));
+        let Self { inputs, plan } = self;
+        warnings(inputs, plan).for_each(|warning| ui.warn(warning));
         ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
         for line in work.lines(wan) {
             tracing::info!("{line}");
@@ -45,16 +45,16 @@ impl Prepared {
 }
 
 /// What is said of the clips, then of the plan.
-pub(crate) fn warnings(cast: &Cast, plan: &FramePlan) -> impl Iterator<Item = Warning> {
+pub(crate) fn warnings(inputs: &Inputs, plan: &FramePlan) -> impl Iterator<Item = Warning> {
     let of_plan = plan.warnings.iter().map(|warning| {
         let file = warning.file().map(ToOwned::to_owned);
         Warning { code: warning.code(), file, message: warning.to_string() }
     });
-    cast.warnings.iter().cloned().chain(of_plan)
+    inputs.warnings.iter().cloned().chain(of_plan)
 }
 
 /// Which engine does the work; one request for each seam or segment. None is dissolve, which needs no program.
-pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<Vec<Maker>> {
+pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<Vec<Backend>> {
     let parts = work.parts().count;
     if let Some(wan) = wan {
         let seeds: Vec<u64> = (0..parts).map(|part| wan.seed_of(part)).collect();
@@ -62,10 +62,10 @@ pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<
             true => ui.note(&format!("seed {}", wan.seed)),
             false => ui.note(&format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))),
         }
-        return Some((0..parts).map(|part| Maker::Wan(Box::new(wan.request(part)))).collect());
+        return Some((0..parts).map(|part| Backend::Wan(Box::new(wan.request(part)))).collect());
     }
     let maker = match work.engine() {
-        EngineChoice::Rife => Some(Maker::Rife),
+        EngineChoice::Rife => Some(Backend::Rife),
         EngineChoice::Auto | EngineChoice::Wan => unreachable!("resolved before"),
         EngineChoice::Dissolve => None,
     };
@@ -73,11 +73,11 @@ pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<
 }
 
 /// The engine's word in results.
-pub(crate) fn engine_name(maker: Option<&Maker>) -> &'static str {
+pub(crate) fn engine_name(maker: Option<&Backend>) -> &'static str {
     match maker {
-        Some(Maker::Rife) => "rife",
-        Some(Maker::Halving) => "halving",
-        Some(Maker::Wan(_)) => "wan",
+        Some(Backend::Rife) => "rife",
+        Some(Backend::Halving) => "halving",
+        Some(Backend::Wan(_)) => "wan",
         None => "dissolve",
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use wanctl::pipeline::{
     frames::film::plain,
     media::{Clip, DolbyVision, DynamicRange, RateSource, Still, Timing, Track, TrackKind, UNDER},
-    weights::{ModelFiles, Survey, What, name as weights},
+    weights::{ModelFiles, ModelKind, Survey, name as weights},
     worker_tasks::Task,
 };
 
@@ -153,7 +153,7 @@ pub(crate) fn checkpoint(survey: &Survey, problems: &[String]) -> String {
     if let Some(numbers) = survey.what.numbers() {
         row("numbers", numbers);
     }
-    if let What::Lora(lora) = &survey.what {
+    if let ModelKind::Lora(lora) = &survey.what {
         row("form", lora.form.name().into());
         let ranks = lora.ranks.iter().map(|(rank, modules)| format!("rank {rank} in {modules}"));
         let alpha = if lora.alpha { "with alpha" } else { "no alpha" };

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     options::{self, Sampling},
     plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
     types::video::Size,
-    worker_tasks::{Diagnosis, Ignored, Input, Known, Portion, Role, Row, Stitch, Task, Travel, Way, Work},
+    worker_tasks::{Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work},
 };
 
 use super::{resolved::Resolved, show::counted, show_settings};
@@ -63,11 +63,11 @@ pub(crate) fn head(task: &Task, rows: &mut Rows) {
 }
 
 /// The files that the task names. Many in a row that are missing alike are one line.
-pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a Material>, rows: &mut Rows) {
+pub(crate) fn inputs<'a>(inputs: &[TaskFile], facts: impl Fn(&TaskFile) -> Option<&'a Material>, rows: &mut Rows) {
     for run in inputs.chunk_by(|a, b| {
         a.role == b.role && a.role == Role::Image && a.file.is_none() && b.file.is_none() && a.why == b.why
     }) {
-        let why = |input: &Input| format!("not here: {}", input.why.as_deref().unwrap_or("not looked for"));
+        let why = |input: &TaskFile| format!("not here: {}", input.why.as_deref().unwrap_or("not looked for"));
         match run {
             [first, _, _, .., last] => {
                 rows.row(first.role.name(), format!("{}\n... ({} of them)", first.address, run.len()));
@@ -75,7 +75,7 @@ pub(crate) fn inputs<'a>(inputs: &[Input], facts: impl Fn(&Input) -> Option<&'a 
             }
             few => {
                 for input in few {
-                    let Input { role, place: _, address, weights, file, why: _ } = input;
+                    let TaskFile { role, place: _, address, weights, file, why: _ } = input;
                     let weights = weights.as_ref().map_or(String::new(), |weights| format!(", {weights}"));
                     match file {
                         Some(file) => {
@@ -223,8 +223,8 @@ pub(crate) fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
 }
 
 /// What the worker would have met with it.
-pub(crate) fn faults(faults: &[Known], rows: &mut Rows) {
-    for Known { id, there, here } in faults {
+pub(crate) fn faults(faults: &[KnownFault], rows: &mut Rows) {
+    for KnownFault { id, there, here } in faults {
         rows.row("fault", format!("{id}: {there}\nhere: {here}"));
     }
 }

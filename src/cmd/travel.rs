@@ -6,7 +6,7 @@ use color_eyre::eyre::Result;
 
 use wanctl::pipeline::{
     options::Parts,
-    types::cancel::Cancel,
+    types::cancel::CancelToken,
     worker_tasks::{Command, Needs},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     preset: PresetArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &Cancel, ui: &Ui, log: &RunLog) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
     let Args { inputs, travel, shape, task, preset, engine, wan, film, part, run } = args;
     let Told { typed, story, paths } = travel.told(&inputs, &shape)?;

@@ -7,7 +7,7 @@ use std::{
 
 use wanctl::pipeline::{
     options::{
-        Each, JourneyPaths, Overrides, SeedMode,
+        Each, JourneyPaths, Options, SeedMode,
         story::{Story, StoryError},
     },
     plan::{Round, Treatment},
@@ -61,7 +61,7 @@ pub(crate) struct TravelArgs {
 
 /// What was typed of a journey, and the story under it.
 pub(crate) struct Told {
-    pub(crate) typed: Overrides,
+    pub(crate) typed: Options,
     pub(crate) story: Option<Story>,
     pub(crate) paths: JourneyPaths,
 }
@@ -83,7 +83,7 @@ impl TravelArgs {
             paths.structure = vec![clip.clone()];
         }
         let whole = |number: u32| number as usize;
-        let typed = shape.typed(Overrides {
+        let typed = shape.typed(Options {
             frames: frames.map(whole).map(Each::All),
             overlap: overlap.map(whole).map(Each::All),
             round: *round,
@@ -92,7 +92,7 @@ impl TravelArgs {
             brightness: *brightness,
             treatment: structure.as_ref().map(|structure| structure.treatment),
             seed_mode: *seed_mode,
-            ..Overrides::default()
+            ..Options::default()
         });
         Ok(Told { typed, story, paths })
     }

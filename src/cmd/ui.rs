@@ -14,14 +14,14 @@ use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
-    frames::source::FootageError,
+    frames::source::FrameError,
     media::MediaError,
     options::{PresetError, SettingsError, story::StoryError},
     plan::PlanError,
     run::{engine::EngineError, folder::RunError, render::GatherError},
     system::{environment, output::OutputError},
     types::{
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
         progress::Stage,
     },
     weights::CheckpointError,
@@ -146,14 +146,15 @@ impl Ui {
     pub(crate) fn failure(&self, report: &Report) -> Failure {
         let fault = report.chain().find_map(as_fault);
         // What no room of ours has words for is the file system's doing or our own.
-        let other = if report.chain().any(|error| error.is::<io::Error>()) { Code::Disk } else { Code::Engine };
-        let code = fault.map_or(other, Fault::code);
+        let other =
+            if report.chain().any(|error| error.is::<io::Error>()) { ErrorCode::Disk } else { ErrorCode::Engine };
+        let code = fault.map_or(other, Reportable::code);
         Failure {
             code,
             exit: code.exit(),
             stage: self.track.stage(),
             message: chain(report),
-            details: fault.map(Fault::details).unwrap_or_default(),
+            details: fault.map(Reportable::details).unwrap_or_default(),
             run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
         }
     }
@@ -165,10 +166,12 @@ impl Ui {
     pub(crate) fn problem(&self, report: Report) -> Result<Failure> {
         let failure = self.failure(&report);
         match failure.code {
-            Code::Usage | Code::Input | Code::Weights | Code::Memory => {
-                Ok(Failure { code: Code::Input, exit: Code::Input.exit(), ..failure })
+            ErrorCode::Usage | ErrorCode::Input | ErrorCode::Weights | ErrorCode::Memory => {
+                Ok(Failure { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..failure })
             }
-            Code::Media | Code::Disk | Code::Engine | Code::Timeout | Code::Interrupted => Err(report),
+            ErrorCode::Media | ErrorCode::Disk | ErrorCode::Engine | ErrorCode::Timeout | ErrorCode::Interrupted => {
+                Err(report)
+            }
         }
     }
 }
@@ -192,38 +195,38 @@ fn chain(report: &Report) -> String {
 }
 
 /// Looks for an error of ours.
-fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Fault> {
-    let media = error.downcast_ref::<MediaError>().map(|error| error as &dyn Fault);
+fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Reportable> {
+    let media = error.downcast_ref::<MediaError>().map(|error| error as &dyn Reportable);
     media
-        .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<FootageError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<TaskError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<GatherError>().map(|error| error as &dyn Fault))
-        .or_else(|| error.downcast_ref::<StoryError>().map(|error| error as &dyn Fault))
+        .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<FrameError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<TaskError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<GatherError>().map(|error| error as &dyn Reportable))
+        .or_else(|| error.downcast_ref::<StoryError>().map(|error| error as &dyn Reportable))
 }
 
 /// The error object of the contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
-    code: Code,
+    code: ErrorCode,
     exit: u8,
     stage: Stage,
     message: String,
     #[serde(flatten)]
-    details: Details,
+    details: ErrorDetails,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_folder: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn is_usage(&self) -> bool {
-        self.code == Code::Usage
+        self.code == ErrorCode::Usage
     }
 
     /// Of what refuses nothing: without a code, since none is ended with.
@@ -253,7 +256,7 @@ impl Failure {
     }
 
     fn text(&self, run_folder: Option<&Path>) -> String {
-        let Details { file, frame, wanted, found, command, stderr, help } = &self.details;
+        let ErrorDetails { file, frame, wanted, found, command, stderr, help } = &self.details;
         let mut text = format!("error: {}", self.message);
         let mut row = |name: &str, value: Option<String>| {
             if let Some(value) = value {

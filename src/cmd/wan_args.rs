@@ -7,7 +7,7 @@ use wanctl::pipeline::{
         Dtype, Noise, Offload, VaeTile,
         schedule::{Grid, Solver},
     },
-    options::{Guidance, LoraAsk, Overrides, Prompts, Seed},
+    options::{Guidance, LoraAsk, Options, Prompts, Seed},
     weights::Wanted,
 };
 
@@ -87,7 +87,7 @@ impl WanArgs {
     }
 
     /// What was typed of these, beside what was typed of the plan.
-    pub(crate) fn typed(&self, plan: Overrides) -> Overrides {
+    pub(crate) fn typed(&self, plan: Options) -> Options {
         let Self {
             model,
             models: _,
@@ -106,7 +106,7 @@ impl WanArgs {
             vae_tile,
             offload,
         } = self;
-        Overrides {
+        Options {
             model: Some(model.clone()).filter(|model| !model.is_empty()),
             loras: Some(lora.clone()).filter(|loras| !loras.is_empty()),
             prompts: match prompts {
@@ -130,8 +130,8 @@ impl WanArgs {
 }
 
 /// Those of these that were typed.
-pub(crate) fn given(typed: &Overrides) -> Vec<&'static str> {
-    let Overrides {
+pub(crate) fn given(typed: &Options) -> Vec<&'static str> {
+    let Options {
         model,
         loras,
         prompts,

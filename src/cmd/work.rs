@@ -6,14 +6,14 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    frames::film::{Cast, JourneyFiles, MadeSize, Shape},
+    frames::film::{Inputs, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media},
     options::{
-        self, EngineChoice, JourneyPaths, JourneySettings, Overrides, Parts, Settings, SettingsError, WanSettings,
+        self, EngineChoice, JourneyPaths, JourneySettings, Options, Parts, Settings, SettingsError, WanSettings,
     },
     plan::{self, FramePlan},
     types::progress::{Progress, Stage},
-    worker_tasks::{Command, Inputs, Stitch},
+    worker_tasks::{Command, InputPaths, Stitch},
 };
 
 use super::{asked::Asked, show_settings};
@@ -79,11 +79,11 @@ impl Work {
         }
     }
 
-    pub(crate) fn inputs(&self) -> Inputs {
+    pub(crate) fn inputs(&self) -> InputPaths {
         match self {
-            Self::Join { clips, .. } => Inputs::Clips(clips.clone()),
-            Self::Travel { paths, .. } => Inputs::Journey(paths.clone()),
-            Self::Stitch { pieces, stitch, .. } => Inputs::Pieces(pieces.clone(), stitch.clone()),
+            Self::Join { clips, .. } => InputPaths::Clips(clips.clone()),
+            Self::Travel { paths, .. } => InputPaths::Journey(paths.clone()),
+            Self::Stitch { pieces, stitch, .. } => InputPaths::Pieces(pieces.clone(), stitch.clone()),
         }
     }
 
@@ -97,7 +97,7 @@ impl Work {
     }
 
     /// As it is asked for once more.
-    pub(crate) fn again(&self, wan: Option<&WanSettings>) -> Overrides {
+    pub(crate) fn again(&self, wan: Option<&WanSettings>) -> Options {
         match self {
             Self::Join { settings, .. } | Self::Stitch { settings, .. } => options::again(settings, wan),
             Self::Travel { settings, .. } => options::journey_again(settings, wan),
@@ -143,25 +143,25 @@ impl Work {
     }
 
     /// The facts of its files, and the plan that comes of them.
-    pub(crate) fn plan(&self, lossless: bool, media: &Media, progress: &dyn Progress) -> Result<(Cast, FramePlan)> {
+    pub(crate) fn plan(&self, lossless: bool, media: &Media, progress: &dyn Progress) -> Result<(Inputs, FramePlan)> {
         progress.begin(Stage::Probe, self.files().len());
         let probed = || progress.begin(Stage::Plan, 0);
         match self {
             Self::Join { clips, settings } => {
-                let cast =
-                    Cast::new(media.probe_clips(clips, settings.tracks(), *settings.tone_map)?, settings, lossless);
+                let inputs =
+                    Inputs::new(media.probe_clips(clips, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
-                let plan = settings.plan(cast.sources(), cast.film.for_plan())?;
-                Ok((cast, plan))
+                let plan = settings.plan(inputs.sources(), inputs.film.for_plan())?;
+                Ok((inputs, plan))
             }
             Self::Stitch { pieces, stitch, settings } => {
-                let cast =
-                    Cast::new(media.probe_clips(pieces, settings.tracks(), *settings.tone_map)?, settings, lossless);
+                let inputs =
+                    Inputs::new(media.probe_clips(pieces, settings.tracks(), *settings.tone_map)?, settings, lossless);
                 probed();
-                let sources = cast.sources();
+                let sources = inputs.sources();
                 let ask = stitch.ask(&sources)?;
-                let plan = plan::stitch(sources, cast.film.for_plan(), &ask)?;
-                Ok((cast, plan))
+                let plan = plan::stitch(sources, inputs.film.for_plan(), &ask)?;
+                Ok((inputs, plan))
             }
             Self::Travel { paths, settings, .. } => {
                 let JourneyPaths { images, continued, structure, references } = paths;
@@ -175,10 +175,10 @@ impl Work {
                 };
                 let JourneySettings { engine, fps, size, made_size, .. } = &**settings;
                 let made = MadeSize::new(**engine, **made_size);
-                let (cast, places) = Cast::journey(files, &Shape { fps: **fps, size: **size, made, lossless });
+                let (inputs, places) = Inputs::journey(files, &Shape { fps: **fps, size: **size, made, lossless });
                 probed();
-                let plan = settings.plan(places, cast.film.for_plan())?;
-                Ok((cast, plan))
+                let plan = settings.plan(places, inputs.film.for_plan())?;
+                Ok((inputs, plan))
             }
         }
     }

@@ -14,27 +14,27 @@ use super::{
 };
 use wanctl::pipeline::{
     job::{
-        self, Device, Dtype, Event, FrameFile, GuideHead, Maker, Outcome, Part, Place, Request, SlotKind, Trouble,
-        TroubleCode,
+        self, Backend, Device, Dtype, EngineFailure, EngineFailureCode, Event, FrameFile, GuideHead, Outcome, Part,
+        Place, Request, SlotKind,
     },
     system::environment,
     types::video::Size,
 };
 
-impl From<TorchError> for Trouble {
+impl From<TorchError> for EngineFailure {
     fn from(error: TorchError) -> Self {
         let code = match error {
-            TorchError::OutOfMemory { .. } => TroubleCode::Memory,
-            TorchError::Failed { .. } => TroubleCode::Engine,
+            TorchError::OutOfMemory { .. } => EngineFailureCode::Memory,
+            TorchError::Failed { .. } => EngineFailureCode::Engine,
         };
         Self::new(code, error)
     }
 }
 
-fn weights(error: RifeError) -> Trouble {
+fn weights(error: RifeError) -> EngineFailure {
     match error {
         RifeError::Torch(error) => error.into(),
-        error => Trouble::new(TroubleCode::Weights, error),
+        error => EngineFailure::new(EngineFailureCode::Weights, error),
     }
 }
 
@@ -48,7 +48,7 @@ struct Job {
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
-pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> {
     let Place { device, threads, share } = place;
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
@@ -63,12 +63,12 @@ pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)
             message: format!("working on the CPU: CUDA cannot be used: {why}"),
         });
     }
-    let is_wan = |job: &Job| matches!(job.request.maker, Maker::Wan(_));
+    let is_wan = |job: &Job| matches!(job.request.maker, Backend::Wan(_));
     for jobs in jobs.chunk_by(|a, b| is_wan(a) == is_wan(b)) {
         prepare(device, &jobs[0].request.maker)?;
         match jobs[0].request.maker {
-            Maker::Wan(_) => generate(jobs, device, share, say)?,
-            Maker::Rife | Maker::Halving => {
+            Backend::Wan(_) => generate(jobs, device, share, say)?,
+            Backend::Rife | Backend::Halving => {
                 let rife = Rife::load(device, Kind::Float).map_err(weights)?;
                 jobs.iter().try_for_each(|job| interpolate(job, device, &rife, say))?;
             }
@@ -77,13 +77,13 @@ pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)
     Ok(())
 }
 
-fn read(folder: &Path) -> Result<Job, Trouble> {
+fn read(folder: &Path) -> Result<Job, EngineFailure> {
     let path = folder.join(job::REQUEST);
     let request: Request = job::read_json(&path)?;
     if (request.version, request.program.as_str()) != (job::VERSION, job::PROGRAM) {
         let (wanted, found) = (job::PROGRAM, &request.program);
-        return Err(Trouble::new(
-            TroubleCode::Engine,
+        return Err(EngineFailure::new(
+            EngineFailureCode::Engine,
             format!("{} was written by wanctl {found}, and this is wanctl-engine {wanted}", path.display()),
         )
         .help("build both programs together: cargo build --release"));
@@ -98,8 +98,8 @@ fn read(folder: &Path) -> Result<Job, Trouble> {
 }
 
 /// The file that a request names by its hash; so many frames of this size.
-fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<FrameFile, Trouble> {
-    let wrong = |message| Err(Trouble::new(TroubleCode::Engine, message));
+fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<FrameFile, EngineFailure> {
+    let wrong = |message| Err(EngineFailure::new(EngineFailureCode::Engine, message));
     if job::hash(path)? != hash {
         let path = path.display();
         return wrong(format!("{path} is not the file that its request names: it was edited, or is another run's"));
@@ -114,7 +114,7 @@ fn named(path: &Path, hash: &str, size: Size, frames: Option<usize>) -> Result<F
 }
 
 /// The device to work on; where `auto` comes to the CPU although a GPU is here, also why.
-fn choose(requested: Device) -> Result<(tch::Device, Option<String>), Trouble> {
+fn choose(requested: Device) -> Result<(tch::Device, Option<String>), EngineFailure> {
     let index = match requested {
         Device::Cpu => return Ok((tch::Device::Cpu, None)),
         Device::Auto => 0,
@@ -123,21 +123,21 @@ fn choose(requested: Device) -> Result<(tch::Device, Option<String>), Trouble> {
     match (cuda::start(index), requested) {
         (Ok(()), _) => Ok((tch::Device::Cuda(index), None)),
         (Err(why), Device::Auto) => Ok((tch::Device::Cpu, cuda::has_gpu().then_some(why))),
-        (Err(why), _) => Err(Trouble::new(TroubleCode::Engine, format!("CUDA cannot be used: {why}"))
+        (Err(why), _) => Err(EngineFailure::new(EngineFailureCode::Engine, format!("CUDA cannot be used: {why}"))
             .help("use --device cpu, or set up CUDA with `./just setup-cuda`")),
     }
 }
 
 /// What is set for all of a program: exact numbers where they are asked for, and for measurements a kernel of attention.
-fn prepare(device: tch::Device, maker: &Maker) -> Result<(), Trouble> {
+fn prepare(device: tch::Device, maker: &Backend) -> Result<(), EngineFailure> {
     shim::exact_convolutions(match maker {
-        Maker::Wan(wan) => wan.dtype == Dtype::F32,
-        Maker::Rife | Maker::Halving => true,
+        Backend::Wan(wan) => wan.dtype == Dtype::F32,
+        Backend::Rife | Backend::Halving => true,
     })?;
     if let Ok(word) = std::env::var(ATTENTION) {
         let kernel = shim::Attention::of(&word).ok_or_else(|| {
             let message = format!("{ATTENTION} is `{word}`, wanted flash, cudnn, efficient or plain");
-            Trouble::new(TroubleCode::Usage, message)
+            EngineFailure::new(EngineFailureCode::Usage, message)
         })?;
         kernel.first()?;
     }
@@ -154,7 +154,7 @@ fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {
 }
 
 /// What the embedded network makes of every gap.
-fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> {
     let (seam, started) = (job.request.seam, Instant::now());
     announce(job, device, say);
     let mut frames = FrameFile::open(&job.folder.join(job::GUIDE))?.all()?;
@@ -178,7 +178,7 @@ fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(
         };
         let (size, count) = (job.head.size, gap.fill.len());
         let filled = match job.request.maker {
-            Maker::Halving => rife.halve(&left, &right, size, count, &mut progress)?,
+            Backend::Halving => rife.halve(&left, &right, size, count, &mut progress)?,
             _ => rife.fill(&left, &right, size, count, &mut progress)?,
         };
         before_this += gap.fill.len();
@@ -194,12 +194,12 @@ fn interpolate(job: &Job, device: tch::Device, rife: &Rife, say: &mut dyn FnMut(
 }
 
 /// What a Wan model makes of the whole guides.
-fn generate(jobs: &[Job], device: tch::Device, share: usize, say: &mut dyn FnMut(&Event)) -> Result<(), Trouble> {
+fn generate(jobs: &[Job], device: tch::Device, share: usize, say: &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> {
     let started = Instant::now();
     jobs.iter().for_each(|job| announce(job, device, say));
     let mut tasks = vec![];
     for job in jobs {
-        let Maker::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
+        let Backend::Wan(wan) = &job.request.maker else { unreachable!("these are a Wan model's jobs") };
         let store = Store { folder: job.folder.clone(), request: job::hash(&job.folder.join(job::REQUEST))? };
         tasks.push(Task { seam: job.request.seam, wan, head: &job.head, references: job.references, store });
     }
@@ -217,7 +217,7 @@ fn finish(
     Parts { seconds, peaks, estimates }: Parts,
     started: Instant,
     say: &mut dyn FnMut(&Event),
-) -> Result<(), Trouble> {
+) -> Result<(), EngineFailure> {
     let made = job.folder.join(job::MADE);
     job::write_frames(&made, job.head.size, frames)?;
     let outcome = Outcome {

@@ -9,17 +9,17 @@ use std::{
 use serde_json::Value;
 use wanctl::pipeline::{
     frames::{
-        film::{Cast, JourneyFiles, MadeSize, Shape},
-        generated::Between,
-        source::Footage,
+        film::{Inputs, JourneyFiles, MadeSize, Shape},
+        generated::GeneratedFrames,
+        source::FrameSource,
     },
-    job::{self, FrameFile, Maker},
+    job::{self, Backend, FrameFile},
     media::{Fit, Media},
     options::{EngineAsk, EngineSettings, FilmAsk, FilmSettings},
-    plan::{FramePlan, Origin, SegmentAsk, Slot, TravelAsk, travel},
+    plan::{FramePlan, Origin, SegmentAsk, Slot, TravelParams, travel},
     run::{engine::Engine, render::Render},
-    system::child::Leash,
-    types::{cancel::Cancel, progress::Silent},
+    system::child::ProcessLimits,
+    types::{cancel::CancelToken, progress::Silent},
 };
 
 use super::{engine::fake, harness::Room};
@@ -27,14 +27,14 @@ use super::{engine::fake, harness::Room};
 struct Chain {
     room: Room,
     media: Media,
-    cast: Cast,
+    inputs: Inputs,
     plan: FramePlan,
 }
 
 impl Chain {
     /// Through four images: segments of these overlaps, the first of which counts for nothing.
     fn new(overlaps: [usize; 3]) -> Self {
-        let (room, media) = (Room::new(), Media::new(Cancel::default()));
+        let (room, media) = (Room::new(), Media::new(CancelToken::default()));
         let colours = ["red", "green", "blue", "white"];
         let paths: Vec<PathBuf> = colours.iter().map(|colour| room.path(format!("{colour}.png"))).collect();
         for colour in colours {
@@ -46,30 +46,30 @@ impl Chain {
         let references = media.probe_stills(&paths[3..], false).unwrap();
         let files = JourneyFiles { images, references, ..JourneyFiles::default() };
         let shape = Shape { fps: None, size: None, made: MadeSize::OfFilm, lossless: true };
-        let (cast, places) = Cast::journey(files, &shape);
-        let ask = TravelAsk {
+        let (inputs, places) = Inputs::journey(files, &shape);
+        let ask = TravelParams {
             segments: overlaps.map(|overlap| SegmentAsk { frames: 13, overlap }).into(),
-            ..TravelAsk::PLAIN
+            ..TravelParams::PLAIN
         };
-        let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
-        Self { room, media, cast, plan }
+        let plan = travel(places, inputs.film.for_plan(), &ask).unwrap();
+        Self { room, media, inputs, plan }
     }
 
     /// Has this program make all of it.
     fn make(&self, program: PathBuf, jobs: usize) -> Result<(), String> {
         let settings = FilmSettings::new(FilmAsk { lossless: true, ..FilmAsk::default() }).unwrap();
-        let footage = Footage { media: &self.media, cast: &self.cast, fit: Fit::Crop };
+        let frame_source = FrameSource { media: &self.media, inputs: &self.inputs, fit: Fit::Crop };
         let mut render = Render {
-            footage,
+            frame_source,
             plan: &self.plan,
             settings: &settings,
             note: "",
             run_folder: &self.room.path("run"),
-            between: Between::dissolve(),
+            between: GeneratedFrames::dissolve(),
         };
-        let engine = Engine::at(program, Leash::new(Cancel::default()));
+        let engine = Engine::at(program, ProcessLimits::new(CancelToken::default()));
         let place = EngineSettings::new(EngineAsk { jobs: Some(jobs), ..EngineAsk::default() }, None).unwrap();
-        let makers = vec![Maker::Rife; self.plan.seams.len()];
+        let makers = vec![Backend::Rife; self.plan.seams.len()];
         let all: Vec<usize> = (0..self.plan.seams.len()).collect();
         let outcomes = render.run_engine(&engine, &makers, &place, ("chain", &all), &Silent);
         outcomes.map(|outcomes| assert_eq!(outcomes.len(), makers.len())).map_err(|error| format!("{error:#}"))

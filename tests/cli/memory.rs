@@ -9,13 +9,13 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use wanctl::pipeline::weights::{TextEncoder, Transformer, Vae, VaeGeneration, What};
+use wanctl::pipeline::weights::{ModelKind, TextEncoder, Transformer, Vae, VaeGeneration};
 
 use super::harness::Room;
 
 /// Wan 2.2 I2V-A14B as it is published, in bf16: true headers, and holes where the numbers would be.
 fn published(folder: &Path) {
-    let transformer = What::Transformer(Transformer {
+    let transformer = ModelKind::Transformer(Transformer {
         dim: 5120,
         heads: 40,
         head_dim: 128,
@@ -42,8 +42,8 @@ fn published(folder: &Path) {
     for (name, what) in [
         ("wan2.2_i2v_high_noise_14B_bf16.safetensors", &transformer),
         ("wan2.2_i2v_low_noise_14B_bf16.safetensors", &transformer),
-        ("wan_2.1_vae.safetensors", &What::Vae(vae)),
-        ("umt5_xxl_bf16.safetensors", &What::TextEncoder(text)),
+        ("wan_2.1_vae.safetensors", &ModelKind::Vae(vae)),
+        ("umt5_xxl_bf16.safetensors", &ModelKind::TextEncoder(text)),
     ] {
         let (mut header, mut end) = (Map::new(), 0);
         for (tensor, shape) in what.tensors().unwrap() {

@@ -125,7 +125,7 @@ fn frame_mask(mask: &[f32]) -> Tensor {
 mod tests {
     use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
-    use wanctl::pipeline::weights::{Checkpoint, What};
+    use wanctl::pipeline::weights::{Checkpoint, ModelKind};
 
     use super::*;
     use crate::engine::{torch, wan::vae, weights::Weights};
@@ -140,7 +140,7 @@ mod tests {
 
     fn encoder() -> Encoder {
         let checkpoint = Checkpoint::open(&[fixture("tiny/vae")]).unwrap();
-        let What::Vae(facts) = checkpoint.what().unwrap() else { panic!("no VAE") };
+        let ModelKind::Vae(facts) = checkpoint.what().unwrap() else { panic!("no VAE") };
         let weights = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float);
         Encoder::load(&weights, &vae::Config::of(&facts)).unwrap()
     }

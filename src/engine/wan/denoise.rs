@@ -8,8 +8,8 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    job::{Dtype, Event, Noise, Part, Trouble, TroubleCode, Wan, schedule::Expert},
-    weights::{Conditioning, What},
+    job::{Dtype, EngineFailure, EngineFailureCode, Event, Noise, Part, Wan, schedule::Expert},
+    weights::{Conditioning, ModelKind},
 };
 
 use super::{
@@ -30,7 +30,7 @@ use crate::engine::{
 
 impl Session<'_, '_> {
     /// All steps of all seams, one expert after the other.
-    pub(super) fn denoise(&mut self, texts: &HashMap<String, Tensor>) -> Result<(), Trouble> {
+    pub(super) fn denoise(&mut self, texts: &HashMap<String, Tensor>) -> Result<(), EngineFailure> {
         let all = 0..self.tasks.len();
         while let Some((first, step)) = all.clone().find_map(|index| Some((index, self.next(index)?))) {
             let expert = self.tasks[first].wan.steps[step].expert;
@@ -67,14 +67,14 @@ impl Session<'_, '_> {
     }
 
     /// With its LoRAs, and where their strengths are set.
-    fn transformer(&self, expert: Expert) -> Result<(Transformer, Rc<Strengths>), Trouble> {
+    fn transformer(&self, expert: Expert) -> Result<(Transformer, Rc<Strengths>), EngineFailure> {
         let files = match expert {
             Expert::High => &self.models.high,
             Expert::Low => &self.models.low,
         };
         let (weights, what) = self.weights(files, self.kind)?;
         let config = match &what {
-            What::Transformer(facts) if *facts == self.models.transformer => dit::Config::of(facts),
+            ModelKind::Transformer(facts) if *facts == self.models.transformer => dit::Config::of(facts),
             _ => return Err(foreign(&what, &self.models.transformer.name())),
         };
         let patches = self.patches(expert)?;
@@ -96,7 +96,7 @@ impl Session<'_, '_> {
         transformer: &Transformer,
         texts: &HashMap<String, Tensor>,
         control: &Tensor,
-    ) -> Result<Question, Trouble> {
+    ) -> Result<Question, EngineFailure> {
         let wan = self.tasks[index].wan;
         let guided = wan.steps.iter().any(|step| step.guidance > 1.0);
         let conditioning = self.conditioning()?;
@@ -122,7 +122,7 @@ impl Session<'_, '_> {
         number: usize,
         transformer: &Transformer,
         question: &Question,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), EngineFailure> {
         let before = self.state(index)?;
         let Task { wan, seam, .. } = self.tasks[index];
         let (total, step) = (wan.steps.len(), &wan.steps[number]);
@@ -142,8 +142,8 @@ impl Session<'_, '_> {
         };
         let finite = torch::stage("denoising", || state.latents.isfinite().all().int64_value(&[]) != 0)?;
         if !finite {
-            return Err(Trouble::new(
-                TroubleCode::Engine,
+            return Err(EngineFailure::new(
+                EngineFailureCode::Engine,
                 format!(
                     "step {} of {total} of the {} expert gave numbers that are not finite",
                     number + 1,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use tch::Kind;
 use wanctl::pipeline::{
-    job::{Dtype, Event, LoraUse, Strength, Trouble, TroubleCode, Wan, schedule::Expert},
+    job::{Dtype, EngineFailure, EngineFailureCode, Event, LoraUse, Strength, Wan, schedule::Expert},
     weights::{CheckpointError, Dropped, Fit},
 };
 
@@ -15,12 +15,12 @@ use crate::engine::weights::{
 };
 
 /// What has to hold before anything is loaded.
-pub(super) fn check(wan: &Wan) -> Result<(), Trouble> {
+pub(super) fn check(wan: &Wan) -> Result<(), EngineFailure> {
     for LoraUse { file, strengths } in &wan.loras {
         let (found, steps) = (strengths.len(), wan.steps.len());
         if found != steps {
             let message = format!("{} has {found} strengths, and there are {steps} steps", file.display());
-            return Err(Trouble::new(TroubleCode::Usage, message).help("each step takes one number"));
+            return Err(EngineFailure::new(EngineFailureCode::Usage, message).help("each step takes one number"));
         }
     }
     Ok(())
@@ -39,7 +39,7 @@ pub(super) fn strengths(wan: &Wan, step: usize) -> Vec<f64> {
 
 impl Session<'_, '_> {
     /// What the LoRAs add to one expert.
-    pub(super) fn patches(&self, expert: Expert) -> Result<Rc<Patches>, Trouble> {
+    pub(super) fn patches(&self, expert: Expert) -> Result<Rc<Patches>, EngineFailure> {
         let mut patches = vec![];
         for (LoraUse { file, .. }, strength) in asked(self.tasks[0].wan, expert) {
             let (checkpoint, fit) = Fit::open(file, &self.models.transformer).map_err(refused)?;
@@ -53,7 +53,7 @@ impl Session<'_, '_> {
     }
 
     /// Numbers of those that stand beside the weights, of the expert that has most.
-    pub(super) fn numbers_beside(&self) -> Result<u64, Trouble> {
+    pub(super) fn numbers_beside(&self) -> Result<u64, EngineFailure> {
         let wan = self.tasks[0].wan;
         let of = |expert| {
             let beside = |strength| strength == Strength::Changing || wan.dtype == Dtype::Fp8;
@@ -65,7 +65,7 @@ impl Session<'_, '_> {
     }
 
     /// Says once what is left out of each file.
-    pub(super) fn note_dropped(&mut self) -> Result<(), Trouble> {
+    pub(super) fn note_dropped(&mut self) -> Result<(), EngineFailure> {
         let files: BTreeSet<_> = self.tasks[0].wan.loras.iter().map(|lora| &lora.file).collect();
         for file in files {
             let (checkpoint, fit) = Fit::open(file, &self.models.transformer).map_err(refused)?;

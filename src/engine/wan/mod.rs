@@ -23,7 +23,7 @@ mod words;
 
 use tch::Device;
 use wanctl::pipeline::{
-    job::{CfgZero, Event, GuideHead, Part, Trouble, TroubleCode, Wan},
+    job::{CfgZero, EngineFailure, EngineFailureCode, Event, GuideHead, Part, Wan},
     weights::Conditioning,
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Task<'a> {
 }
 
 /// Takes a seam that is done: which, what became of it, and a voice to say so.
-pub(crate) type Emit<'e> = dyn FnMut(usize, Done, &mut dyn FnMut(&Event)) -> Result<(), Trouble> + 'e;
+pub(crate) type Emit<'e> = dyn FnMut(usize, Done, &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> + 'e;
 
 /// What became of a seam.
 #[derive(Debug)]
@@ -64,21 +64,21 @@ pub(crate) struct Parts {
     pub(crate) estimates: Vec<(Part, u64)>,
 }
 
-impl From<WeightsError> for Trouble {
+impl From<WeightsError> for EngineFailure {
     fn from(error: WeightsError) -> Self {
-        Self::new(TroubleCode::Weights, error)
+        Self::new(EngineFailureCode::Weights, error)
     }
 }
 
-impl From<WordsError> for Trouble {
+impl From<WordsError> for EngineFailure {
     fn from(error: WordsError) -> Self {
-        Self::new(TroubleCode::Weights, with_cause(&error))
+        Self::new(EngineFailureCode::Weights, with_cause(&error))
     }
 }
 
-impl From<VaeError> for Trouble {
+impl From<VaeError> for EngineFailure {
     fn from(error: VaeError) -> Self {
-        Self::new(TroubleCode::Engine, error)
+        Self::new(EngineFailureCode::Engine, error)
             .help("compute with --dtype f32, or name another file with --model vae=PATH")
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn run(
     share: usize,
     say: &mut dyn FnMut(&Event),
     emit: &mut Emit<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), EngineFailure> {
     tasks.iter().try_for_each(check)?;
     let mut first = 0;
     while first < tasks.len() {
@@ -120,17 +120,21 @@ pub(crate) fn run(
 }
 
 /// The picture and the frames are such that latents and patches come out even. wanctl plans nothing else.
-fn check(task: &Task<'_>) -> Result<(), Trouble> {
+fn check(task: &Task<'_>) -> Result<(), EngineFailure> {
     loras::check(task.wan)?;
     if let Some(CfgZero { zero_steps }) = task.wan.cfg_zero
         && zero_steps >= task.wan.steps.len()
     {
         let message = format!("{zero_steps} steps of zero leave none of {} to make a picture in", task.wan.steps.len());
-        return Err(Trouble::new(TroubleCode::Usage, message).help("take fewer steps of zero: one in 25 is usual"));
+        return Err(
+            EngineFailure::new(EngineFailureCode::Usage, message).help("take fewer steps of zero: one in 25 is usual")
+        );
     }
     if task.references > 0 && task.wan.models.conditioning().is_ok_and(|kind| kind == Conditioning::Images) {
         let message = format!("{} reference images, and an image-to-video model looks at none", task.references);
-        return Err(Trouble::new(TroubleCode::Usage, message).help("leave them out, or use a model with VACE"));
+        return Err(
+            EngineFailure::new(EngineFailureCode::Usage, message).help("leave them out, or use a model with VACE")
+        );
     }
     let (size, frames) = (task.head.size, task.head.slots.len());
     let even = size.width.is_multiple_of(GRID) && size.height.is_multiple_of(GRID);
@@ -139,7 +143,7 @@ fn check(task: &Task<'_>) -> Result<(), Trouble> {
         (false, _) => format!("a picture of {size}: both sides have to be multiples of {GRID}"),
         (true, _) => format!("{frames} frames: it takes 4n + 1 of them"),
     };
-    Err(Trouble::new(TroubleCode::Usage, format!("the model cannot take {wrong}")))
+    Err(EngineFailure::new(EngineFailureCode::Usage, format!("the model cannot take {wrong}")))
 }
 
 /// Pixels of a patch's side.

@@ -1,15 +1,15 @@
 //! From what a checkpoint is to the shape of its network, and what is refused on the way.
 
 use wanctl::pipeline::{
-    job::{Trouble, TroubleCode},
-    weights::{self, What},
+    job::{EngineFailure, EngineFailureCode},
+    weights::{self, ModelKind},
 };
 
 use super::{dit, t5::T5Config, vae};
 use crate::engine::weights::{Weights, patches::Patches};
 
-pub(super) fn foreign(what: &What, wanted: &str) -> Trouble {
-    Trouble::new(TroubleCode::Weights, format!("wanted {wanted}, found {}", what.name()))
+pub(super) fn foreign(what: &ModelKind, wanted: &str) -> EngineFailure {
+    EngineFailure::new(EngineFailureCode::Weights, format!("wanted {wanted}, found {}", what.name()))
 }
 
 impl T5Config {
@@ -55,11 +55,11 @@ impl dit::Config {
     }
 }
 
-pub(super) fn refuse_left_over(weights: &Weights) -> Result<(), Trouble> {
+pub(super) fn refuse_left_over(weights: &Weights) -> Result<(), EngineFailure> {
     match weights.left_over().as_slice() {
         [] => Ok(()),
-        [first, others @ ..] => Err(Trouble::new(
-            TroubleCode::Weights,
+        [first, others @ ..] => Err(EngineFailure::new(
+            EngineFailureCode::Weights,
             format!(
                 "{} has tensors that nothing asks for: `{first}`{}",
                 weights.file(),
@@ -74,12 +74,12 @@ pub(super) fn refuse_left_over(weights: &Weights) -> Result<(), Trouble> {
 }
 
 /// A LoRA changes all that it is made to change, or nothing is made with it.
-pub(super) fn refuse_unapplied(patches: &Patches) -> Result<(), Trouble> {
+pub(super) fn refuse_unapplied(patches: &Patches) -> Result<(), EngineFailure> {
     match patches.left_over().as_slice() {
         [] => Ok(()),
         [(tensor, file), others @ ..] => {
             let message = format!("{file} changes `{tensor}` and {} more that nothing applies", others.len());
-            Err(Trouble::new(TroubleCode::Weights, message))
+            Err(EngineFailure::new(EngineFailureCode::Weights, message))
         }
     }
 }

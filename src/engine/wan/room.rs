@@ -2,7 +2,7 @@
 
 use tch::Kind;
 use wanctl::pipeline::job::{
-    Dtype, Event, Offload, Part, Trouble, TroubleCode,
+    Dtype, EngineFailure, EngineFailureCode, Event, Offload, Part,
     memory::{self, Need, RowsAtOnce, SLICE, Sizes, Work, giga},
 };
 
@@ -16,8 +16,8 @@ use crate::engine::torch::{self, shim};
 impl Session<'_, '_> {
     /// Decides what of the transformer stays on the device, and how many rows it computes together; says so where layers
     /// leave the device without being requested to, or wait in their files.
-    pub(super) fn room(&mut self) -> Result<(), Trouble> {
-        memory::host_override().map_err(|problem| Trouble::new(TroubleCode::Usage, problem))?;
+    pub(super) fn room(&mut self) -> Result<(), EngineFailure> {
+        memory::host_override().map_err(|problem| EngineFailure::new(EngineFailureCode::Usage, problem))?;
         let sizes = Sizes::of(self.models).map_err(refused)?;
         let beside = self.numbers_beside()?;
         let works: Vec<Work> = self.tasks.iter().map(|task| self.work(task, beside)).collect();
@@ -109,7 +109,7 @@ fn note(keep: Keep, requested: Offload, blocks: u64, room: &Room) -> Option<Stri
 /// What of the transformer can stay on a device: all of it if that is enough for every seam, else what the host has room
 /// for. Where it lies changes no byte of the frames, so what is free now decides; work that the device could never do is
 /// refused.
-fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result<Keep, Trouble> {
+fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result<Keep, EngineFailure> {
     let has = room.has.unwrap_or(u64::MAX);
     let free = room.free.unwrap_or(has);
     let mut keep = Keep::All;
@@ -133,7 +133,7 @@ fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result
 #[cfg(test)]
 mod tests {
     use wanctl::pipeline::{
-        job::{TroubleCode, VaeTile},
+        job::{EngineFailureCode, VaeTile},
         types::video::Size,
         weights::{ModelFiles, Wanted},
     };
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(beside_another_program(Offload::Auto), Some(Keep::One));
         assert_eq!(beside_another_program(Offload::None), Some(Keep::All), "as it was asked");
         let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
-        assert_eq!(code, TroubleCode::Memory);
+        assert_eq!(code, EngineFailureCode::Memory);
         assert!(
             message.contains("13 frames of 48x32 takes at least 0.3 GB of memory, and cpu has 0.0 GB"),
             "{message}"

@@ -9,9 +9,9 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::{
-    job::{self, Dtype, Event, Part, Trouble, TroubleCode, VaeTile, Wan, memory},
-    types::error::{Code, Fault},
-    weights::{Checkpoint, Conditioning, ModelFiles, VaeGeneration, What},
+    job::{self, Dtype, EngineFailure, EngineFailureCode, Event, Part, VaeTile, Wan, memory},
+    types::error::{ErrorCode, Reportable},
+    weights::{Checkpoint, Conditioning, ModelFiles, ModelKind, VaeGeneration},
 };
 
 use super::{
@@ -87,7 +87,7 @@ impl<'a, 's> Session<'a, 's> {
         }
     }
 
-    pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
+    pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), EngineFailure> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
             self.room()?;
             self.note_wide_products();
@@ -106,7 +106,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// Where a seam is; nowhere before its first step.
-    pub(super) fn state(&mut self, index: usize) -> Result<Option<State>, Trouble> {
+    pub(super) fn state(&mut self, index: usize) -> Result<Option<State>, EngineFailure> {
         if self.done[index] == 0 {
             return Ok(None);
         }
@@ -123,7 +123,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// What the guide of a seam became.
-    pub(super) fn control(&self, index: usize) -> Result<Tensor, Trouble> {
+    pub(super) fn control(&self, index: usize) -> Result<Tensor, EngineFailure> {
         match &self.control {
             Some(control) => Ok(control.shallow_clone()),
             None => {
@@ -149,7 +149,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// What lies in these files, and what it is.
-    pub(super) fn weights(&self, files: &[PathBuf], kind: Kind) -> Result<(Weights, What), Trouble> {
+    pub(super) fn weights(&self, files: &[PathBuf], kind: Kind) -> Result<(Weights, ModelKind), EngineFailure> {
         let opened = Checkpoint::open(files).and_then(|checkpoint| Ok((checkpoint.what()?, checkpoint)));
         let (what, checkpoint) = opened.map_err(refused)?;
         Ok((Weights::of(Rc::new(checkpoint), self.device, kind), what))
@@ -169,7 +169,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// Every prompt that a step will ask for, as [1, words, width].
-    fn texts(&mut self) -> Result<HashMap<String, Tensor>, Trouble> {
+    fn texts(&mut self) -> Result<HashMap<String, Tensor>, EngineFailure> {
         let mut prompts = BTreeSet::new();
         let guided = |wan: &Wan| wan.steps.iter().any(|step| step.guidance > 1.0);
         for task in self.tasks {
@@ -181,11 +181,11 @@ impl<'a, 's> Session<'a, 's> {
         let begun = self.begin(0, Part::Text)?;
         let ids = self.ids(prompts)?;
         let (weights, what) = self.weights(&self.models.text, self.kind)?;
-        let What::TextEncoder(facts) = what else { return Err(foreign(&what, "a umT5 text encoder")) };
+        let ModelKind::TextEncoder(facts) = what else { return Err(foreign(&what, "a umT5 text encoder")) };
         if facts.dim != self.models.transformer.text_dim {
             let (made, read) = (facts.dim, self.models.transformer.text_dim);
             let message = format!("the text encoder makes rows of {made} numbers, and the transformer reads {read}");
-            return Err(Trouble::new(TroubleCode::Weights, message).help("they belong to different models"));
+            return Err(EngineFailure::new(EngineFailureCode::Weights, message).help("they belong to different models"));
         }
         let config = T5Config::of(&facts);
         let (prompts, ids): (Vec<_>, Vec<_>) = ids.into_iter().unzip();
@@ -198,7 +198,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// The tokenizer is gone afterwards: it holds as much as a small network.
-    fn ids(&mut self, prompts: BTreeSet<&'a String>) -> Result<Vec<(&'a String, Vec<i64>)>, Trouble> {
+    fn ids(&mut self, prompts: BTreeSet<&'a String>) -> Result<Vec<(&'a String, Vec<i64>)>, EngineFailure> {
         let tokenizer = Tokenizer::open(&self.models.tokenizer)?;
         let ids = |prompt: &'a String| Ok((prompt, tokenizer.ids(prompt)?));
         let ids: Vec<_> = prompts.into_iter().map(ids).collect::<Result<_, WordsError>>()?;
@@ -210,12 +210,12 @@ impl<'a, 's> Session<'a, 's> {
         Ok(ids)
     }
 
-    pub(super) fn conditioning(&self) -> Result<Conditioning, Trouble> {
+    pub(super) fn conditioning(&self) -> Result<Conditioning, EngineFailure> {
         self.models.conditioning().map_err(refused)
     }
 
     /// The guide of every seam that still has steps to go. Those of several wait in their folders for their steps.
-    fn encode(&mut self) -> Result<(), Trouble> {
+    fn encode(&mut self) -> Result<(), EngineFailure> {
         let wanted: Vec<usize> = (0..self.tasks.len()).filter(|&index| self.next(index).is_some()).collect();
         let conditioning = self.conditioning()?;
         let begun = self.begin(0, Part::Encode)?;
@@ -247,10 +247,10 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// In f32 whatever the rest has: it is small, and what it loses no later step brings back.
-    fn vae(&self) -> Result<(Weights, vae::Config), Trouble> {
+    fn vae(&self) -> Result<(Weights, vae::Config), EngineFailure> {
         let (weights, what) = self.weights(&self.models.vae, Kind::Float)?;
         match &what {
-            What::Vae(facts) if facts.generation == VaeGeneration::Wan21 => Ok((weights, vae::Config::of(facts))),
+            ModelKind::Vae(facts) if facts.generation == VaeGeneration::Wan21 => Ok((weights, vae::Config::of(facts))),
             _ => Err(foreign(&what, "a Wan 2.1 VAE")),
         }
     }
@@ -270,7 +270,7 @@ impl<'a, 's> Session<'a, 's> {
         }
     }
 
-    fn decode(mut self, emit: &mut Emit<'_>) -> Result<(), Trouble> {
+    fn decode(mut self, emit: &mut Emit<'_>) -> Result<(), EngineFailure> {
         let begun = self.begin(0, Part::Decode)?;
         let (weights, config) = self.vae()?;
         let decoder = torch::stage("loading the VAE", || Decoder::load(&weights, &config))??;
@@ -304,12 +304,12 @@ impl<'a, 's> Session<'a, 's> {
 }
 
 /// An error of a room that both programs share.
-pub(super) fn refused(error: impl Fault + 'static) -> Trouble {
+pub(super) fn refused(error: impl Reportable + 'static) -> EngineFailure {
     let code = match error.code() {
-        Code::Memory => TroubleCode::Memory,
-        _ => TroubleCode::Weights,
+        ErrorCode::Memory => EngineFailureCode::Memory,
+        _ => EngineFailureCode::Weights,
     };
-    let trouble = Trouble::new(code, with_cause(&error));
+    let trouble = EngineFailure::new(code, with_cause(&error));
     match error.details().help {
         Some(help) => trouble.help(&help),
         None => trouble,

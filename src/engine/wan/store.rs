@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, io::ErrorKind, io::Write, path::PathBuf};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, Tensor};
-use wanctl::pipeline::job::{self, FrameFile, JobError, Trouble, TroubleCode};
+use wanctl::pipeline::job::{self, EngineFailure, EngineFailureCode, FrameFile, JobError};
 
 use super::solver::History;
 
@@ -76,9 +76,9 @@ impl Store {
     }
 
     /// Somebody else has had a hand in the folder.
-    pub(crate) fn lost(&self, name: &str) -> Trouble {
+    pub(crate) fn lost(&self, name: &str) -> EngineFailure {
         let message = format!("{} was written and is not there any more", self.folder.join(name).display());
-        Trouble::new(TroubleCode::Engine, message).help("start the run again with --resume")
+        EngineFailure::new(EngineFailureCode::Engine, message).help("start the run again with --resume")
     }
 
     fn write<'t>(

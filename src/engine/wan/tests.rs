@@ -9,7 +9,7 @@ use wanctl::pipeline::{
         CfgZero,
         schedule::{self, Expert, Grid, Phase, Solver as SolverKind},
     },
-    weights::{Checkpoint, What},
+    weights::{Checkpoint, ModelKind},
 };
 
 use super::{
@@ -26,7 +26,7 @@ fn fixtures() -> PathBuf {
 
 fn transformer(expert: &str) -> Transformer {
     let checkpoint = Checkpoint::open(&[fixtures().join("tiny").join(expert)]).unwrap();
-    let What::Transformer(facts) = checkpoint.what().unwrap() else { panic!("{expert} is no transformer") };
+    let ModelKind::Transformer(facts) = checkpoint.what().unwrap() else { panic!("{expert} is no transformer") };
     let weights = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float);
     Transformer::load(&weights, dit::Config::of(&facts), Keep::All).unwrap()
 }

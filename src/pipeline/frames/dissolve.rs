@@ -1,14 +1,14 @@
 //! The engine that needs none: what lies between two known frames is their mixture.
 
 use crate::pipeline::{
-    frames::source::Known,
+    frames::source::GuideFrames,
     plan::{FrameRef, Seam, Slot},
     types::{pixels, video::Frame},
 };
 
 /// Frame `index` of the seam's guide. A known frame is itself, also where an anchor pins the gap; what only guides an
 /// engine is not seen.
-pub fn made(seam: &Seam, known: &Known, index: usize) -> Frame {
+pub fn made(seam: &Seam, known: &GuideFrames, index: usize) -> Frame {
     let shown =
         |index: &usize| seam.slots[*index].frame().filter(|_| !matches!(seam.slots[*index], Slot::Structure(_)));
     let before = (0..=index).rev().find_map(|index| Some((index, shown(&index)?)));

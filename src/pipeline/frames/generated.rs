@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::pipeline::{
     frames::{
         dissolve,
-        source::{Footage, FootageError, Known},
+        source::{FrameError, FrameSource, GuideFrames},
     },
     job::{FrameFile, Outcome},
     plan::FramePlan,
@@ -29,13 +29,13 @@ fn of(made: &mut BTreeMap<usize, EngineOutput>, seam: usize) -> &mut EngineOutpu
 
 /// The frames of all seams; of the last two, what was decoded for them is held.
 #[derive(Debug, Default)]
-pub struct Between {
+pub struct GeneratedFrames {
     /// By its seam; none where frames are mixed here.
     engine: Option<BTreeMap<usize, EngineOutput>>,
-    held: Vec<(usize, Known)>,
+    held: Vec<(usize, GuideFrames)>,
 }
 
-impl Between {
+impl GeneratedFrames {
     pub fn dissolve() -> Self {
         Self::default()
     }
@@ -48,15 +48,15 @@ impl Between {
     /// Frame `index` of what is made at a seam, in the film's size.
     pub fn made(
         &mut self,
-        footage: &Footage<'_>,
+        frame_source: &FrameSource<'_>,
         plan: &FramePlan,
         seam: usize,
         index: usize,
-    ) -> Result<Frame, FootageError> {
+    ) -> Result<Frame, FrameError> {
         match &mut self.engine {
-            None => Ok(dissolve::made(&plan.seams[seam], self.known(footage, plan, seam)?, index)),
+            None => Ok(dissolve::made(&plan.seams[seam], self.known(frame_source, plan, seam)?, index)),
             Some(made) => {
-                let (frame, window) = (of(made, seam).frames.frame(index)?, footage.cast.film.window());
+                let (frame, window) = (of(made, seam).frames.frame(index)?, frame_source.inputs.film.window());
                 Ok(if window.is_clear() { frame } else { window.to_film(frame) })
             }
         }
@@ -65,32 +65,37 @@ impl Between {
     /// Frame `index` of the seam's guide, which shows one there, in the film's size.
     pub fn shown(
         &mut self,
-        footage: &Footage<'_>,
+        frame_source: &FrameSource<'_>,
         plan: &FramePlan,
         seam: usize,
         index: usize,
-    ) -> Result<Frame, FootageError> {
+    ) -> Result<Frame, FrameError> {
         match &mut self.engine {
             // Where the engine saw another picture than the film's, its guide is not the film's either.
-            Some(made) if footage.cast.film.window().is_clear() => Ok(of(made, seam).guide.frame(index)?),
+            Some(made) if frame_source.inputs.film.window().is_clear() => Ok(of(made, seam).guide.frame(index)?),
             _ => {
                 let at = plan.seams[seam].slots[index].frame().expect("a frame that blends is shown");
-                Ok(self.known(footage, plan, seam)?.frame(at).clone())
+                Ok(self.known(frame_source, plan, seam)?.frame(at).clone())
             }
         }
     }
 
     /// What the engine will be shown at a seam before anything is made: frames that are mixed here stand for those that
     /// will be carried over.
-    pub fn stand_in(&mut self, footage: &Footage<'_>, plan: &FramePlan, seam: usize) -> Result<Known, FootageError> {
-        let window = footage.cast.film.window();
+    pub fn stand_in(
+        &mut self,
+        frame_source: &FrameSource<'_>,
+        plan: &FramePlan,
+        seam: usize,
+    ) -> Result<GuideFrames, FrameError> {
+        let window = frame_source.inputs.film.window();
         match plan.seams[seam].carried_from() {
-            None => footage.shown(plan, seam, None),
-            Some(before) => footage.shown(
+            None => frame_source.shown(plan, seam, None),
+            Some(before) => frame_source.shown(
                 plan,
                 seam,
                 Some(&mut |index| {
-                    let frame = self.made(footage, plan, before, index)?;
+                    let frame = self.made(frame_source, plan, before, index)?;
                     Ok(if window.is_clear() { frame } else { window.to_made(&frame) })
                 }),
             ),
@@ -98,13 +103,18 @@ impl Between {
     }
 
     /// What a seam's guide shows in the film's size, and for that what is made at the seams before it.
-    fn known(&mut self, footage: &Footage<'_>, plan: &FramePlan, seam: usize) -> Result<&Known, FootageError> {
-        let place = |held: &[(usize, Known)]| held.iter().position(|(number, _)| *number == seam);
+    fn known(
+        &mut self,
+        frame_source: &FrameSource<'_>,
+        plan: &FramePlan,
+        seam: usize,
+    ) -> Result<&GuideFrames, FrameError> {
+        let place = |held: &[(usize, GuideFrames)]| held.iter().position(|(number, _)| *number == seam);
         if place(&self.held).is_none() {
             let known = match plan.seams[seam].carried_from() {
-                None => footage.known(plan, seam, None)?,
+                None => frame_source.known(plan, seam, None)?,
                 Some(before) => {
-                    footage.known(plan, seam, Some(&mut |index| self.made(footage, plan, before, index)))?
+                    frame_source.known(plan, seam, Some(&mut |index| self.made(frame_source, plan, before, index)))?
                 }
             };
             if self.held.len() == HELD {

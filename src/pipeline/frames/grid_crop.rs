@@ -32,13 +32,13 @@ pub fn on_grid(size: Size) -> Size {
 /// What lies outside, at most a few pixels at two of the edges, is filled on the way back by mirroring what lies inside.
 /// Scaling the part up to the whole picture instead would make every seam a jump of the camera (2 % at 640x360).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct GridCrop {
     film: Size,
     made: Size,
     seen: Size,
 }
 
-impl Window {
+impl GridCrop {
     pub fn new(film: Size, made: Size) -> Self {
         // The largest part with the made size's shape.
         let (width, height) = (u64::from(film.width), u64::from(film.height));
@@ -138,7 +138,7 @@ mod tests {
             let made = on_grid(film);
             assert_eq!((made.width % GRID, made.height % GRID), (0, 0), "{film}");
             assert!(made.width.abs_diff(width) < GRID && made.height.abs_diff(height) < GRID, "{film}: {made}");
-            let window = Window::new(film, made);
+            let window = GridCrop::new(film, made);
             let grey = Frame::filled(film, [7, 99, 200]);
             let shown = window.to_made(&grey);
             assert_eq!(shown, Frame::filled(made, [7, 99, 200]), "{film}");
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_the_model_sees_stands_where_it_stood_afterwards() {
         let (film, made) = (Size::new(853, 480), Size::new(848, 480));
-        let window = Window::new(film, made);
+        let window = GridCrop::new(film, made);
         let rgb: Vec<u8> = (0..film.rgb_bytes()).map(|at| (at * 31 % 251) as u8).collect();
         let back = window.to_film(window.to_made(&Frame { size: film, rgb: rgb.clone() }));
         for row in 0..480 {

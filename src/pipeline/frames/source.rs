@@ -7,53 +7,53 @@ use rayon::prelude::*;
 use crate::pipeline::{
     frames::{
         color_adjust,
-        film::{Cast, Take},
+        film::{Input, Inputs},
     },
     job::JobError,
     media::{Fit, Frames, Media, MediaError, UNDER, Wanted},
     plan::{FramePlan, FrameRef, Look, Origin, Seam, Slot, Treatment},
     types::{
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
         video::{Frame, Layout},
     },
 };
 
 #[derive(Debug)]
-pub struct Footage<'a> {
+pub struct FrameSource<'a> {
     pub media: &'a Media,
-    pub cast: &'a Cast,
+    pub inputs: &'a Inputs,
     pub fit: Fit,
 }
 
 /// The frames that a seam's guide shows, in RGB.
 #[derive(Debug)]
-pub struct Known {
+pub struct GuideFrames {
     frames: HashMap<FrameRef, Frame>,
 }
 
-impl Known {
+impl GuideFrames {
     pub fn frame(&self, at: FrameRef) -> &Frame {
         self.frames.get(&at).expect("every shown frame of the seam was decoded")
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum FootageError {
+pub enum FrameError {
     #[error(transparent)]
     Media(#[from] MediaError),
     #[error(transparent)]
     Job(#[from] JobError),
 }
 
-impl Fault for FootageError {
-    fn code(&self) -> Code {
+impl Reportable for FrameError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Media(error) => error.code(),
             Self::Job(error) => error.code(),
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         match self {
             Self::Media(error) => error.details(),
             Self::Job(error) => error.details(),
@@ -63,7 +63,7 @@ impl Fault for FootageError {
 
 /// Frames of what was made before a seam, by their place in that one's guide; as the engine sees them, or as the film has
 /// them, whichever is asked for.
-pub type MadeBefore<'b> = &'b mut dyn FnMut(usize) -> Result<Frame, FootageError>;
+pub type MadeBefore<'b> = &'b mut dyn FnMut(usize) -> Result<Frame, FrameError>;
 
 /// What frames are drawn for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,15 +72,15 @@ enum For {
     Film,
 }
 
-impl<'a> Footage<'a> {
+impl<'a> FrameSource<'a> {
     /// A stretch of a clip.
     pub fn stretch(&self, input: usize, frames: Range<usize>, layout: Layout) -> Result<Frames<'a>, MediaError> {
-        match &self.cast.takes[input] {
-            Take::Clip { clip, sampling } => {
-                let (size, fit) = (self.cast.film.size, self.fit);
+        match &self.inputs.all[input] {
+            Input::Clip { clip, sampling } => {
+                let (size, fit) = (self.inputs.film.size, self.fit);
                 self.media.frames(Wanted { clip, sampling, frames, size, fit, layout })
             }
-            Take::Still(_) => unreachable!("an image has no stretches"),
+            Input::Still(_) => unreachable!("an image has no stretches"),
         }
     }
 
@@ -90,7 +90,7 @@ impl<'a> Footage<'a> {
         plan: &FramePlan,
         number: usize,
         before: Option<MadeBefore<'_>>,
-    ) -> Result<Known, FootageError> {
+    ) -> Result<GuideFrames, FrameError> {
         self.drawn(plan, number, before, For::Engine)
     }
 
@@ -100,15 +100,15 @@ impl<'a> Footage<'a> {
         plan: &FramePlan,
         number: usize,
         before: Option<MadeBefore<'_>>,
-    ) -> Result<Known, FootageError> {
+    ) -> Result<GuideFrames, FrameError> {
         self.drawn(plan, number, before, For::Film)
     }
 
     /// Whole on white, as the engine sees them: what things look like at a seam.
     pub fn references(&self, seam: &Seam) -> Result<Vec<Frame>, MediaError> {
-        let reference = |input: &usize| match &self.cast.takes[*input] {
-            Take::Still(still) => self.media.picture(still, self.cast.film.made_size, Fit::Pad, UNDER),
-            Take::Clip { .. } => unreachable!("references are images"),
+        let reference = |input: &usize| match &self.inputs.all[*input] {
+            Input::Still(still) => self.media.picture(still, self.inputs.film.made_size, Fit::Pad, UNDER),
+            Input::Clip { .. } => unreachable!("references are images"),
         };
         seam.references.par_iter().map(reference).collect()
     }
@@ -119,10 +119,10 @@ impl<'a> Footage<'a> {
         number: usize,
         before: Option<MadeBefore<'_>>,
         whom: For,
-    ) -> Result<Known, FootageError> {
+    ) -> Result<GuideFrames, FrameError> {
         let seam = &plan.seams[number];
         let slots = || seam.slots.iter().filter(|slot| whom == For::Engine || !matches!(slot, Slot::Structure(_)));
-        let window = self.cast.film.window();
+        let window = self.inputs.film.window();
         let decoded = runs(slots()).into_par_iter().map(|(input, frames)| self.decoded(input, frames));
         let decoded: Vec<Vec<(FrameRef, Frame)>> = decoded.collect::<Result<_, MediaError>>()?;
         let mut frames: HashMap<FrameRef, Frame> = match whom {
@@ -146,15 +146,15 @@ impl<'a> Footage<'a> {
             Slot::Structure(_) if treatment == Some(Treatment::Edges) => color_adjust::edges(frame),
             _ => {}
         });
-        Ok(Known { frames })
+        Ok(GuideFrames { frames })
     }
 
     /// Frames of one input in the film's size.
     fn decoded(&self, input: usize, frames: Range<usize>) -> Result<Vec<(FrameRef, Frame)>, MediaError> {
-        let (size, fit) = (self.cast.film.size, self.fit);
-        let pictures: Vec<Frame> = match &self.cast.takes[input] {
-            Take::Still(still) => vec![self.media.picture(still, size, fit, [0; 3])?],
-            Take::Clip { clip, sampling } => {
+        let (size, fit) = (self.inputs.film.size, self.fit);
+        let pictures: Vec<Frame> = match &self.inputs.all[input] {
+            Input::Still(still) => vec![self.media.picture(still, size, fit, [0; 3])?],
+            Input::Clip { clip, sampling } => {
                 let wanted = Wanted { clip, sampling, frames: frames.clone(), size, fit, layout: Layout::Rgb };
                 self.media.all_frames(wanted)?.into_iter().map(|rgb| Frame { size, rgb }).collect()
             }

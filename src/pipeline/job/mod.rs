@@ -28,7 +28,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::types::error::{Code, Details, Fault};
+use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
 pub use place::{Device, Place};
@@ -56,7 +56,7 @@ pub fn folder(run: &Path, seam: usize) -> PathBuf {
 /// Which engine, and what only it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Maker {
+pub enum Backend {
     /// The embedded network, and the clips' own motion.
     Rife,
     /// The embedded network alone, by halves: what the former is measured against.
@@ -73,7 +73,7 @@ pub struct Request {
     /// The run that it belongs to.
     pub run: String,
     pub seam: usize,
-    pub maker: Maker,
+    pub maker: Backend,
     pub width: u32,
     pub height: u32,
     /// Frames of the guide.
@@ -138,7 +138,7 @@ pub enum Event {
     },
     /// Said now and then, however long a step takes.
     Alive,
-    Error(Trouble),
+    Error(EngineFailure),
     Done {
         seam: usize,
     },
@@ -150,8 +150,8 @@ fn is_zero(value: &f64) -> bool {
 
 /// Why an engine gave up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    pub code: TroubleCode,
+pub struct EngineFailure {
+    pub code: EngineFailureCode,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
@@ -159,7 +159,7 @@ pub struct Trouble {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TroubleCode {
+pub enum EngineFailureCode {
     Usage,
     Weights,
     Memory,
@@ -167,8 +167,8 @@ pub enum TroubleCode {
     Engine,
 }
 
-impl Trouble {
-    pub fn new(code: TroubleCode, message: impl ToString) -> Self {
+impl EngineFailure {
+    pub fn new(code: EngineFailureCode, message: impl ToString) -> Self {
         Self { code, message: message.to_string(), help: None }
     }
 
@@ -178,9 +178,10 @@ impl Trouble {
     }
 }
 
-impl From<JobError> for Trouble {
+impl From<JobError> for EngineFailure {
     fn from(error: JobError) -> Self {
-        let code = if matches!(error, JobError::Write { .. }) { TroubleCode::Disk } else { TroubleCode::Engine };
+        let code =
+            if matches!(error, JobError::Write { .. }) { EngineFailureCode::Disk } else { EngineFailureCode::Engine };
         Self::new(code, error)
     }
 }
@@ -239,17 +240,17 @@ impl JobError {
     }
 }
 
-impl Fault for JobError {
-    fn code(&self) -> Code {
+impl Reportable for JobError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::Write { .. } => Code::Disk,
-            Self::Read { .. } | Self::Malformed { .. } => Code::Engine,
+            Self::Write { .. } => ErrorCode::Disk,
+            Self::Read { .. } | Self::Malformed { .. } => ErrorCode::Engine,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (Self::Read { path, .. } | Self::Write { path, .. } | Self::Malformed { path, .. }) = self;
-        Details { file: Some(path.clone()), ..Details::default() }
+        ErrorDetails { file: Some(path.clone()), ..ErrorDetails::default() }
     }
 }
 
@@ -296,7 +297,11 @@ mod tests {
             Event::Started { program: PROGRAM.into(), libtorch: "2.11.0".into() },
             Event::Progress { seam: 0, done: 3, total: 16, share: 0.0 },
             Event::Progress { seam: 0, done: 3, total: 16, share: 0.25 },
-            Event::Error(Trouble { code: TroubleCode::Memory, message: "out of memory".into(), help: None }),
+            Event::Error(EngineFailure {
+                code: EngineFailureCode::Memory,
+                message: "out of memory".into(),
+                help: None,
+            }),
         ];
         for event in events {
             let line = serde_json::to_string(&event).unwrap();

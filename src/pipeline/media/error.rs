@@ -10,7 +10,7 @@ use crate::pipeline::{
     system::child::Transcript,
     types::{
         cancel::Stop,
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
     },
 };
 
@@ -131,50 +131,52 @@ impl MediaError {
     }
 }
 
-impl Fault for MediaError {
-    fn code(&self) -> Code {
+impl Reportable for MediaError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::Missing { .. } | Self::Failed { .. } | Self::Wrong { .. } => Code::Media,
-            Self::Stalled { .. } | Self::TimedOut(_) => Code::Timeout,
-            Self::Interrupted => Code::Interrupted,
-            Self::Unusable(_) => Code::Input,
-            Self::NoSpace { .. } | Self::Io { .. } => Code::Disk,
+            Self::Missing { .. } | Self::Failed { .. } | Self::Wrong { .. } => ErrorCode::Media,
+            Self::Stalled { .. } | Self::TimedOut(_) => ErrorCode::Timeout,
+            Self::Interrupted => ErrorCode::Interrupted,
+            Self::Unusable(_) => ErrorCode::Input,
+            Self::NoSpace { .. } | Self::Io { .. } => ErrorCode::Disk,
         }
     }
 
-    fn details(&self) -> Details {
-        let said = |transcript: &Transcript| Details {
+    fn details(&self) -> ErrorDetails {
+        let said = |transcript: &Transcript| ErrorDetails {
             command: Some(transcript.command.clone()),
             stderr: (!transcript.stderr.is_empty()).then(|| transcript.stderr.clone()),
-            ..Details::default()
+            ..ErrorDetails::default()
         };
         match self {
-            Self::Missing { tool, program, source } => Details {
+            Self::Missing { tool, program, source } => ErrorDetails {
                 wanted: Some(format!("{tool} on the PATH, or named by WANCTL_{}", tool.to_string().to_uppercase())),
                 found: Some(format!("`{}`: {source}", program.display())),
                 help: Some("install ffmpeg (`./just setup` does), or name the program in that variable".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
-            Self::Failed { transcript, .. } => Details {
+            Self::Failed { transcript, .. } => ErrorDetails {
                 help: Some("try that command by hand; where it works, report this together with the run folder".into()),
                 ..said(transcript)
             },
-            Self::Stalled { transcript, .. } => Details {
+            Self::Stalled { transcript, .. } => ErrorDetails {
                 help: Some(
                     "the machine may be out of memory or its disk may hang; run again with -vv to see more".into(),
                 ),
                 ..said(transcript)
             },
-            Self::NoSpace { folder, transcript, .. } => Details {
+            Self::NoSpace { folder, transcript, .. } => ErrorDetails {
                 file: folder.clone(),
                 help: Some("free some space, or write elsewhere: the film with -o, all else with --work-dir".into()),
                 ..said(transcript)
             },
-            Self::Interrupted => Details::default(),
-            Self::TimedOut(_) => Details { help: Some("allow more with --timeout".into()), ..Details::default() },
+            Self::Interrupted => ErrorDetails::default(),
+            Self::TimedOut(_) => {
+                ErrorDetails { help: Some("allow more with --timeout".into()), ..ErrorDetails::default() }
+            }
             Self::Unusable(unusable) => {
                 let Unusable { file, problem: _, wanted, found, frame, help, transcript } = (**unusable).clone();
-                Details {
+                ErrorDetails {
                     file: Some(file),
                     wanted,
                     found,
@@ -183,13 +185,13 @@ impl Fault for MediaError {
                     ..transcript.as_ref().map(said).unwrap_or_default()
                 }
             }
-            Self::Wrong { wanted, found, .. } => Details {
+            Self::Wrong { wanted, found, .. } => ErrorDetails {
                 wanted: Some(wanted.clone()),
                 found: Some(found.clone()),
                 help: Some("nothing was written; run again with --keep -vv and report it with the run folder".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
-            Self::Io { path, .. } => Details { file: Some(path.clone()), ..Details::default() },
+            Self::Io { path, .. } => ErrorDetails { file: Some(path.clone()), ..ErrorDetails::default() },
         }
     }
 }

@@ -47,8 +47,8 @@ pub use tracks::{Track, TrackChoice, TrackKind};
 pub use verify::Verified;
 
 use crate::pipeline::{
-    system::{child::Leash, environment},
-    types::cancel::Cancel,
+    system::{child::ProcessLimits, environment},
+    types::cancel::CancelToken,
 };
 
 /// The two programs, and when to stop waiting for them.
@@ -56,17 +56,17 @@ use crate::pipeline::{
 pub struct Media {
     ffmpeg: OsString,
     ffprobe: OsString,
-    leash: Leash,
+    leash: ProcessLimits,
 }
 
 impl Media {
     /// Takes the programs that the environment names, else those on the PATH.
-    pub fn new(cancel: Cancel) -> Self {
+    pub fn new(cancel: CancelToken) -> Self {
         let named = |variable: &str, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
         Self {
             ffmpeg: named(environment::FFMPEG.name, "ffmpeg"),
             ffprobe: named(environment::FFPROBE.name, "ffprobe"),
-            leash: Leash::new(cancel),
+            leash: ProcessLimits::new(cancel),
         }
     }
 

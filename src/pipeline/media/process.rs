@@ -17,7 +17,7 @@ use super::{
     Media,
     error::{MediaError, Tool},
 };
-use crate::pipeline::system::child::{self, Ending, Failed, Feeds, Transcript, WATCH_INTERVAL, Watch};
+use crate::pipeline::system::child::{self, ExitCause, Failed, Feeds, Transcript, WATCH_INTERVAL, Watch};
 
 /// The signal of a process that wrote past its file size limit.
 const FILE_SIZE_LIMIT: i32 = 25;
@@ -65,9 +65,9 @@ impl Child {
         };
         let started = child::Child::start(command, feeds, &media.leash, None);
         let mut child = started.map_err(|ending| match ending {
-            Ending::NotStarted(source) => MediaError::Missing { tool, program, source },
-            Ending::Stopped(stop) => stop.into(),
-            Ending::Stalled | Ending::Failed(_) => unreachable!("a child that was not started"),
+            ExitCause::NotStarted(source) => MediaError::Missing { tool, program, source },
+            ExitCause::Stopped(stop) => stop.into(),
+            ExitCause::Stalled | ExitCause::Failed(_) => unreachable!("a child that was not started"),
         })?;
         let frames = Arc::new(AtomicU64::new(0));
         let reports = match pipes {
@@ -136,13 +136,15 @@ impl Child {
         self.child.transcript()
     }
 
-    fn meaning(&self, ending: Ending) -> MediaError {
+    fn meaning(&self, ending: ExitCause) -> MediaError {
         let (transcript, purpose, tool) = (self.transcript(), self.purpose.clone(), self.tool);
         match ending {
-            Ending::Stopped(stop) => stop.into(),
-            Ending::Stalled => MediaError::Stalled { tool, purpose, patience: self.media.leash.patience, transcript },
-            Ending::NotStarted(source) => MediaError::Missing { tool, program: self.media.program(tool), source },
-            Ending::Failed(Failed { how, signal, .. }) => {
+            ExitCause::Stopped(stop) => stop.into(),
+            ExitCause::Stalled => {
+                MediaError::Stalled { tool, purpose, patience: self.media.leash.patience, transcript }
+            }
+            ExitCause::NotStarted(source) => MediaError::Missing { tool, program: self.media.program(tool), source },
+            ExitCause::Failed(Failed { how, signal, .. }) => {
                 let full = ["No space left on device", "File too large", "Disk quota exceeded"];
                 let no_space = full.iter().any(|words| transcript.stderr.contains(words));
                 if no_space || signal == Some(FILE_SIZE_LIMIT) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Each, Generation, JourneySettings, Lora, LoraAsk, Overrides, Prompts, Sampling, SegmentSampling, Settings,
+    Each, Generation, JourneySettings, Lora, LoraAsk, Options, Prompts, Sampling, SegmentSampling, Settings,
     WanSettings,
 };
 use crate::pipeline::{
@@ -12,7 +12,7 @@ use crate::pipeline::{
 };
 
 /// `wan`: where a Wan model made the frames.
-pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
+pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Options {
     let Settings {
         engine,
         context,
@@ -32,7 +32,7 @@ pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
         ranges,
         anchors,
     } = settings;
-    let plan = Overrides {
+    let plan = Options {
         engine: Some(engine.value),
         context: Some(context.value),
         gap: Some(gap.value),
@@ -54,13 +54,13 @@ pub fn again(settings: &Settings, wan: Option<&WanSettings>) -> Overrides {
         looped: Some(looped.value),
         ranges: Some(ranges.value.clone()),
         anchors: Some(anchors.value),
-        ..Overrides::default()
+        ..Options::default()
     };
     with_wan(plan, wan)
 }
 
 /// The same for a journey.
-pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> Overrides {
+pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> Options {
     let JourneySettings {
         engine,
         frames,
@@ -87,7 +87,7 @@ pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> O
         treatment,
         ..
     } = settings;
-    let plan = Overrides {
+    let plan = Options {
         engine: Some(engine.value),
         segments: Some(frames.len()),
         frames: Some(Each::Each(frames.value.clone())),
@@ -112,12 +112,12 @@ pub fn journey_again(settings: &JourneySettings, wan: Option<&WanSettings>) -> O
         apart: Some(apart.value),
         structure: Some(structure.value.clone()).filter(|uses| !uses.is_empty()),
         treatment: Some(treatment.value),
-        ..Overrides::default()
+        ..Options::default()
     };
     with_wan(plan, wan)
 }
 
-fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
+fn with_wan(plan: Options, wan: Option<&WanSettings>) -> Options {
     let Some(wan) = wan else { return plan };
     let WanSettings { models, generation, seed: _ } = wan;
     let Generation {
@@ -149,7 +149,7 @@ fn with_wan(plan: Overrides, wan: Option<&WanSettings>) -> Overrides {
     let of_all = sampled(sampling);
     let own_sampling = segments.iter().map(|own| own.as_ref().map(sampled).filter(|own| *own != of_all));
     let own_sampling: Vec<Option<SegmentSampling>> = own_sampling.collect();
-    Overrides {
+    Options {
         model: Some(named(models)),
         prompts: Some(Prompts::Each(prompts.value.clone())),
         negative_prompt: Some(negative_prompt.value.clone()),
@@ -249,16 +249,16 @@ mod tests {
             ),
             (2, json!({ "steps": 6, "shift": 5, "solver": "euler", "grid": "wan2gp", "prompts": { "one": "a fox" } })),
         ] {
-            let resolved = |from, values: Overrides| {
+            let resolved = |from, values: Options| {
                 let layers = [Layer { from, values }];
                 let weights = Weights { models: models(experts), loras: LoraFiles::new() };
                 let wan = WanSettings::of(&layers, weights, Parts::seams(2), None).unwrap();
                 (Settings::of(&layers, EngineChoice::Wan).unwrap(), wan)
             };
-            let values: Overrides = serde_json::from_value(asked).unwrap();
+            let values: Options = serde_json::from_value(asked).unwrap();
             let (settings, first) = resolved(Source::Flag, values);
             let written = serde_json::to_string(&again(&settings, Some(&first))).unwrap();
-            let values: Overrides = serde_json::from_str(&written).unwrap();
+            let values: Options = serde_json::from_str(&written).unwrap();
             let named: Vec<_> = values.model.iter().flatten().map(|wanted| wanted.path.clone()).collect();
             let ModelFiles { high, low, vae, text, tokenizer, .. } = models(experts);
             assert_eq!(named, [high, low, vae, text, vec![tokenizer]].concat());

@@ -1,6 +1,6 @@
 //! Numbers that cannot be, whoever says them.
 
-use super::{Each, Guidance, Layer, Overrides, SettingsError, Source, pick};
+use super::{Each, Guidance, Layer, Options, SettingsError, Source, pick};
 
 pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     for Layer { from, values } in layers {
@@ -14,8 +14,8 @@ pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
 /// What a range has no use for. Gap and mode count where somebody typed them: tasks and films say them always.
 pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     let decided =
-        |says: fn(&Overrides) -> Option<bool>| pick(layers, says).filter(|said| said.value).map(|said| said.from);
-    let typed = |says: fn(&Overrides) -> bool| {
+        |says: fn(&Options) -> Option<bool>| pick(layers, says).filter(|said| said.value).map(|said| said.from);
+    let typed = |says: fn(&Options) -> bool| {
         layers.iter().find(|layer| layer.from == Source::Flag && says(&layer.values)).map(|layer| layer.from.clone())
     };
     let found = [
@@ -31,8 +31,8 @@ pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
 }
 
 /// The first that is wrong: which, what it is, and what it can be.
-fn wrong(values: &Overrides) -> Option<(&'static str, String, &'static str)> {
-    let Overrides { steps, phases, guidance, thresholds, shift, control_scale, blend, segments, .. } = values;
+fn wrong(values: &Options) -> Option<(&'static str, String, &'static str)> {
+    let Options { steps, phases, guidance, thresholds, shift, control_scale, blend, segments, .. } = values;
     let outside = |value: f64, least: f64, most: f64| !(least..=most).contains(&value);
     if let Some(steps) = steps.filter(|steps| !(1..=1000).contains(steps)) {
         return Some(("steps", steps.to_string(), "1 to 1000"));
@@ -71,7 +71,7 @@ fn wrong(values: &Overrides) -> Option<(&'static str, String, &'static str)> {
     if let Some(scale) = control_scale.filter(|scale| outside(*scale, 0.0, 10.0)) {
         return Some(("control_scale", scale.to_string(), "0 to 10"));
     }
-    let Overrides { strength, desaturate, brightness, later, frames, overlap, .. } = values;
+    let Options { strength, desaturate, brightness, later, frames, overlap, .. } = values;
     let brighter = later.map(|later| later.brightness);
     for (option, value, least, most, wanted) in [
         ("strength", *strength, 0.0, 1.0, "0 to 1"),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::pipeline::{
         options::{EngineChoice, Settings},
-        types::error::{Code, Fault},
+        types::error::{ErrorCode, Reportable},
     };
 
     #[test]
@@ -122,11 +122,14 @@ mod tests {
             (r#"{"anchors": true}"#, "anchors"),
         ] {
             let error = of(&[range(), layer(Source::Flag, text)]).unwrap_err();
-            assert_eq!((error.code(), error.to_string()), (Code::Usage, format!("{option} does not go with a range")));
+            assert_eq!(
+                (error.code(), error.to_string()),
+                (ErrorCode::Usage, format!("{option} does not go with a range"))
+            );
             assert!(of(&[layer(Source::Flag, text)]).is_ok());
         }
         let error = of(&[range(), layer(Source::Task("t.json".into()), r#"{"anchors": true}"#)]).unwrap_err();
-        assert_eq!(error.code(), Code::Input);
+        assert_eq!(error.code(), ErrorCode::Input);
     }
 
     #[test]
@@ -149,8 +152,8 @@ mod tests {
             let layer = |from| Layer { from, values: serde_json::from_str(text).unwrap() };
             let error = ranges(&[layer(Source::Preset("mine".into()))]).unwrap_err();
             assert!(error.to_string().contains(words) && error.to_string().contains("preset mine"), "{error}");
-            assert_eq!(error.code(), Code::Input);
-            assert_eq!(ranges(&[layer(Source::Flag)]).unwrap_err().code(), Code::Usage);
+            assert_eq!(error.code(), ErrorCode::Input);
+            assert_eq!(ranges(&[layer(Source::Flag)]).unwrap_err().code(), ErrorCode::Usage);
         }
         let fine = r#"{"steps": 1, "guidance": {"all": 0}, "thresholds": [1000, 0], "shift": 0.01, "blend": 0}"#;
         let layer = Layer { from: Source::Flag, values: serde_json::from_str(fine).unwrap() };

@@ -7,7 +7,7 @@ use crate::pipeline::{
     job::schedule::Expert,
     media::Codec,
     plan::MaskRule,
-    types::error::{Code, Details, Fault},
+    types::error::{ErrorCode, ErrorDetails, Reportable},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +71,10 @@ pub enum SettingsError {
 }
 
 /// A wrong option, or a file that is wrong.
-fn code_of(from: &Source) -> Code {
+fn code_of(from: &Source) -> ErrorCode {
     match from {
-        Source::Flag | Source::BuiltIn | Source::Weights => Code::Usage,
-        Source::Preset(_) | Source::Story(_) | Source::Task(_) | Source::TaskField { .. } => Code::Input,
+        Source::Flag | Source::BuiltIn | Source::Weights => ErrorCode::Usage,
+        Source::Preset(_) | Source::Story(_) | Source::Task(_) | Source::TaskField { .. } => ErrorCode::Input,
     }
 }
 
@@ -89,10 +89,10 @@ fn shown_to(engine: EngineChoice) -> String {
     }
 }
 
-impl Fault for SettingsError {
-    fn code(&self) -> Code {
+impl Reportable for SettingsError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::PromptFile { .. } => Code::Input,
+            Self::PromptFile { .. } => ErrorCode::Input,
             Self::OfSegment { error, .. } => error.code(),
             Self::PromptCount { from, .. }
             | Self::Counted { from, .. }
@@ -119,11 +119,11 @@ impl Fault for SettingsError {
             | Self::Mixed { .. }
             | Self::NotOfThis { .. }
             | Self::Jobs { .. }
-            | Self::NotForEngine { .. } => Code::Usage,
+            | Self::NotForEngine { .. } => ErrorCode::Usage,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (wanted, help) = match self {
             Self::NotLossless { .. } => {
                 ("--codec ffv1, or none, with --lossless".into(), "leave out --codec or --lossless")
@@ -198,6 +198,6 @@ impl Fault for SettingsError {
                 ("--engine wan".into(), "leave the option out, or name the weights with --model or --preset")
             }
         };
-        Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
+        ErrorDetails { wanted: Some(wanted), help: Some(help.into()), ..ErrorDetails::default() }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Layer, LoraFiles, ModelKind, Overrides, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced,
+    Layer, LoraFiles, ModelKind, Options, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced,
     layer::{of_segments, pick_own},
     pick,
 };
@@ -102,7 +102,7 @@ fn segments(
     sampling: impl Fn(&[Layer]) -> Result<Sampling, SettingsError>,
 ) -> Result<Vec<Option<Sampling>>, SettingsError> {
     for Layer { from, values } in asked {
-        let Overrides { segment_loras, segment_sampling, .. } = values;
+        let Options { segment_loras, segment_sampling, .. } = values;
         let lists = [
             (segment_loras.as_ref().map(Vec::len), "lists of LoRAs"),
             (segment_sampling.as_ref().map(Vec::len), "ways of sampling"),

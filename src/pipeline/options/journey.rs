@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Each, EngineChoice, Layer, Overrides, Parts, SettingsError, Sourced, StructureUse, check, engine, pick, ruled,
+    Each, EngineChoice, Layer, Options, Parts, SettingsError, Sourced, StructureUse, check, engine, pick, ruled,
 };
 use crate::pipeline::{
     media::{Fit, TrackChoice},
     plan::{
         self, Align, Curve, FramePlan, Lengths, Look, MaskRule, Places, PlanError, Round, SegmentAsk, StructureAsk,
-        Tone, TravelAsk, Treatment,
+        Tone, TravelParams, Treatment,
     },
     types::video::{Fps, Size},
     weights::Conditioning,
@@ -141,9 +141,8 @@ impl JourneySettings {
         if let (Some(first), false) = (overlap.value.first_mut(), continued) {
             *first = 0;
         }
-        let number = |said: fn(&Overrides) -> Option<f64>, default: f64| {
-            pick(layers, said).unwrap_or(Sourced::built_in(default))
-        };
+        let number =
+            |said: fn(&Options) -> Option<f64>, default: f64| pick(layers, said).unwrap_or(Sourced::built_in(default));
         Ok(Self {
             frames,
             overlap,
@@ -219,7 +218,7 @@ impl JourneySettings {
     }
 
     /// The question to the planner of journeys, before any structure clip is opened.
-    fn ask(&self) -> TravelAsk {
+    fn ask(&self) -> TravelParams {
         let Self {
             engine,
             frames,
@@ -247,7 +246,7 @@ impl JourneySettings {
             guided,
         } = self;
         let segment = |(&frames, &overlap): (&usize, &usize)| SegmentAsk { frames, overlap };
-        TravelAsk {
+        TravelParams {
             segments: frames.iter().zip(overlap.iter()).map(segment).collect(),
             round: round.value,
             lengths: lengths.value,

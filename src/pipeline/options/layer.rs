@@ -88,7 +88,7 @@ impl<T> Deref for Sourced<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     pub from: Source,
-    pub values: Overrides,
+    pub values: Options,
 }
 
 /// How one segment is sampled, where that is said of it alone.
@@ -115,7 +115,7 @@ impl SegmentSampling {
             _ => source.clone(),
         };
         let (phases, shift, solver) = (Some(phases), Some(shift), Some(solver));
-        Layer { from, values: Overrides { phases, shift, solver, loras, ..Overrides::default() } }
+        Layer { from, values: Options { phases, shift, solver, loras, ..Options::default() } }
     }
 }
 
@@ -124,11 +124,11 @@ macro_rules! overrides {
         /// Every option that decides the plan, the model or its sampling. The names are those in presets and in run.json.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct Overrides {
+        pub struct Options {
             $($(#[$about])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$kind>,)+
         }
 
-        impl Overrides {
+        impl Options {
             /// Of all layers together.
             pub fn merged(layers: &[Layer]) -> Self {
                 Self { $($name: pick(layers, |values| values.$name.clone()).map(|picked| picked.value),)+ }
@@ -137,7 +137,7 @@ macro_rules! overrides {
     };
 }
 
-impl Overrides {
+impl Options {
     /// The tracks that are requested of each clip.
     pub fn tracks(&self) -> TrackChoice {
         TrackChoice { video: self.video_track, audio: self.audio_track }
@@ -225,15 +225,15 @@ overrides! {
 }
 
 /// What the last layer that says something says.
-pub fn pick<T>(layers: &[Layer], field: impl Fn(&Overrides) -> Option<T>) -> Option<Sourced<T>> {
+pub fn pick<T>(layers: &[Layer], field: impl Fn(&Options) -> Option<T>) -> Option<Sourced<T>> {
     layers.iter().rev().find_map(|Layer { from, values }| Some(Sourced { value: field(values)?, from: from.clone() }))
 }
 
 /// The same of single segments, unless a layer over it says the common value that they stand for.
 pub(super) fn pick_own<T>(
     layers: &[Layer],
-    own: impl Fn(&Overrides) -> Option<T>,
-    common: impl Fn(&Overrides) -> bool,
+    own: impl Fn(&Options) -> Option<T>,
+    common: impl Fn(&Options) -> bool,
 ) -> Option<Sourced<T>> {
     let said = layers.iter().rev().find(|layer| own(&layer.values).is_some() || common(&layer.values))?;
     Some(Sourced { value: own(&said.values)?, from: said.from.clone() })
@@ -243,14 +243,14 @@ pub(super) fn pick_own<T>(
 /// same layer says of all.
 pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<Layer>)> {
     let own = |Layer { from, values }: &Layer, segment: usize| {
-        let Overrides { segment_sampling, segment_loras, .. } = values;
+        let Options { segment_sampling, segment_loras, .. } = values;
         let sampling = segment_sampling.as_ref().and_then(|all| all.get(segment)?.clone());
         let loras = segment_loras.as_ref().and_then(|all| all.get(segment)?.clone());
-        let loras = loras.map(|loras| Overrides { loras: Some(loras), ..Overrides::default() });
+        let loras = loras.map(|loras| Options { loras: Some(loras), ..Options::default() });
         [sampling.map(|own| own.over(from)), loras.map(|values| Layer { from: from.clone(), values })]
     };
     let said = |Layer { values, .. }: &Layer| {
-        let Overrides { segment_sampling, segment_loras, .. } = values;
+        let Options { segment_sampling, segment_loras, .. } = values;
         segment_sampling.as_ref().map_or(0, Vec::len).max(segment_loras.as_ref().map_or(0, Vec::len))
     };
     let most = layers.iter().map(said).max().unwrap_or(0);
@@ -268,7 +268,7 @@ pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<
 mod tests {
     use super::*;
 
-    fn layer(from: Source, values: Overrides) -> Layer {
+    fn layer(from: Source, values: Options) -> Layer {
         Layer { from, values }
     }
 
@@ -281,25 +281,25 @@ mod tests {
                 .enumerate()
                 .map(|(i, from)| {
                     let steps = (said >> i & 1 == 1).then_some(i);
-                    layer(from.clone(), Overrides { steps, ..Overrides::default() })
+                    layer(from.clone(), Options { steps, ..Options::default() })
                 })
                 .collect();
             let found = pick(&layers, |values| values.steps);
             let wanted = said.checked_ilog2().map(|last| last as usize);
             assert_eq!(found.as_ref().map(|found| found.value), wanted);
             assert_eq!(found.map(|found| found.from), wanted.map(|last| sources[last].clone()));
-            assert_eq!(Overrides::merged(&layers).steps, wanted);
+            assert_eq!(Options::merged(&layers).steps, wanted);
         }
     }
 
     #[test]
     fn a_null_is_absent_and_a_zero_is_a_value() {
-        let read = |text: &str| serde_json::from_str::<Overrides>(text).unwrap();
-        assert_eq!(read(r#"{"steps": null, "shift": null, "fps": null}"#), Overrides::default());
+        let read = |text: &str| serde_json::from_str::<Options>(text).unwrap();
+        assert_eq!(read(r#"{"steps": null, "shift": null, "fps": null}"#), Options::default());
         let zero = read(r#"{"steps": 0, "blend": 0, "seed": 0, "anchors": false}"#);
         assert_eq!((zero.steps, zero.blend, zero.seed), (Some(0), Some(0), Some(Seed::Fixed(0))));
         let built_in = layer(Source::BuiltIn, read(r#"{"steps": 50, "blend": 4, "seed": 7, "anchors": true}"#));
-        let merged = Overrides::merged(&[built_in, layer(Source::Flag, zero.clone())]);
+        let merged = Options::merged(&[built_in, layer(Source::Flag, zero.clone())]);
         assert_eq!(merged, zero);
     }
 
@@ -310,11 +310,11 @@ mod tests {
             "model": [{"role": "vae", "path": "vae.safetensors"}], "loras": [{"file": "a.safetensors", "weights": "1.2;0"}],
             "prompts": {"each": ["a", "b"]}, "phases": [{"steps": 2, "expert": "high", "guidance": 3.0}],
             "guidance": {"some": [3.0, null]}, "solver": "dpm++", "seed": -1, "noise": "cpu", "vae_tile": {"pixels": 256}}"#;
-        let values: Overrides = serde_json::from_str(text).unwrap();
+        let values: Options = serde_json::from_str(text).unwrap();
         assert_eq!(values.seed, Some(Seed::Random));
         let written = serde_json::to_string(&values).unwrap();
-        assert_eq!(serde_json::from_str::<Overrides>(&written).unwrap(), values, "{written}");
-        let unknown = serde_json::from_str::<Overrides>(r#"{"step": 6}"#).unwrap_err().to_string();
+        assert_eq!(serde_json::from_str::<Options>(&written).unwrap(), values, "{written}");
+        let unknown = serde_json::from_str::<Options>(r#"{"step": 6}"#).unwrap_err().to_string();
         assert!(unknown.contains("unknown field `step`"), "{unknown}");
     }
 }

@@ -27,7 +27,7 @@ pub use error::SettingsError;
 pub use film::{Audio, FilmAsk, FilmSettings};
 pub use generation::Generation;
 pub use journey::{JOURNEY_FRAMES, JourneyPaths, JourneySettings, count};
-pub use layer::{Layer, Overrides, SegmentSampling, Source, Sourced, pick};
+pub use layer::{Layer, Options, SegmentSampling, Source, Sourced, pick};
 pub use multiplier::{LoraAsk, Multiplier, multipliers};
 pub use parts::{Part, Parts};
 pub use phase_config::{ConfigLora, PhaseConfig, PhaseConfigError, thresholds};
@@ -39,7 +39,7 @@ pub use weights::Weights;
 
 use crate::pipeline::{
     media::{Fit, TrackChoice},
-    plan::{self, Align, Blend, FramePlan, JoinAsk, MaskRule, Mode, PlanError, RangeAsk},
+    plan::{self, Align, Blend, FramePlan, JoinParams, MaskRule, Mode, PlanError, RangeAsk},
     types::video::{Fps, Size},
     weights::Conditioning,
 };
@@ -189,9 +189,9 @@ impl Settings {
     }
 
     /// The question to the planner of joins, at the film's rate.
-    pub fn ask(&self, fps: Fps) -> JoinAsk {
+    pub fn ask(&self, fps: Fps) -> JoinParams {
         let Self { engine: _, context, gap, mode, align, mask_rule, blend, looped, anchors, .. } = self;
-        JoinAsk {
+        JoinParams {
             context: context.frames(fps),
             gap: gap.frames(fps),
             mode: mode.value,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, LoraAsk, Multiplier, Overrides, SettingsError, Source, Sourced, check,
+    Guidance, Layer, LoraAsk, Multiplier, Options, SettingsError, Source, Sourced, check,
     phases::{Phased, high_phases, phased},
     pick,
 };
@@ -72,15 +72,15 @@ impl ModelKind {
             // LightX2V f8aee98, configs/wan22_vace; the border as diffusers has it.
             true => (40, 8.0, 3.5, Some(vec![875.0])),
         };
-        let built_in = Overrides {
+        let built_in = Options {
             steps: Some(steps),
             shift: Some(shift),
             guidance: Some(Guidance::All(guidance)),
             thresholds,
-            ..Overrides::default()
+            ..Options::default()
         };
         let thresholds = self.boundary.map(|boundary| vec![boundary * 1000.0]);
-        let of_weights = Overrides { shift: self.flow_shift, thresholds, ..Overrides::default() };
+        let of_weights = Options { shift: self.flow_shift, thresholds, ..Options::default() };
         [Layer { from: Source::BuiltIn, values: built_in }, Layer { from: Source::Weights, values: of_weights }]
     }
 }

@@ -26,7 +26,7 @@ use serde::{
 use crate::pipeline::{
     media::Fit,
     options::{
-        Each, EngineChoice, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Overrides, Prompts, Seed, SeedMode, Source,
+        Each, EngineChoice, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Options, Prompts, Seed, SeedMode, Source,
     },
     plan::{Round, Treatment},
     system::{
@@ -34,7 +34,7 @@ use crate::pipeline::{
         yaml::{self, YamlError},
     },
     types::{
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
         video::{Fps, Size},
     },
 };
@@ -44,7 +44,7 @@ use crate::pipeline::{
 pub struct Story {
     pub path: PathBuf,
     pub paths: JourneyPaths,
-    pub values: Overrides,
+    pub values: Options,
     pub preset: Option<String>,
 }
 
@@ -58,12 +58,12 @@ pub enum StoryError {
     Lookalikes(#[from] Lookalikes),
 }
 
-impl Fault for StoryError {
-    fn code(&self) -> Code {
-        Code::Input
+impl Reportable for StoryError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Input
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (path, found, help) = match self {
             Self::File { path, error } => {
                 let help = match error {
@@ -80,20 +80,20 @@ impl Fault for StoryError {
                 "say it beside the image where the segment starts, or in `segments`",
             ),
             Self::Lookalikes(Lookalikes { paths }) => {
-                return Details {
+                return ErrorDetails {
                     file: paths.first().cloned(),
                     wanted: Some("one file of that name".into()),
                     help: Some(RENAME.into()),
-                    ..Details::default()
+                    ..ErrorDetails::default()
                 };
             }
         };
-        Details {
+        ErrorDetails {
             file: Some(path.clone()),
             wanted: Some("a story in YAML: images, and what each segment shows".into()),
             found,
             help: Some(help.into()),
-            ..Details::default()
+            ..ErrorDetails::default()
         }
     }
 }
@@ -301,7 +301,7 @@ impl Story {
             };
             loras.into_iter().map(ask).collect::<Result<Vec<_>, Lookalikes>>()
         };
-        let mut values = Overrides {
+        let mut values = Options {
             engine,
             prompts: prompt.clone().map(Prompts::One),
             negative_prompt,
@@ -320,7 +320,7 @@ impl Story {
             seed,
             seed_mode,
             loras: loras.map(asked).transpose()?,
-            ..Overrides::default()
+            ..Options::default()
         };
         if !legs.is_empty() {
             values.segments = Some(legs.len());
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(after.prompts, Some(Prompts::Each(vec![String::new(), String::new(), "on".into()])));
         let first = story("images: [{image: a.png, prompt: on}, b.png, c.png]").unwrap().values;
         assert_eq!(first.prompts, Some(Prompts::Each(vec!["on".into(), String::new()])));
-        assert_eq!(story("images: [a.png]").unwrap().values, Overrides::default());
+        assert_eq!(story("images: [a.png]").unwrap().values, Options::default());
     }
 
     #[test]
@@ -444,7 +444,7 @@ mod tests {
         ] {
             let error = story(text).unwrap_err();
             assert!(error.to_string().contains(words), "{text}: {error}");
-            assert_eq!(error.code(), Code::Input);
+            assert_eq!(error.code(), ErrorCode::Input);
             assert!(error.details().help.is_some());
         }
         let nine = |of: &str| format!("[{}]", [of; 9].join(", "));

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use super::{Align, Side, Source, name};
-use crate::pipeline::types::error::{Code, Details, Fault};
+use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 /// More frames than one call of the model is given.
 pub(super) const MOST_FRAMES: usize = 129;
@@ -77,9 +77,9 @@ pub enum PlanError {
     PieceTooShort { path: PathBuf, has: usize, wants: usize },
 }
 
-impl Fault for PlanError {
+impl Reportable for PlanError {
     /// Usage where the options are wrong whatever the clips, input where the clips are too short for them.
-    fn code(&self) -> Code {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::EmptyClip { .. }
             | Self::TooShortToReplace { .. }
@@ -88,12 +88,12 @@ impl Fault for PlanError {
             | Self::RangeIsAll { .. }
             | Self::RangeOpen { .. }
             | Self::Overlaps { .. }
-            | Self::PieceTooShort { .. } => Code::Input,
-            _ => Code::Usage,
+            | Self::PieceTooShort { .. } => ErrorCode::Input,
+            _ => ErrorCode::Usage,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (wanted, found, help) = match self {
             Self::TooFewClips { found } => {
                 ("2 clips or more".into(), clips(*found), "give another clip, or one alone with --loop or --range")
@@ -188,7 +188,7 @@ impl Fault for PlanError {
             ),
         };
         let (wanted, found, help) = (Some(wanted), Some(found), Some(help.into()));
-        Details { file: self.file(), wanted, found, help, ..Details::default() }
+        ErrorDetails { file: self.file(), wanted, found, help, ..ErrorDetails::default() }
     }
 }
 

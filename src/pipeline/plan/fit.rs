@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, iter};
 
-use super::{Align, Mode, goal::Goal};
+use super::{Align, Mode, goal::AlignedLengths};
 
 /// What one seam makes, takes away and shows; the sides are left and right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Why {
     Align,
 }
 
-pub(super) fn fit(lengths: &[usize], looped: bool, goal: Goal) -> Result<Vec<Fit>, Misfit> {
+pub(super) fn fit(lengths: &[usize], looped: bool, goal: AlignedLengths) -> Result<Vec<Fit>, Misfit> {
     let chain = Chain::of(lengths, looped, goal);
     let named = |(first, seams): Run, why| {
         let mut clips: Vec<_> =
@@ -55,7 +55,7 @@ pub(super) fn fit(lengths: &[usize], looped: bool, goal: Goal) -> Result<Vec<Fit
 }
 
 /// Every seam shows what the cuts of all seams leave it.
-fn shown(lengths: &[usize], choices: &[Choice], goal: Goal) -> Vec<Fit> {
+fn shown(lengths: &[usize], choices: &[Choice], goal: AlignedLengths) -> Vec<Fit> {
     let clips = |seam| [seam, (seam + 1) % lengths.len()];
     let mut survivors = lengths.to_vec();
     for (seam, choice) in choices.iter().enumerate() {
@@ -120,11 +120,11 @@ struct Chain {
     first: usize,
     /// The last clip is the first once more, and short enough for its two seams to meet in it.
     ring: bool,
-    goal: Goal,
+    goal: AlignedLengths,
 }
 
 impl Chain {
-    fn of(lengths: &[usize], looped: bool, goal: Goal) -> Self {
+    fn of(lengths: &[usize], looped: bool, goal: AlignedLengths) -> Self {
         if !looped {
             return Self { clips: lengths.to_vec(), first: 0, ring: false, goal };
         }
@@ -159,7 +159,7 @@ impl Chain {
     /// The gaps aimed at, shorter where the clips of a run cannot pay for them; or the run that never can.
     /// That no run is short is also enough (Hall's theorem, for seams in a row).
     fn affordable_gaps(&self) -> Result<Vec<usize>, Run> {
-        let Goal { gap, least, step, mode, .. } = self.goal;
+        let AlignedLengths { gap, least, step, mode, .. } = self.goal;
         let mut gaps = vec![gap; self.seams()];
         let seams_of = |(first, seams): Run| (first..first + seams).map(|seam| seam % self.seams());
         let is_short = |gaps: &[usize], run: Run| {
@@ -192,7 +192,7 @@ impl Chain {
 
     /// Contexts and gaps that add up to 4n+1. A clip that gives less than half in `halves` gives no more here.
     fn align(&self, halves: &[Choice]) -> Option<Vec<Choice>> {
-        let Goal { gap, least, mode, .. } = self.goal;
+        let AlignedLengths { gap, least, mode, .. } = self.goal;
         self.cheapest(|seam, reach| {
             let [left, right] = halves[seam].edges.map(|edge| edge.cut);
             let half = (left + right) / 2;

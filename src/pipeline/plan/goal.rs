@@ -1,10 +1,10 @@
 //! What alignment makes of the numbers that were asked for, before any clip is looked at.
 
-use super::{Align, JoinAsk, MaskRule, Mode};
+use super::{Align, JoinParams, MaskRule, Mode};
 
 /// The lengths to aim at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Goal {
+pub(super) struct AlignedLengths {
     pub(super) context: [usize; 2],
     pub(super) gap: usize,
     /// The shortest gap that may be made where the clips or the 4n+1 rule call for less, and in which steps.
@@ -16,9 +16,9 @@ pub(super) struct Goal {
     pub(super) mode: Mode,
 }
 
-impl Goal {
-    pub(super) fn of(ask: &JoinAsk) -> Self {
-        let &JoinAsk { gap, align, mode, .. } = ask;
+impl AlignedLengths {
+    pub(super) fn of(ask: &JoinParams) -> Self {
+        let &JoinParams { gap, align, mode, .. } = ask;
         // No clip is longer, and sums stay far from overflow.
         let context = ask.context.min(u32::MAX as usize);
         if align == Align::Exact {

@@ -9,8 +9,8 @@ use super::{
     Source,
     error::MOST_FRAMES,
     fit::{Fit, Misfit, Why, fit},
-    goal::Goal,
-    stays::{self, Stay},
+    goal::AlignedLengths,
+    stays::{self, KeptRange},
     warning::{End, MANY_FRAMES},
 };
 use crate::pipeline::types::video::{Fps, Size};
@@ -25,7 +25,7 @@ pub struct Film {
 
 /// What the user asked of every seam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JoinAsk {
+pub struct JoinParams {
     /// Frames of either clip that the model is shown.
     pub context: usize,
     /// Frames to make.
@@ -58,8 +58,8 @@ impl Blend {
     }
 }
 
-pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan, PlanError> {
-    let goal = Goal::of(ask);
+pub fn join(sources: Vec<Source>, film: Film, ask: &JoinParams) -> Result<FramePlan, PlanError> {
+    let goal = AlignedLengths::of(ask);
     check(&sources, goal, ask)?;
     let lengths: Vec<_> = sources.iter().map(Source::length).collect();
     let fits = fit(&lengths, ask.looped, goal).map_err(|misfit| misfit.of(&sources, goal))?;
@@ -72,7 +72,7 @@ pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan
     let warnings = warnings(&sources, &seams, goal, ask);
 
     let Film { fps, size, made_size } = film;
-    let &JoinAsk { align, mask_rule, .. } = ask;
+    let &JoinParams { align, mask_rule, .. } = ask;
     Ok(FramePlan {
         command: "join",
         fps,
@@ -88,8 +88,8 @@ pub fn join(sources: Vec<Source>, film: Film, ask: &JoinAsk) -> Result<FramePlan
     })
 }
 
-fn check(sources: &[Source], goal: Goal, ask: &JoinAsk) -> Result<(), PlanError> {
-    let &JoinAsk { context, gap, align, looped, .. } = ask;
+fn check(sources: &[Source], goal: AlignedLengths, ask: &JoinParams) -> Result<(), PlanError> {
+    let &JoinParams { context, gap, align, looped, .. } = ask;
     // A clip too short for its context can bring a guide below the limit, but never below this.
     let shortest = goal.least.saturating_add(2);
     match ask.blend {
@@ -112,7 +112,7 @@ fn check(sources: &[Source], goal: Goal, ask: &JoinAsk) -> Result<(), PlanError>
 }
 
 impl Misfit {
-    fn of(self, sources: &[Source], goal: Goal) -> PlanError {
+    fn of(self, sources: &[Source], goal: AlignedLengths) -> PlanError {
         let clips = self.clips.iter().map(|&clip| (&sources[clip]).into()).collect();
         match self.why {
             Why::Replace { takes } => PlanError::TooShortToReplace { clips, takes },
@@ -146,14 +146,14 @@ impl Cut {
         start..self.lengths[clip] - after.map_or(0, |seam| self.fits[seam].removed[0])
     }
 
-    fn stays(&self) -> Vec<Stay> {
-        let stay = |clip| Stay { input: clip, frames: self.survivors(clip), seams: self.seams_of(clip) };
+    fn stays(&self) -> Vec<KeptRange> {
+        let stay = |clip| KeptRange { input: clip, frames: self.survivors(clip), seams: self.seams_of(clip) };
         (0..self.lengths.len()).map(stay).collect()
     }
 
-    fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinAsk) -> Result<Seam, PlanError> {
+    fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinParams) -> Result<Seam, PlanError> {
         let Fit { made, removed, context } = self.fits[seam];
-        let &JoinAsk { mode, mask_rule, .. } = ask;
+        let &JoinParams { mode, mask_rule, .. } = ask;
         let between @ [left, right] = self.clips_of(seam);
         let at = |clip, index| FrameRef { origin: Origin::Input(clip), index };
         let (end, start) = (self.survivors(left).end, self.survivors(right).start);
@@ -176,7 +176,7 @@ impl Cut {
 }
 
 /// What the model is shown in the gap: nothing, or at either third the nearer clip's last frame before it.
-fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinAsk) -> Result<Vec<Slot>, PlanError> {
+fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinParams) -> Result<Vec<Slot>, PlanError> {
     let mut slots = vec![Slot::Fill; made];
     if ask.anchors {
         // An anchor that shares its latent with frames to make would leave it half known.
@@ -217,7 +217,7 @@ pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
     (0..count).map(latent).collect()
 }
 
-fn warnings(sources: &[Source], seams: &[Seam], goal: Goal, ask: &JoinAsk) -> Vec<PlanWarning> {
+fn warnings(sources: &[Source], seams: &[Seam], goal: AlignedLengths, ask: &JoinParams) -> Vec<PlanWarning> {
     let mut warnings = vec![];
     for (seam, Seam { between, used, blend, slots, .. }) in seams.iter().enumerate() {
         for (side, end) in [End::End, End::Start].into_iter().enumerate() {

@@ -25,11 +25,11 @@ mod warning;
 mod words;
 
 pub use error::{PlanError, Short};
-pub use join::{Blend, Film, JoinAsk, join, latents};
+pub use join::{Blend, Film, JoinParams, join, latents};
 pub use journey::{Curve, Journey, Key, Look, Round, Stretch, Tone, Treatment};
 pub use range::{RangeAsk, check_ranges, ranges};
 pub use stitch::{StitchAsk, stitch};
-pub use travel::{Continued, Lengths, Places, SegmentAsk, StructureAsk, TravelAsk, travel};
+pub use travel::{Continued, Lengths, Places, SegmentAsk, StructureAsk, TravelParams, travel};
 pub use warning::{End, PlanWarning, Side};
 pub use words::{Align, Mask, MaskRule, Mode};
 

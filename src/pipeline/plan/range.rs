@@ -10,7 +10,7 @@ use super::{
     Slot, Source,
     error::MOST_FRAMES,
     join::latents,
-    stays::{self, Stay},
+    stays::{self, KeptRange},
     warning::{MANY_FRAMES, Side},
 };
 
@@ -96,12 +96,12 @@ fn check(sources: &[Source], ask: &RangeAsk) -> Result<usize, PlanError> {
 }
 
 /// The stretches before, between and after the ranges; the first and the last can be empty.
-fn stays(length: usize, ranges: &[Range<usize>]) -> Vec<Stay> {
+fn stays(length: usize, ranges: &[Range<usize>]) -> Vec<KeptRange> {
     let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
     let ends = ranges.iter().map(|range| range.start).chain([length]);
     let stay = |(n, (start, end)): (usize, (usize, usize))| {
         let seams = [n.checked_sub(1), (n < ranges.len()).then_some(n)];
-        Stay { input: 0, frames: start..end, seams }
+        KeptRange { input: 0, frames: start..end, seams }
     };
     starts.zip(ends).enumerate().map(stay).collect()
 }

@@ -6,16 +6,16 @@ use super::{Blend, Fade, Piece, Seam};
 
 /// Frames of a clip that are in the film, and the seams before and after them.
 #[derive(Debug, Clone)]
-pub(super) struct Stay {
+pub(super) struct KeptRange {
     pub(super) input: usize,
     pub(super) frames: Range<usize>,
     pub(super) seams: [Option<usize>; 2],
 }
 
 /// Blends lie within contexts, and the two blends of what stays share what it has.
-pub(super) fn blends(stays: &[Stay], contexts: impl Iterator<Item = [usize; 2]>, blend: Blend) -> Vec<[usize; 2]> {
+pub(super) fn blends(stays: &[KeptRange], contexts: impl Iterator<Item = [usize; 2]>, blend: Blend) -> Vec<[usize; 2]> {
     let mut blends: Vec<_> = contexts.map(|sides| sides.map(|context| context.min(blend.frames()))).collect();
-    for Stay { input: _, frames, seams } in stays {
+    for KeptRange { input: _, frames, seams } in stays {
         if let [Some(before), Some(after)] = *seams {
             let (has, start, end) = (frames.len(), blends[before][1], blends[after][0]);
             blends[before][1] = start.min((has / 2).max(has.saturating_sub(end)));
@@ -25,9 +25,9 @@ pub(super) fn blends(stays: &[Stay], contexts: impl Iterator<Item = [usize; 2]>,
     blends
 }
 
-pub(super) fn timeline(stays: &[Stay], seams: &[Seam]) -> Vec<Piece> {
+pub(super) fn timeline(stays: &[KeptRange], seams: &[Seam]) -> Vec<Piece> {
     let mut timeline = vec![];
-    for &Stay { input, ref frames, seams: sides } in stays {
+    for &KeptRange { input, ref frames, seams: sides } in stays {
         let [before, after] = sides.map(|seam| seam.map(|seam| (seam, &seams[seam])));
         let start = frames.start + before.map_or(0, |(_, seam)| seam.blend[1]);
         let end = frames.end - after.map_or(0, |(_, seam)| seam.blend[0]);

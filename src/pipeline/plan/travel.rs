@@ -12,7 +12,7 @@ use super::{
 
 /// What the user asked of a journey.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TravelAsk {
+pub struct TravelParams {
     pub segments: Vec<SegmentAsk>,
     pub round: Round,
     pub lengths: Lengths,
@@ -32,7 +32,7 @@ pub struct TravelAsk {
     pub treatment: Treatment,
 }
 
-impl TravelAsk {
+impl TravelParams {
     /// Segments that share their images and are shown nothing else; there are none of them yet.
     pub const PLAIN: Self = Self {
         segments: vec![],
@@ -98,7 +98,7 @@ pub struct Continued {
     pub in_film: bool,
 }
 
-pub fn travel(places: Places, film: Film, ask: &TravelAsk) -> Result<FramePlan, PlanError> {
+pub fn travel(places: Places, film: Film, ask: &TravelParams) -> Result<FramePlan, PlanError> {
     let Places { images, continued, structure, references } = places;
     if images.is_empty() {
         return Err(PlanError::NoImages);
@@ -177,7 +177,7 @@ struct Way<'a> {
     before: Option<usize>,
     in_film: bool,
     first_structure: usize,
-    ask: &'a TravelAsk,
+    ask: &'a TravelParams,
 }
 
 impl Way<'_> {
@@ -188,7 +188,7 @@ impl Way<'_> {
     }
 
     fn legs(&self) -> Result<Vec<Leg>, PlanError> {
-        let TravelAsk { segments, round, lengths, fill_latents, open_ends, .. } = self.ask;
+        let TravelParams { segments, round, lengths, fill_latents, open_ends, .. } = self.ask;
         let mut legs: Vec<Leg> = vec![];
         for (number, asked) in segments.iter().enumerate() {
             let own = round.to_4n1(asked.frames);

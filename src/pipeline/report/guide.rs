@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fs, path::Path};
 
 use crate::pipeline::{
-    frames::source::{Footage, Known},
+    frames::source::{FrameSource, GuideFrames},
     media::{Beside, MediaError},
     plan::{FramePlan, Seam, Slot},
     report::contact_sheet,
@@ -22,17 +22,17 @@ pub fn writes(name: &OsStr) -> bool {
 
 /// Writes guide.mp4, mask.mp4 and sheet.png of one seam into `folder`.
 pub fn write(
-    footage: &Footage<'_>,
+    frame_source: &FrameSource<'_>,
     plan: &FramePlan,
     number: usize,
-    known: &Known,
+    known: &GuideFrames,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), MediaError> {
-    let Footage { media, cast, fit: _ } = footage;
+    let FrameSource { media, inputs, fit: _ } = frame_source;
     let seam = &plan.seams[number];
-    let format = cast.film.draft(switches(seam));
-    let size = cast.film.made_size;
+    let format = inputs.film.draft(switches(seam));
+    let size = inputs.film.made_size;
     let (grey, black, white) =
         (Frame::filled(size, pixels::GREY), Frame::filled(size, [0; 3]), Frame::filled(size, [255; 3]));
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
@@ -55,7 +55,7 @@ pub fn write(
         mask.finish()
     };
     let sheet_path = folder.join("sheet.png");
-    let references = footage.references(seam)?;
+    let references = frame_source.references(seam)?;
     let (written, drawn) =
         rayon::join(write_mask, || contact_sheet::draw(plan, number, known, &references).save(&sheet_path));
     written?;

@@ -1,7 +1,7 @@
 //! Which clip is heard when: the plan's timeline, told in samples.
 
 use crate::pipeline::{
-    frames::film::{Cast, Take},
+    frames::film::{Input, Inputs},
     media::{Sound, SoundPart, SoundSource, Soundtrack, Voice},
     plan::{FramePlan, Mode, Origin, Piece},
     types::video::{Fps, Time},
@@ -27,10 +27,10 @@ struct Heard {
 }
 
 /// None where no clip that is heard has sound.
-pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>> {
+pub fn soundtrack<'a>(plan: &FramePlan, inputs: &'a Inputs) -> Option<Soundtrack<'a>> {
     let stretches = stretches(plan);
     let clips =
-        || stretches.iter().flat_map(|stretch| &stretch.heard).filter_map(|heard| cast.takes[heard.input].clip());
+        || stretches.iter().flat_map(|stretch| &stretch.heard).filter_map(|heard| inputs.all[heard.input].clip());
     let mut sounds = clips().filter_map(|clip| clip.sound.as_ref());
     // What an empty track says of itself is worth less than what another one has.
     let model = sounds.clone().find(|sound| !sound.is_empty()).or_else(|| sounds.next())?;
@@ -46,12 +46,12 @@ pub fn soundtrack<'a>(plan: &FramePlan, cast: &'a Cast) -> Option<Soundtrack<'a>
                 samples_at(frames, plan.fps, rate).min(room)
             };
             let [fade_in, fade_out] = fades.map(fade);
-            match &cast.takes[*input] {
-                Take::Clip { clip, .. } => clip.sound.as_ref().map(|sound| {
+            match &inputs.all[*input] {
+                Input::Clip { clip, .. } => clip.sound.as_ref().map(|sound| {
                     let source = SoundSource { path: &clip.path, sound };
                     Voice { source, from: plan.fps.time_of(*frame), fade_in, fade_out }
                 }),
-                Take::Still(_) => None,
+                Input::Still(_) => None,
             }
         });
         SoundPart { voices: voices.collect(), samples }
@@ -155,7 +155,7 @@ fn as_joined(plan: &FramePlan) -> Vec<Stretch> {
 mod tests {
     use super::*;
     use crate::pipeline::{
-        plan::{self, Align, Blend, Film, JoinAsk, MaskRule, Source},
+        plan::{self, Align, Blend, Film, JoinParams, MaskRule, Source},
         types::video::Size,
     };
 
@@ -170,7 +170,7 @@ mod tests {
             shapes.into_iter().filter_map(move |(mode, looped)| {
                 let sources = lengths.iter().map(|&frames| source(frames)).collect();
                 let (align, mask_rule, blend) = (Align::Latent, MaskRule::Exact, Blend::UpTo(0));
-                let ask = JoinAsk { context: 5, gap: 8, mode, align, mask_rule, blend, looped, anchors: false };
+                let ask = JoinParams { context: 5, gap: 8, mode, align, mask_rule, blend, looped, anchors: false };
                 plan::join(sources, Film { fps, size, made_size: size }, &ask).ok()
             })
         })

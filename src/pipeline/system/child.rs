@@ -17,7 +17,7 @@ use std::{
 
 use shared_child::SharedChild;
 
-use crate::pipeline::types::cancel::{Cancel, Stop};
+use crate::pipeline::types::cancel::{CancelToken, Stop};
 
 /// What is kept of a child's stderr: its end, where the cause stands.
 const TAIL_BYTES: usize = 32 * 1024;
@@ -31,14 +31,14 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// When to end a child of our own accord.
 #[derive(Debug, Clone)]
-pub struct Leash {
-    pub cancel: Cancel,
+pub struct ProcessLimits {
+    pub cancel: CancelToken,
     /// How long a child may show no sign of life while we wait for it.
     pub patience: Duration,
 }
 
-impl Leash {
-    pub fn new(cancel: Cancel) -> Self {
+impl ProcessLimits {
+    pub fn new(cancel: CancelToken) -> Self {
         // For tests only: nobody wants to wait two minutes for one.
         let patience = env::var("WANCTL_TEST_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
         Self { cancel, patience: patience.map_or(PATIENCE, Duration::from_millis) }
@@ -47,7 +47,7 @@ impl Leash {
 
 /// Why a child is of no use any more.
 #[derive(Debug)]
-pub enum Ending {
+pub enum ExitCause {
     NotStarted(io::Error),
     /// We ended it, since the run must stop.
     Stopped(Stop),
@@ -140,9 +140,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Child {
     /// Starts `command` with all its streams piped, stdin only where `feeds` says so. What it says on stderr goes
     /// into `log` as well.
-    pub fn start(mut command: Command, feeds: Feeds, leash: &Leash, log: Option<File>) -> Result<Self, Ending> {
+    pub fn start(
+        mut command: Command,
+        feeds: Feeds,
+        leash: &ProcessLimits,
+        log: Option<File>,
+    ) -> Result<Self, ExitCause> {
         if let Some(stop) = leash.cancel.wanted() {
-            return Err(Ending::Stopped(stop));
+            return Err(ExitCause::Stopped(stop));
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if feeds == Feeds::Yes { Stdio::piped() } else { Stdio::null() });
@@ -152,7 +157,7 @@ impl Child {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let line = shell_words::join(words.map(|word| word.to_string_lossy()));
         tracing::debug!(command = %line, "start");
-        let process = SharedChild::spawn(&mut command).map_err(Ending::NotStarted)?;
+        let process = SharedChild::spawn(&mut command).map_err(ExitCause::NotStarted)?;
 
         let (stdin, stdout, stderr) = (process.take_stdin(), process.take_stdout(), process.take_stderr());
         if let Some(stdin) = &stdin {
@@ -191,7 +196,7 @@ impl Child {
         self.stdin = None;
     }
 
-    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), ExitCause> {
         let Some(stdin) = &mut self.stdin else { return Err(self.failed("it takes no more input")) };
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -206,13 +211,13 @@ impl Child {
     }
 
     /// Closes the child's input and waits; an error unless it ended well.
-    pub fn end(&mut self) -> Result<(), Ending> {
+    pub fn end(&mut self) -> Result<(), ExitCause> {
         self.stdin = None;
         let outcome = self.watch.during(|| self.process.wait());
         self.join();
         match outcome {
             Ok(status) if status.success() => match *lock(&self.watch.verdict) {
-                Some(Verdict::Stop(stop)) => Err(Ending::Stopped(stop)),
+                Some(Verdict::Stop(stop)) => Err(ExitCause::Stopped(stop)),
                 _ => Ok(()),
             },
             Ok(status) => Err(self.ending(describe(status))),
@@ -227,15 +232,15 @@ impl Child {
     }
 
     /// The reason that lies deepest: we stopped it, or what is said.
-    pub fn failed(&self, how: &str) -> Ending {
+    pub fn failed(&self, how: &str) -> ExitCause {
         self.ending(Failed { how: how.to_owned(), ..Failed::default() })
     }
 
-    fn ending(&self, failed: Failed) -> Ending {
+    fn ending(&self, failed: Failed) -> ExitCause {
         match *lock(&self.watch.verdict) {
-            Some(Verdict::Stop(stop)) => Ending::Stopped(stop),
-            Some(Verdict::Stalled) => Ending::Stalled,
-            None => Ending::Failed(failed),
+            Some(Verdict::Stop(stop)) => ExitCause::Stopped(stop),
+            Some(Verdict::Stalled) => ExitCause::Stalled,
+            None => ExitCause::Failed(failed),
         }
     }
 
@@ -277,7 +282,7 @@ impl Drop for Child {
 }
 
 /// Ends the child when a stop is wanted or it keeps us waiting for too long.
-fn guard(process: &SharedChild, watch: &Watch, leash: &Leash) {
+fn guard(process: &SharedChild, watch: &Watch, leash: &ProcessLimits) {
     while !watch.over.load(Ordering::Relaxed) {
         let since = watch.waiting_since.load(Ordering::Relaxed);
         let stalled = since != 0 && watch.now().saturating_sub(since) > leash.patience.as_millis() as u64;

@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
-use crate::pipeline::types::error::{Code, Details, Fault};
+use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 /// A name for the result, and the temporary file beside it that becomes the result.
 #[derive(Debug)]
@@ -50,16 +50,16 @@ pub enum OutputError {
     NotNamed { path: PathBuf, source: io::Error },
 }
 
-impl Fault for OutputError {
-    fn code(&self) -> Code {
+impl Reportable for OutputError {
+    fn code(&self) -> ErrorCode {
         match self {
             // Nothing about the disk would change that.
-            Self::IsInput { .. } | Self::Twice { .. } => Code::Usage,
-            _ => Code::Disk,
+            Self::IsInput { .. } | Self::Twice { .. } => ErrorCode::Usage,
+            _ => ErrorCode::Disk,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (file, help) = match self {
             Self::Exists { path } => (path, "use --overwrite, or another name with -o"),
             Self::IsFolder { path } => (path, "give a file's name with -o"),
@@ -70,7 +70,7 @@ impl Fault for OutputError {
             Self::NotWritable { folder, .. } => (folder, "write elsewhere with -o"),
             Self::NotNamed { path, .. } => (path, "write elsewhere with -o"),
         };
-        Details { file: Some(file.clone()), help: Some(help.into()), ..Details::default() }
+        ErrorDetails { file: Some(file.clone()), help: Some(help.into()), ..ErrorDetails::default() }
     }
 }
 

@@ -19,14 +19,14 @@ pub enum Stop {
 
 /// Cheap to clone; all clones see the same flag.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel {
+pub struct CancelToken {
     flag: Arc<AtomicBool>,
     /// Of those that this one works for.
     parent: Option<Arc<AtomicBool>>,
     deadline: Option<(Instant, Duration)>,
 }
 
-impl Cancel {
+impl CancelToken {
     /// The flag that a signal handler sets.
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.flag.clone()

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Why a run ended. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Code {
+pub enum ErrorCode {
     Usage,
     Input,
     Weights,
@@ -19,7 +19,7 @@ pub enum Code {
     Interrupted,
 }
 
-impl Code {
+impl ErrorCode {
     pub fn exit(self) -> u8 {
         match self {
             Self::Usage => 2,
@@ -37,7 +37,7 @@ impl Code {
 
 /// What an error knows beyond its message. Whatever it does not know is left out of the report.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Details {
+pub struct ErrorDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct Details {
 }
 
 /// An error that can be reported: every room's error type is one.
-pub trait Fault: std::error::Error {
-    fn code(&self) -> Code;
-    fn details(&self) -> Details;
+pub trait Reportable: std::error::Error {
+    fn code(&self) -> ErrorCode;
+    fn details(&self) -> ErrorDetails;
 }

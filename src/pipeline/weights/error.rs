@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::models::Part;
 use crate::pipeline::{
     system::file_names::{Lookalikes, RENAME},
-    types::error::{Code, Details, Fault},
+    types::error::{ErrorCode, ErrorDetails, Reportable},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -124,12 +124,12 @@ impl CheckpointError {
     }
 }
 
-impl Fault for CheckpointError {
-    fn code(&self) -> Code {
-        Code::Weights
+impl Reportable for CheckpointError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Weights
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let text = |text: &str| Some(text.to_owned());
         let (wanted, found, help) = match self {
             Self::Read { .. } => (text("a file that can be read"), None, text("check the path and its permissions")),
@@ -235,7 +235,7 @@ impl Fault for CheckpointError {
                 (Some(high.clone()), Some(low.clone()), text("take both experts from one model"))
             }
         };
-        Details { file: self.file().map(Path::to_owned), wanted, found, help, ..Details::default() }
+        ErrorDetails { file: self.file().map(Path::to_owned), wanted, found, help, ..ErrorDetails::default() }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checkpoint, CheckpointError, ClipVision, TextEncoder, Transformer, VaceModule, Vae, VaeGeneration, What};
+use super::{
+    Checkpoint, CheckpointError, ClipVision, ModelKind, TextEncoder, Transformer, VaceModule, Vae, VaeGeneration,
+};
 
 /// Tensors below one prefix.
 #[derive(Default)]
@@ -28,7 +30,7 @@ impl List {
     }
 }
 
-impl What {
+impl ModelKind {
     /// Names and shapes of what such a file holds. `None` where it is no model of ours, or one that changes another.
     pub fn tensors(&self) -> Option<BTreeMap<String, Vec<usize>>> {
         let mut list = List::default();
@@ -238,7 +240,7 @@ impl ClipVision {
 
 impl Checkpoint {
     /// What it is, and everything that keeps it from being a whole one.
-    pub fn check(&self) -> Result<(What, Vec<CheckpointError>), CheckpointError> {
+    pub fn check(&self) -> Result<(ModelKind, Vec<CheckpointError>), CheckpointError> {
         let what = self.what()?;
         let problems = what.tensors().map_or_else(Vec::new, |wanted| self.against(&wanted));
         Ok((what, problems))

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Checkpoint, CheckpointError, ClipVision, Family, ImageEmbedder, Lora, TextEncoder, Transformer, Vace, VaceModule,
-    Vae, VaeGeneration, What, foreign,
+    Checkpoint, CheckpointError, ClipVision, Family, ImageEmbedder, Lora, ModelKind, TextEncoder, Transformer, Vace,
+    VaceModule, Vae, VaeGeneration, foreign,
 };
 
 /// Every Wan transformer divides its width into heads of this size.
@@ -12,29 +12,29 @@ const HEAD_DIM: usize = 128;
 
 impl Checkpoint {
     /// Fails where it is a model of ours that lacks what tells its size.
-    pub fn what(&self) -> Result<What, CheckpointError> {
+    pub fn what(&self) -> Result<ModelKind, CheckpointError> {
         let has = |name: &str| self.entry(name).is_some();
         match self.family() {
-            Some(Family::Lora) => return Ok(What::Lora(Lora::of(self))),
+            Some(Family::Lora) => return Ok(ModelKind::Lora(Lora::of(self))),
             Some(Family::Transformer) if has("vace_patch_embedding.weight") && !self.any("blocks.") => {
-                return self.vace_module().map(What::VaceModule);
+                return self.vace_module().map(ModelKind::VaceModule);
             }
             Some(Family::Transformer) if self.any("blocks.0.attn1.") || !self.is_foreign() => {
-                return self.transformer().map(What::Transformer);
+                return self.transformer().map(ModelKind::Transformer);
             }
             Some(Family::Vae) if has("encoder.norm_out.gamma") || !self.is_foreign() => {
-                return self.vae().map(What::Vae);
+                return self.vae().map(ModelKind::Vae);
             }
             // A plain T5 has one table of positions, umT5 has one in every block.
             Some(Family::TextEncoder) if self.layers("encoder.block.") < 2 || self.is_umt5() => {
-                return self.text_encoder().map(What::TextEncoder);
+                return self.text_encoder().map(ModelKind::TextEncoder);
             }
-            Some(Family::ClipVision) => return self.clip_vision().map(What::ClipVision),
+            Some(Family::ClipVision) => return self.clip_vision().map(ModelKind::ClipVision),
             _ => {}
         }
         Ok(match foreign::architecture(self.names()) {
-            Some(name) => What::Foreign { name },
-            None => What::Unknown { tensors: self.names().take(4).map(str::to_owned).collect() },
+            Some(name) => ModelKind::Foreign { name },
+            None => ModelKind::Unknown { tensors: self.names().take(4).map(str::to_owned).collect() },
         })
     }
 

@@ -40,7 +40,7 @@ pub use published::{Files, Published};
 pub use source::{holds_model, holds_weights};
 pub use survey::{Naming, Survey};
 pub use what::{
-    ClipVision, Conditioning, ImageEmbedder, TextEncoder, Transformer, Vace, VaceModule, Vae, VaeGeneration, What,
+    ClipVision, Conditioning, ImageEmbedder, ModelKind, TextEncoder, Transformer, Vace, VaceModule, Vae, VaeGeneration,
 };
 
 use self::{header::Place, map::Bytes};

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Checkpoint, CheckpointError, Files, Lacking, Part, Published, Role, Wanted, What,
+    Checkpoint, CheckpointError, Files, Lacking, ModelKind, Part, Published, Role, Wanted,
     source::{self, is_index, is_weights},
 };
 use crate::pipeline::system::{environment, file_names, yaml};
@@ -210,7 +210,7 @@ impl Places {
             },
         };
         match Checkpoint::open(std::slice::from_ref(&path))?.what()? {
-            What::Lora(lora) => match lora.refused.first() {
+            ModelKind::Lora(lora) => match lora.refused.first() {
                 Some(kind) => Err(CheckpointError::Adapter { path, kind }),
                 None => Ok(Some(path)),
             },

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Checkpoint, CheckpointError, Transformer, What,
+    Checkpoint, CheckpointError, ModelKind, Transformer,
     models::{ModelFiles, Part, Role, Wanted},
     source,
 };
@@ -123,8 +123,8 @@ impl Search {
         }
         let what = look(path)?;
         let (wanted, expert) = match (role, &what) {
-            (Role::High | Role::Low, What::Transformer(_) | What::VaceModule(_)) => (None, Some(role)),
-            (Role::Vae, What::Vae(_)) | (Role::Text, What::TextEncoder(_)) => (None, None),
+            (Role::High | Role::Low, ModelKind::Transformer(_) | ModelKind::VaceModule(_)) => (None, Some(role)),
+            (Role::Vae, ModelKind::Vae(_)) | (Role::Text, ModelKind::TextEncoder(_)) => (None, None),
             (Role::Vae, _) => (Some("a Wan VAE"), None),
             (Role::Text, _) => (Some("a umT5 encoder"), None),
             (_, _) => (Some("a Wan transformer"), None),
@@ -143,19 +143,19 @@ impl Search {
         self.put(path, &look(path)?, expert_by_name(path))
     }
 
-    fn put(&mut self, path: &Path, what: &What, expert: Option<Role>) -> Result<(), CheckpointError> {
+    fn put(&mut self, path: &Path, what: &ModelKind, expert: Option<Role>) -> Result<(), CheckpointError> {
         self.names.push(what.name());
         let place = match what {
-            What::Transformer(_) | What::VaceModule(_) => {
-                let module = matches!(what, What::VaceModule(_));
+            ModelKind::Transformer(_) | ModelKind::VaceModule(_) => {
+                let module = matches!(what, ModelKind::VaceModule(_));
                 self.parts.transformers.push(Found { path: path.to_owned(), expert, module });
                 return Ok(());
             }
-            What::Vae(_) => &mut self.parts.vae,
-            What::TextEncoder(_) => &mut self.parts.text,
+            ModelKind::Vae(_) => &mut self.parts.vae,
+            ModelKind::TextEncoder(_) => &mut self.parts.text,
             // Nothing that is made here needs it, but it comes with some models.
-            What::ClipVision(_) => return Ok(()),
-            What::Lora(_) | What::Foreign { .. } | What::Unknown { .. } => {
+            ModelKind::ClipVision(_) => return Ok(()),
+            ModelKind::Lora(_) | ModelKind::Foreign { .. } | ModelKind::Unknown { .. } => {
                 return Err(foreign(path, "a part of a Wan model", what));
             }
         };
@@ -180,7 +180,7 @@ impl Search {
         for path in source::checkpoints(folder)? {
             match look(&path)? {
                 // Other things may lie beside a model.
-                What::Lora(_) | What::Foreign { .. } | What::Unknown { .. } => {}
+                ModelKind::Lora(_) | ModelKind::Foreign { .. } | ModelKind::Unknown { .. } => {}
                 what => self.put(&path, &what, expert_by_name(&path))?,
             }
         }
@@ -268,8 +268,8 @@ impl Search {
         let (vae, text) = (vec![vae], vec![text]);
         for (part, wanted) in [(&vae, transformer.out_channels), (&text, transformer.text_dim)] {
             let (what, found) = match whole(part)? {
-                What::Vae(vae) => ("channels of its latents", vae.z_dim),
-                What::TextEncoder(text) => ("numbers for each word", text.dim),
+                ModelKind::Vae(vae) => ("channels of its latents", vae.z_dim),
+                ModelKind::TextEncoder(text) => ("numbers for each word", text.dim),
                 what => return Err(foreign(&part[0], "a VAE or text encoder", &what)),
             };
             if found != wanted {
@@ -281,23 +281,23 @@ impl Search {
 }
 
 /// What these files are, if not a tensor is missing, of another shape or too many.
-fn whole(paths: &[PathBuf]) -> Result<What, CheckpointError> {
+fn whole(paths: &[PathBuf]) -> Result<ModelKind, CheckpointError> {
     let (what, problems) = Checkpoint::open(paths)?.check()?;
     problems.into_iter().next().map_or(Ok(what), Err)
 }
 
-fn look(path: &Path) -> Result<What, CheckpointError> {
+fn look(path: &Path) -> Result<ModelKind, CheckpointError> {
     Checkpoint::open(&[path.to_owned()])?.what()
 }
 
 fn transformer(paths: &[PathBuf]) -> Result<Transformer, CheckpointError> {
     match whole(paths)? {
-        What::Transformer(transformer) => Ok(transformer),
+        ModelKind::Transformer(transformer) => Ok(transformer),
         what => Err(foreign(&paths[0], "a Wan transformer", &what)),
     }
 }
 
-fn foreign(path: &Path, wanted: &str, what: &What) -> CheckpointError {
+fn foreign(path: &Path, wanted: &str, what: &ModelKind) -> CheckpointError {
     CheckpointError::Foreign { path: path.to_owned(), wanted: wanted.into(), found: what.name() }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{Checkpoint, CheckpointError, Dtype, Family, What};
+use super::{Checkpoint, CheckpointError, Dtype, Family, ModelKind};
 
 /// How a file calls its tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Naming {
 #[derive(Debug, Serialize)]
 pub struct Survey {
     pub name: String,
-    pub what: What,
+    pub what: ModelKind,
     /// `original`, `diffusers` or `huggingface`; `None` where it is no model of ours.
     pub naming: Option<&'static str>,
     /// What stands before every name.
@@ -47,11 +47,11 @@ impl Checkpoint {
         let (what, mut problems) = self.check()?;
         let path = || self.path().to_owned();
         match &what {
-            What::Foreign { .. } | What::Unknown { .. } => {
+            ModelKind::Foreign { .. } | ModelKind::Unknown { .. } => {
                 let (wanted, found) = ("a Wan model or a LoRA for one".into(), what.name());
                 problems.push(CheckpointError::Foreign { path: path(), wanted, found });
             }
-            What::Lora(lora) => problems.extend(lora.problems(self.path())),
+            ModelKind::Lora(lora) => problems.extend(lora.problems(self.path())),
             _ => {}
         }
         let naming = match (self.family, self.naming.renamed) {

@@ -6,7 +6,7 @@ use super::Lora;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum ModelKind {
     Transformer(Transformer),
     /// The part of a VACE transformer that a text-to-video one lacks.
     VaceModule(VaceModule),
@@ -104,7 +104,7 @@ pub struct ClipVision {
     pub positions: usize,
 }
 
-impl What {
+impl ModelKind {
     /// As a user knows it.
     pub fn name(&self) -> String {
         match self {
@@ -120,7 +120,7 @@ impl What {
     }
 }
 
-impl What {
+impl ModelKind {
     /// The numbers that tell one of its kind from another.
     pub fn numbers(&self) -> Option<String> {
         Some(match self {

@@ -2,16 +2,16 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use super::{Ignored, Input, Role, spot::Notes};
-use crate::pipeline::options::{Era, FilmAsk, Overrides};
+use super::{Ignored, Role, TaskFile, spot::Notes};
+use crate::pipeline::options::{Era, FilmAsk, Options};
 
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) era: Era,
-    pub(super) values: Overrides,
+    pub(super) values: Options,
     pub(super) film: FilmAsk,
     pub(super) preset: Option<String>,
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Vec<TaskFile>,
     pub(super) differs: Vec<Ignored>,
     pub(super) by_a_model: Vec<String>,
     pub(super) cannot: Vec<String>,
@@ -24,7 +24,7 @@ impl Draft {
     pub(super) fn new(era: Era, notes: &Rc<RefCell<Notes>>) -> Self {
         Self {
             era,
-            values: Overrides::default(),
+            values: Options::default(),
             film: FilmAsk::default(),
             preset: None,
             inputs: vec![],
@@ -38,7 +38,7 @@ impl Draft {
     }
 
     pub(super) fn input(&mut self, role: Role, place: String, address: String) {
-        self.inputs.push(Input::new(role, place, address));
+        self.inputs.push(TaskFile::new(role, place, address));
     }
 
     pub(super) fn meets(&mut self, fault: &'static str) {

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{
     error::TaskError,
-    fields::Fields,
+    fields::JsonObject,
     kind::Kind,
-    spot::{Notes, Spot},
+    spot::{JsonValueAt, Notes},
 };
 use crate::pipeline::system::text;
 
@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 8_000_000;
 #[derive(Debug)]
 pub(super) struct Envelope {
     pub(super) row: Row,
-    pub(super) params: Fields,
+    pub(super) params: JsonObject,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -87,14 +87,14 @@ impl Envelope {
         }
         let (row, params) = match object.contains_key("params") {
             true => {
-                let outer = Spot::new("", Value::Object(object), &notes).fields();
+                let outer = JsonValueAt::new("", Value::Object(object), &notes).fields();
                 let outer = outer.expect("it is an object");
-                let params = outer.need("params", "an object", Spot::fields);
+                let params = outer.need("params", "an object", JsonValueAt::fields);
                 (Self::row(&outer, kind), params)
             }
             false => {
                 let row = Row { id: None, kind, status: None, created_at: None, error: None };
-                (row, Spot::new("params", Value::Object(object), &notes).fields())
+                (row, JsonValueAt::new("params", Value::Object(object), &notes).fields())
             }
         };
         match params {
@@ -105,12 +105,12 @@ impl Envelope {
         }
     }
 
-    fn row(outer: &Fields, kind: Kind) -> Row {
+    fn row(outer: &JsonObject, kind: Kind) -> Row {
         outer.at("task_type");
-        let text = |key| outer.read(key, Spot::text);
+        let text = |key| outer.read(key, JsonValueAt::text);
         let status = text("status");
         // A finished task's location is its film; the worker wrote failures there too.
-        let location = outer.at("output_location").filter(Spot::is_text).and_then(|location| location.text());
+        let location = outer.at("output_location").filter(JsonValueAt::is_text).and_then(|location| location.text());
         let failed = status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("failed"));
         let error = text("error_message").filter(|text| !text.is_empty()).or(location.filter(|_| failed));
         let row = Row { id: text("id"), kind, status, created_at: text("created_at"), error };
@@ -172,7 +172,7 @@ mod tests {
             (params, Some(Kind::JoinClips)),
         ] {
             let task = open(task, asked).unwrap();
-            assert_eq!((task.row.kind, task.params.read("seed", Spot::integer)), (Kind::JoinClips, Some(7)));
+            assert_eq!((task.row.kind, task.params.read("seed", JsonValueAt::integer)), (Kind::JoinClips, Some(7)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use strum::VariantNames;
 
 use super::{Command, kind::Kind, spot::WrongValue};
-use crate::pipeline::types::error::{Code, Details, Fault};
+use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -60,15 +60,15 @@ fn counted(count: usize) -> String {
     if count == 1 { "a value".into() } else { format!("{count} values") }
 }
 
-impl Fault for TaskError {
-    fn code(&self) -> Code {
+impl Reportable for TaskError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::OtherType { .. } | Self::UnusedMap { .. } | Self::NoTask { .. } => Code::Usage,
-            _ => Code::Input,
+            Self::OtherType { .. } | Self::UnusedMap { .. } | Self::NoTask { .. } => ErrorCode::Usage,
+            _ => ErrorCode::Input,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let lines = |items: &[String]| Some(items.join("\n"));
         let (file, wanted, found, help): (_, &str, _, String) = match self {
             Self::Unreadable { path, .. } => (path, "a file with a task", None, "check the name".into()),
@@ -112,19 +112,23 @@ impl Fault for TaskError {
                 "--map URL=PATH says where one address lies, --assets DIR where files of their names are".into(),
             ),
             Self::UnusedMap { given, addresses } => {
-                return Details {
+                return ErrorDetails {
                     wanted: Some("one of the task's addresses, `=`, and a path".into()),
                     found: Some(given.clone()),
                     help: Some(match addresses.is_empty() {
                         true => "the task has no addresses".into(),
                         false => format!("the task's addresses:\n{}", addresses.join("\n")),
                     }),
-                    ..Details::default()
+                    ..ErrorDetails::default()
                 };
             }
             Self::NoTask { .. } => {
                 let help = "leave it out, or name the task with --task".into();
-                return Details { wanted: Some("--task FILE".into()), help: Some(help), ..Details::default() };
+                return ErrorDetails {
+                    wanted: Some("--task FILE".into()),
+                    help: Some(help),
+                    ..ErrorDetails::default()
+                };
             }
             Self::Assets { path, .. } => (path, "a folder", None, "check --assets".into()),
             Self::Strict { path, items } => {
@@ -144,6 +148,12 @@ impl Fault for TaskError {
                 (path, wanted, None, format!("use wanctl {right} --task {}", path.display()))
             }
         };
-        Details { file: Some(file.clone()), wanted: Some(wanted.into()), found, help: Some(help), ..Details::default() }
+        ErrorDetails {
+            file: Some(file.clone()),
+            wanted: Some(wanted.into()),
+            found,
+            help: Some(help),
+            ..ErrorDetails::default()
+        }
     }
 }

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{envelope::Row, kind::Kind};
 use crate::pipeline::{
     media::Clip,
-    options::{Era, Overrides, Seed},
+    options::{Era, Options, Seed},
     plan::{self, FramePlan, Latent, Mask, MaskRule, Mode, Seam},
 };
 
 /// One fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Known {
+pub struct KnownFault {
     pub id: &'static str,
     pub there: &'static str,
     pub here: &'static str,
@@ -26,7 +26,7 @@ pub struct Diagnosis {
     /// Whose fault it was.
     pub blame: Blame,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Known>,
+    pub fault: Option<KnownFault>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -36,12 +36,12 @@ pub enum Blame {
     Task,
 }
 
-const fn known(id: &'static str, there: &'static str, here: &'static str) -> Known {
-    Known { id, there, here }
+const fn known(id: &'static str, there: &'static str, here: &'static str) -> KnownFault {
+    KnownFault { id, there, here }
 }
 
 #[rustfmt::skip]
-const KNOWN: &[Known] = &[
+const KNOWN: &[KnownFault] = &[
     known("P-01", "whatever stopped ffmpeg (a time limit, an odd size, no memory) came back as nothing, without its words",
         "the error holds ffmpeg's command and words; odd sizes are even for H.264 and whole with --lossless"),
     known("P-03", "the parent's error was overwritten by the name of the child that failed", "errors keep their causes"),
@@ -89,7 +89,7 @@ const KNOWN: &[Known] = &[
     known("P-81", "every segment carried the whole film's payload, copies of which could disagree", "the first place counts, and conflicts are listed"),
 ];
 
-pub(super) fn by_id(id: &str) -> Known {
+pub(super) fn by_id(id: &str) -> KnownFault {
     *KNOWN.iter().find(|known| known.id == id).expect("faults are named by ids in the table")
 }
 
@@ -97,7 +97,7 @@ pub(super) fn by_id(id: &str) -> Known {
 pub(super) fn of_task(
     row: &Row,
     era: Era,
-    values: &Overrides,
+    values: &Options,
     preset: Option<&str>,
     has_phase_config: bool,
 ) -> Vec<&'static str> {
@@ -126,7 +126,7 @@ pub(super) fn of_task(
 }
 
 /// What it would have met in these clips, planned like this.
-pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<Known> {
+pub fn of_plan(era: Era, plan: &FramePlan, clips: &[Clip]) -> Vec<KnownFault> {
     let mut met = std::collections::BTreeSet::new();
     let sizes: Vec<_> = clips.iter().map(|clip| clip.picture.size).collect();
     if era != Era::V2 && sizes.iter().any(|size| *size != size.even()) {

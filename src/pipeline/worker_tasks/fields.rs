@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::spot::{Notes, Spot, WrongValue, shown};
+use super::spot::{JsonValueAt, Notes, WrongValue, shown};
 
 const UNKNOWN: &str = "no key that wanctl knows";
 
@@ -24,14 +24,14 @@ impl Ignored {
 
 /// An object's keys. Those that nobody asks for are listed when the reading ends.
 #[derive(Debug, Clone)]
-pub(super) struct Fields {
+pub(super) struct JsonObject {
     place: String,
     object: Map<String, Value>,
     asked: Rc<RefCell<BTreeSet<String>>>,
     notes: Rc<RefCell<Notes>>,
 }
 
-impl Fields {
+impl JsonObject {
     pub(super) fn new(place: &str, object: Map<String, Value>, notes: &Rc<RefCell<Notes>>) -> Self {
         Self { place: place.into(), object, asked: Rc::default(), notes: Rc::clone(notes) }
     }
@@ -45,18 +45,18 @@ impl Fields {
     }
 
     /// What stands at a key. An explicit null is as good as nothing.
-    pub(super) fn at(&self, key: &str) -> Option<Spot> {
+    pub(super) fn at(&self, key: &str) -> Option<JsonValueAt> {
         self.asked.borrow_mut().insert(key.into());
         let value = self.object.get(key).filter(|value| !value.is_null())?;
-        Some(Spot::new(&self.place(key), value.clone(), &self.notes))
+        Some(JsonValueAt::new(&self.place(key), value.clone(), &self.notes))
     }
 
-    pub(super) fn read<T>(&self, key: &str, kind: impl FnOnce(&Spot) -> Option<T>) -> Option<T> {
+    pub(super) fn read<T>(&self, key: &str, kind: impl FnOnce(&JsonValueAt) -> Option<T>) -> Option<T> {
         kind(&self.at(key)?)
     }
 
     /// The same for a key that a task cannot be without.
-    pub(super) fn need<T>(&self, key: &str, wanted: &str, kind: impl FnOnce(&Spot) -> Option<T>) -> Option<T> {
+    pub(super) fn need<T>(&self, key: &str, wanted: &str, kind: impl FnOnce(&JsonValueAt) -> Option<T>) -> Option<T> {
         match self.at(key) {
             Some(spot) => kind(&spot),
             None => self.lacks(key, wanted),
@@ -86,7 +86,10 @@ impl Fields {
 }
 
 /// What the first of several places says; the others are compared with it.
-pub(super) fn first<T: PartialEq>(places: &[(&Fields, &str)], kind: impl Fn(&Spot) -> Option<T>) -> Option<T> {
+pub(super) fn first<T: PartialEq>(
+    places: &[(&JsonObject, &str)],
+    kind: impl Fn(&JsonValueAt) -> Option<T>,
+) -> Option<T> {
     let mut said = places.iter().filter_map(|(fields, key)| {
         let spot = fields.at(key)?;
         Some((kind(&spot)?, spot))
@@ -109,31 +112,31 @@ mod tests {
     use super::*;
     use crate::pipeline::types::video::Fps;
 
-    fn fields(value: Value) -> Fields {
-        Spot::new("params", value, &Rc::default()).fields().unwrap()
+    fn fields(value: Value) -> JsonObject {
+        JsonValueAt::new("params", value, &Rc::default()).fields().unwrap()
     }
 
-    fn wrong(fields: &Fields) -> Vec<String> {
+    fn wrong(fields: &JsonObject) -> Vec<String> {
         fields.notes.borrow().wrong.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_null_is_absent_and_a_zero_is_a_value() {
         let fields = fields(json!({ "a": null, "b": 0, "c": "0", "d": 0.0 }));
-        assert_eq!(fields.read("a", Spot::whole), None);
-        assert_eq!(["b", "c", "d"].map(|key| fields.read(key, Spot::whole)), [Some(0); 3]);
-        assert_eq!(fields.need("a", "a number", Spot::whole), None);
+        assert_eq!(fields.read("a", JsonValueAt::whole), None);
+        assert_eq!(["b", "c", "d"].map(|key| fields.read(key, JsonValueAt::whole)), [Some(0); 3]);
+        assert_eq!(fields.need("a", "a number", JsonValueAt::whole), None);
         assert_eq!(wrong(&fields), ["params.a: wanted a number, found nothing"]);
     }
 
     #[test]
     fn numbers_as_text_are_numbers_where_nothing_else_can_be_meant() {
         let fields = fields(json!({ "n": "8", "f": "1.5", "i": " -1 ", "t": "true", "r": "30000/1001" }));
-        assert_eq!(fields.read("n", Spot::whole), Some(8));
-        assert_eq!(fields.read("f", Spot::number), Some(1.5));
-        assert_eq!(fields.read("i", Spot::integer), Some(-1));
-        assert_eq!(fields.read("t", Spot::truth), Some(true));
-        assert_eq!(fields.read("r", Spot::rate), Fps::new(30000, 1001));
+        assert_eq!(fields.read("n", JsonValueAt::whole), Some(8));
+        assert_eq!(fields.read("f", JsonValueAt::number), Some(1.5));
+        assert_eq!(fields.read("i", JsonValueAt::integer), Some(-1));
+        assert_eq!(fields.read("t", JsonValueAt::truth), Some(true));
+        assert_eq!(fields.read("r", JsonValueAt::rate), Fps::new(30000, 1001));
         assert_eq!(wrong(&fields), [""; 0]);
     }
 
@@ -143,16 +146,16 @@ mod tests {
             "n": "abc", "m": -1, "f": "inf", "b": 1, "s": [902, "508"], "r": 0, "l": 3, "t": {"a": 1}, "o": "{",
             "deep": [1, "x"],
         }));
-        fields.read("n", Spot::whole);
-        fields.read("m", Spot::whole);
-        fields.read("f", Spot::number);
-        fields.read("b", Spot::truth);
-        fields.read("s", Spot::size);
-        fields.read("r", Spot::rate);
-        fields.read("l", Spot::list);
-        fields.read("t", Spot::text);
-        fields.read("o", Spot::fields);
-        fields.read("deep", Spot::wholes);
+        fields.read("n", JsonValueAt::whole);
+        fields.read("m", JsonValueAt::whole);
+        fields.read("f", JsonValueAt::number);
+        fields.read("b", JsonValueAt::truth);
+        fields.read("s", JsonValueAt::size);
+        fields.read("r", JsonValueAt::rate);
+        fields.read("l", JsonValueAt::list);
+        fields.read("t", JsonValueAt::text);
+        fields.read("o", JsonValueAt::fields);
+        fields.read("deep", JsonValueAt::wholes);
         assert_eq!(
             wrong(&fields),
             [
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn keys_that_nobody_asked_for_are_listed_with_a_reason() {
         let fields = fields(json!({ "used": 1, "priority": 0, "colour": "red", "empty": null }));
-        fields.read("used", Spot::whole);
+        fields.read("used", JsonValueAt::whole);
         fields.finish(&[("priority", "the worker's queue")]);
         let notes = fields.notes.borrow();
         let listed: Vec<_> = notes.ignored.iter().map(|key| (key.place.as_str(), key.reason.as_str())).collect();
@@ -183,8 +186,8 @@ mod tests {
     #[test]
     fn of_several_places_the_first_counts_and_the_others_are_compared() {
         let (one, two) = (fields(json!({ "n": null, "m": 1 })), fields(json!({ "n": 8, "m": 2 })));
-        assert_eq!(first(&[(&one, "n"), (&two, "n")], Spot::whole), Some(8));
-        assert_eq!(first(&[(&one, "m"), (&two, "m")], Spot::whole), Some(1));
+        assert_eq!(first(&[(&one, "n"), (&two, "n")], JsonValueAt::whole), Some(8));
+        assert_eq!(first(&[(&one, "m"), (&two, "m")], JsonValueAt::whole), Some(1));
         let conflicts = one.notes.borrow().conflicts.clone();
         assert_eq!(conflicts, ["params.m says 1 and params.m says 2: the first counts"]);
     }

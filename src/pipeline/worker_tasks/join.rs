@@ -3,9 +3,9 @@
 use super::{
     Draft, Role,
     envelope::BOOKKEEPING,
-    fields::{Fields, first},
+    fields::{JsonObject, first},
     sampling::{self, Family},
-    spot::Spot,
+    spot::JsonValueAt,
 };
 use crate::pipeline::{
     options::{Audio, Era, Length, Prompts, Seed},
@@ -17,24 +17,26 @@ use crate::pipeline::{
 const MODEL: &str = "wan_2_2_vace_lightning_baseline_2_2_2";
 
 /// `join_clips`, and `join_clips_segment`, which is one of a chain.
-pub(super) fn clips(params: &Fields, draft: &mut Draft) {
+pub(super) fn clips(params: &JsonObject, draft: &mut Draft) {
     settings(&[params], draft);
     for (key, wanted) in [("starting_video_path", "the first clip"), ("ending_video_path", "the second clip")] {
-        match params.read(key, Spot::text).filter(|address| !address.is_empty()) {
+        match params.read(key, JsonValueAt::text).filter(|address| !address.is_empty()) {
             Some(address) => draft.input(Role::Clip, params.place(key), address),
             // A chain's worker took the film of the task before.
-            None if params.read("orchestrator_task_id_ref", Spot::text).is_some() && key.starts_with("starting") => {
+            None if params.read("orchestrator_task_id_ref", JsonValueAt::text).is_some()
+                && key.starts_with("starting") =>
+            {
                 draft.input(Role::Clip, params.place(key), key.into());
             }
             None => drop(params.lacks::<()>(key, wanted)),
         }
     }
-    draft.prompts(vec![params.read("prompt", Spot::text)]);
-    if params.read("is_last_join", Spot::truth).unwrap_or(true) {
+    draft.prompts(vec![params.read("prompt", JsonValueAt::text)]);
+    if params.read("is_last_join", JsonValueAt::truth).unwrap_or(true) {
         audio(params, draft);
     }
     for key in ["transition_only", "skip_generation"] {
-        if params.read(key, Spot::truth) == Some(true) {
+        if params.read(key, JsonValueAt::truth) == Some(true) {
             let why = match key {
                 "transition_only" => "the whole film is made; --transition writes the piece alone",
                 _ => "frames are made whatever the worker left out",
@@ -49,22 +51,22 @@ pub(super) fn clips(params: &Fields, draft: &mut Draft) {
 }
 
 /// `join_clips_orchestrator`: clips in order, one join between every two.
-pub(super) fn chain(params: &Fields, draft: &mut Draft) {
-    let Some(details) = params.need("orchestrator_details", "an object", Spot::fields) else { return };
+pub(super) fn chain(params: &JsonObject, draft: &mut Draft) {
+    let Some(details) = params.need("orchestrator_details", "an object", JsonValueAt::fields) else { return };
     settings(&[&details], draft);
     let clips = clip_list(&details, draft);
-    if details.read("loop_first_clip", Spot::truth) == Some(true) {
+    if details.read("loop_first_clip", JsonValueAt::truth) == Some(true) {
         draft.cannot(
             &details.place("loop_first_clip"),
             "the first clip is joined to itself played backwards; reverse it with ffmpeg and join the two files",
         );
     }
-    let common = details.read("prompt", Spot::text).unwrap_or_else(|| "smooth transition".into());
+    let common = details.read("prompt", JsonValueAt::text).unwrap_or_else(|| "smooth transition".into());
     let mut prompts = vec![Some(common); clips.saturating_sub(1)];
-    let own = details.read("per_join_settings", Spot::list).unwrap_or_default();
+    let own = details.read("per_join_settings", JsonValueAt::list).unwrap_or_default();
     for (seam, own) in own.iter().enumerate() {
         let Some(own) = own.fields() else { continue };
-        if let (Some(prompt), Some(place)) = (own.read("prompt", Spot::text), prompts.get_mut(seam)) {
+        if let (Some(prompt), Some(place)) = (own.read("prompt", JsonValueAt::text), prompts.get_mut(seam)) {
             *place = Some(prompt);
         }
         let same = |key| match own.at(key) {
@@ -77,7 +79,7 @@ pub(super) fn chain(params: &Fields, draft: &mut Draft) {
         own.finish(IGNORED);
     }
     draft.prompts(prompts);
-    if details.read("enhance_prompt", Spot::truth) == Some(true) {
+    if details.read("enhance_prompt", JsonValueAt::truth) == Some(true) {
         draft.written_by_a_model(details.place("enhance_prompt"));
     }
     audio(&details, draft);
@@ -86,10 +88,10 @@ pub(super) fn chain(params: &Fields, draft: &mut Draft) {
 }
 
 /// The clips' addresses; how many there are.
-pub(super) fn clip_list(details: &Fields, draft: &mut Draft) -> usize {
-    let clips = details.need("clip_list", "a list of clips", Spot::list).unwrap_or_default();
-    for clip in clips.iter().filter_map(Spot::fields) {
-        if let Some(address) = clip.need("url", "an address", Spot::text) {
+pub(super) fn clip_list(details: &JsonObject, draft: &mut Draft) -> usize {
+    let clips = details.need("clip_list", "a list of clips", JsonValueAt::list).unwrap_or_default();
+    for clip in clips.iter().filter_map(JsonValueAt::fields) {
+        if let Some(address) = clip.need("url", "an address", JsonValueAt::text) {
             draft.input(Role::Clip, clip.place("url"), address);
         }
         clip.finish(&[("name", "a label of the web page"), ("id", BOOKKEEPING), ("duration", "probed")]);
@@ -117,19 +119,19 @@ const PER_JOIN: &[&str] = &[
 ];
 
 /// What all tasks that join have in common; of several places the first that says something counts.
-pub(super) fn settings(places: &[&Fields], draft: &mut Draft) {
+pub(super) fn settings(places: &[&JsonObject], draft: &mut Draft) {
     let keys = |key| places.iter().map(|fields| (*fields, key)).collect::<Vec<_>>();
     let whole = |key, default| match first(&keys(key), length) {
         Some(length) => length,
         None => Length::Frames(default),
     };
-    let truth = |key| first(&keys(key), Spot::truth).unwrap_or(false);
+    let truth = |key| first(&keys(key), JsonValueAt::truth).unwrap_or(false);
     let values = &mut draft.values;
     values.context = Some(whole("context_frame_count", 8));
     values.gap = Some(whole("gap_frame_count", 53));
     values.mode = Some(if truth("replace_mode") { Mode::Replace } else { Mode::Insert });
     values.anchors = Some(truth("keep_bridging_images"));
-    values.negative_prompt = first(&keys("negative_prompt"), Spot::text).map(|text| one_line(&text));
+    values.negative_prompt = first(&keys("negative_prompt"), JsonValueAt::text).map(|text| one_line(&text));
     values.seed = Some(first(&keys("seed"), sampling::seed).unwrap_or(Seed::Random));
 
     let fps = first(&keys("fps"), |spot| if spot.is_zero() { Some(None) } else { spot.rate().map(Some) }).flatten();
@@ -138,7 +140,7 @@ pub(super) fn settings(places: &[&Fields], draft: &mut Draft) {
     let default = (draft.era != Era::Oct25).then(|| "16".parse().expect("a rate"));
     values.fps = fps.filter(|_| !own).or(default.filter(|_| !own));
 
-    let size = first(&keys("resolution"), Spot::size).filter(|_| !truth("use_input_video_resolution"));
+    let size = first(&keys("resolution"), JsonValueAt::size).filter(|_| !truth("use_input_video_resolution"));
     values.made_size = size.map(snapped);
     if places.iter().any(|fields| fields.is_null("resolution")) && draft.era != Era::V2 {
         draft.meets("P-70");
@@ -153,12 +155,12 @@ pub(super) fn settings(places: &[&Fields], draft: &mut Draft) {
         draft.differs(strength.place().into(), "made from noise alone, not from the frames that were there");
         draft.meets("P-61");
     }
-    draft.preset = Some(first(&keys("model"), Spot::text).unwrap_or_else(|| MODEL.into()));
+    draft.preset = Some(first(&keys("model"), JsonValueAt::text).unwrap_or_else(|| MODEL.into()));
     sampling::read(places, places, Family::Join, draft);
 }
 
 /// Frames, at least one.
-pub(super) fn length(spot: &Spot) -> Option<Length> {
+pub(super) fn length(spot: &JsonValueAt) -> Option<Length> {
     match spot.whole()? {
         frames @ 1..=100_000 => Some(Length::Frames(frames)),
         _ => spot.wrong("at least 1 frame"),
@@ -175,8 +177,8 @@ pub(super) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) fn audio(fields: &Fields, draft: &mut Draft) {
-    if let Some(address) = fields.read("audio_url", Spot::text).filter(|address| !address.is_empty()) {
+pub(super) fn audio(fields: &JsonObject, draft: &mut Draft) {
+    if let Some(address) = fields.read("audio_url", JsonValueAt::text).filter(|address| !address.is_empty()) {
         draft.input(Role::Audio, fields.place("audio_url"), address.clone());
         draft.film.audio = Some(Audio::File(address.into()));
     }

@@ -1,6 +1,6 @@
 //! LoRAs of a task, in all the shapes that tasks have them in.
 
-use super::{Draft, Input, Role, fields::Fields, sampling::Family, spot::Spot};
+use super::{Draft, Role, TaskFile, fields::JsonObject, sampling::Family, spot::JsonValueAt};
 use crate::pipeline::options::{ConfigLora, Era, LoraAsk, Multiplier, PhaseConfig, multipliers};
 
 /// One of them, by its address.
@@ -23,8 +23,8 @@ pub(super) fn ask(loras: Vec<Lora>, says_all: bool, draft: &mut Draft) {
 pub(super) fn asked(loras: Vec<Lora>, draft: &mut Draft) -> Vec<LoraAsk> {
     let mut asks = vec![];
     for Lora { place, address, weights, written } in loras {
-        let input = Input { weights: Some(written), ..Input::new(Role::Lora, place, address.clone()) };
-        let same = |other: &Input| {
+        let input = TaskFile { weights: Some(written), ..TaskFile::new(Role::Lora, place, address.clone()) };
+        let same = |other: &TaskFile| {
             (other.role, &other.address, &other.weights) == (input.role, &input.address, &input.weights)
         };
         if !draft.inputs.iter().any(same) {
@@ -46,13 +46,13 @@ pub(super) fn of_config(place: &str, config: &PhaseConfig) -> Vec<Lora> {
 }
 
 /// `segment_loras`, which replace all others.
-pub(super) fn of_segment(places: &[&Fields], draft: &mut Draft) -> Option<Vec<Lora>> {
+pub(super) fn of_segment(places: &[&JsonObject], draft: &mut Draft) -> Option<Vec<Lora>> {
     let spot = places.iter().find_map(|fields| fields.at("segment_loras"))?;
     Some(read(&spot, draft))
 }
 
 /// `loras_per_segment_expanded`: of single segments, in place of all others.
-pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) {
+pub(super) fn of_segments(details: &JsonObject, segments: usize, draft: &mut Draft) {
     let Some(all) = details.read("loras_per_segment_expanded", |spot| spot.of_segments(segments)) else { return };
     let lists: Vec<_> = all.into_iter().map(|own| own.map(|own| asked(read(&own, draft), draft))).collect();
     if lists.iter().any(Option::is_some) {
@@ -61,7 +61,7 @@ pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) 
 }
 
 /// Those that stand beside a phase_config, or in its place.
-pub(super) fn beside(places: &[&Fields], family: Family, draft: &mut Draft) -> Vec<Lora> {
+pub(super) fn beside(places: &[&JsonObject], family: Family, draft: &mut Draft) -> Vec<Lora> {
     let at = |key| places.iter().find_map(|fields| fields.at(key));
     match family {
         Family::Join => {
@@ -96,7 +96,7 @@ pub(super) fn compare(place: &str, counts: &[Lora], said: &[Lora], draft: &mut D
 }
 
 /// A map of weights by address, or a list of objects.
-fn read(spot: &Spot, draft: &mut Draft) -> Vec<Lora> {
+fn read(spot: &JsonValueAt, draft: &mut Draft) -> Vec<Lora> {
     if !spot.is_list() {
         return mapped(spot);
     }
@@ -111,7 +111,7 @@ fn one() -> Multiplier {
     Multiplier::new(vec![vec![1.0]]).expect("1 is a weight")
 }
 
-fn mapped(spot: &Spot) -> Vec<Lora> {
+fn mapped(spot: &JsonValueAt) -> Vec<Lora> {
     let Some(fields) = spot.fields() else { return vec![] };
     let lora = |address: &String| {
         let weights = fields.read(address, multiplier)?;
@@ -120,9 +120,10 @@ fn mapped(spot: &Spot) -> Vec<Lora> {
     fields.keys().iter().filter_map(lora).collect()
 }
 
-fn listed(spot: &Spot) -> Option<Lora> {
+fn listed(spot: &JsonValueAt) -> Option<Lora> {
     let fields = spot.fields()?;
-    let address = fields.read("path", Spot::text).or_else(|| fields.need("url", "an address", Spot::text))?;
+    let address =
+        fields.read("path", JsonValueAt::text).or_else(|| fields.need("url", "an address", JsonValueAt::text))?;
     let weights = ["strength", "multiplier", "weight"].iter().find_map(|key| fields.read(key, multiplier));
     fields.finish(&[("name", "a label"), ("id", "a label")]);
     let weights = weights.unwrap_or_else(one);
@@ -130,7 +131,7 @@ fn listed(spot: &Spot) -> Option<Lora> {
 }
 
 /// `lora_names` beside `lora_multipliers`, which is a list or one text.
-fn named(names: &Spot, weights: Option<&Spot>) -> Vec<Lora> {
+fn named(names: &JsonValueAt, weights: Option<&JsonValueAt>) -> Vec<Lora> {
     let addresses = names.texts().unwrap_or_default();
     let weights = match weights {
         None => vec![],
@@ -154,7 +155,7 @@ fn named(names: &Spot, weights: Option<&Spot>) -> Vec<Lora> {
 }
 
 /// A number, or text in the sampler's own grammar.
-fn multiplier(spot: &Spot) -> Option<Multiplier> {
+fn multiplier(spot: &JsonValueAt) -> Option<Multiplier> {
     let text = match spot.value() {
         serde_json::Value::String(text) => text,
         serde_json::Value::Number(number) => number.to_string(),

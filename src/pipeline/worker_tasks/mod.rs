@@ -33,17 +33,17 @@ mod tests;
 pub use assets::{Assets, Mapping};
 pub use envelope::{Row, looks_like_json};
 pub use error::TaskError;
-pub use faults::{Blame, Diagnosis, Known, of_plan as faults_of_plan};
+pub use faults::{Blame, Diagnosis, KnownFault, of_plan as faults_of_plan};
 pub use fields::Ignored;
 pub use kind::Kind;
 pub use ranges::Portion;
-pub use recorded::{Inputs, Recorded};
+pub use recorded::{InputPaths, Recorded};
 pub use spot::WrongValue;
 pub use stitch::Stitch;
 pub use travel::{Travel, Way};
 
 use crate::pipeline::{
-    options::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Overrides, Source},
+    options::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Options, Source},
     plan::Align,
     system::file_names,
     weights::Places,
@@ -62,11 +62,11 @@ pub struct Task {
     pub era: Option<Era>,
     pub work: Work,
     pub preset: Option<String>,
-    pub values: Overrides,
+    pub values: Options,
     pub film: FilmAsk,
     /// How the run's engine worked.
     pub engine: Option<EngineSettings>,
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<TaskFile>,
     /// Keys that change nothing, here or there.
     pub ignored: Vec<Ignored>,
     /// Keys that changed something there and do not here.
@@ -93,7 +93,7 @@ pub enum Work {
 
 /// A file that a task names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Input {
+pub struct TaskFile {
     pub role: Role,
     pub place: String,
     pub address: String,
@@ -107,7 +107,7 @@ pub struct Input {
     pub why: Option<String>,
 }
 
-impl Input {
+impl TaskFile {
     fn new(role: Role, place: String, address: String) -> Self {
         Self { role, place, address, weights: None, file: None, why: None }
     }
@@ -216,7 +216,7 @@ impl Task {
             era: None,
             work,
             preset: None,
-            values: Overrides::default(),
+            values: Options::default(),
             film: FilmAsk::default(),
             engine: None,
             inputs: vec![],
@@ -366,7 +366,7 @@ impl Task {
 
     fn missing(&self, roles: &[Role]) -> impl Iterator<Item = String> {
         let missing = self.inputs.iter().filter(|input| roles.contains(&input.role));
-        missing.filter_map(|Input { place, address, why, .. }| Some(format!("{place} {address}: {}", why.as_ref()?)))
+        missing.filter_map(|TaskFile { place, address, why, .. }| Some(format!("{place} {address}: {}", why.as_ref()?)))
     }
 
     /// What of a task cannot be done here whatever is mapped.
@@ -402,7 +402,7 @@ impl Task {
     }
 
     /// Faults of the worker that the task itself would meet.
-    pub fn faults(&self) -> impl Iterator<Item = Known> {
+    pub fn faults(&self) -> impl Iterator<Item = KnownFault> {
         self.faults.iter().map(|id| faults::by_id(id))
     }
 

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::{
     Draft, Role,
-    fields::Fields,
+    fields::JsonObject,
     join::{self, audio, settings},
-    spot::Spot,
+    spot::JsonValueAt,
 };
 use crate::pipeline::options::{FrameRange, Length};
 
@@ -18,18 +18,18 @@ pub struct Portion {
 }
 
 /// `inpaint_frames`: one range, its end excluded.
-pub(super) fn inpaint(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
+pub(super) fn inpaint(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion>> {
     settings(&[params], draft);
     draft.values.fps = None;
     if let Some(spot) = params.at("fps") {
         draft.differs(spot.place().into(), "frames are counted at the clip's own rate, which the film keeps");
     }
-    draft.prompts(vec![params.read("prompt", Spot::text)]);
-    if let Some(address) = params.need("video_path", "the clip", Spot::text) {
+    draft.prompts(vec![params.read("prompt", JsonValueAt::text)]);
+    if let Some(address) = params.need("video_path", "the clip", JsonValueAt::text) {
         draft.input(Role::Clip, params.place("video_path"), address);
     }
-    let start = params.need("inpaint_start_frame", "the first frame to make again", Spot::whole);
-    let end = params.need("inpaint_end_frame", "the frame after the last", Spot::whole);
+    let start = params.need("inpaint_start_frame", "the first frame to make again", JsonValueAt::whole);
+    let end = params.need("inpaint_end_frame", "the frame after the last", JsonValueAt::whole);
     params.finish(join::IGNORED);
     let (start, end) = (start?, end?);
     if start >= end {
@@ -44,25 +44,25 @@ pub(super) fn inpaint(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>
 }
 
 /// `edit_video_orchestrator`: portions of one clip, their ends included; with replace_mode their edge frames stay.
-pub(super) fn edit(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
-    let details = params.need("orchestrator_details", "an object", Spot::fields)?;
+pub(super) fn edit(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion>> {
+    let details = params.need("orchestrator_details", "an object", JsonValueAt::fields)?;
     settings(&[&details], draft);
-    draft.values.fps = details.read("source_video_fps", Spot::rate);
-    let keeps_edges = details.read("replace_mode", Spot::truth).unwrap_or(false);
-    if let Some(address) = details.need("source_video_url", "the clip", Spot::text) {
+    draft.values.fps = details.read("source_video_fps", JsonValueAt::rate);
+    let keeps_edges = details.read("replace_mode", JsonValueAt::truth).unwrap_or(false);
+    if let Some(address) = details.need("source_video_url", "the clip", JsonValueAt::text) {
         draft.input(Role::Clip, details.place("source_video_url"), address);
     }
     audio(&details, draft);
-    let spots = details.need("portions_to_regenerate", "a list of portions", Spot::list)?;
+    let spots = details.need("portions_to_regenerate", "a list of portions", JsonValueAt::list)?;
     if spots.is_empty() {
         details.at("portions_to_regenerate").and_then(|list| list.wrong::<()>("at least one portion"));
     }
     let mut portions: Vec<Portion> = vec![];
     for spot in &spots {
         let portion = spot.fields()?;
-        let start = portion.need("start_frame", "the first frame", Spot::whole);
-        let end = portion.need("end_frame", "the last frame", Spot::whole);
-        let prompt = portion.read("prompt", Spot::text);
+        let start = portion.need("start_frame", "the first frame", JsonValueAt::whole);
+        let end = portion.need("end_frame", "the last frame", JsonValueAt::whole);
+        let prompt = portion.read("prompt", JsonValueAt::text);
         portion.finish(&[
             ("start_time", "start_frame counts"),
             ("end_time", "end_frame counts"),
@@ -79,8 +79,8 @@ pub(super) fn edit(params: &Fields, draft: &mut Draft) -> Option<Vec<Portion>> {
         }
         portions.push(Portion { frames, prompt });
     }
-    let common = details.read("prompt", Spot::text);
-    details.read("source_video_total_frames", Spot::whole);
+    let common = details.read("prompt", JsonValueAt::text);
+    details.read("source_video_total_frames", JsonValueAt::whole);
     details.finish(join::IGNORED);
     params.finish(join::IGNORED);
     portions.sort_by_key(|portion| portion.frames.start);

@@ -9,10 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Command, Input, Role, Stitch, Task, Work, envelope::not_a_task, error::TaskError};
+use super::{Command, Role, Stitch, Task, TaskFile, Work, envelope::not_a_task, error::TaskError};
 use crate::pipeline::{
     media::Codec,
-    options::{Audio, EngineSettings, FilmAsk, FilmSettings, JourneyPaths, Overrides},
+    options::{Audio, EngineSettings, FilmAsk, FilmSettings, JourneyPaths, Options},
 };
 
 const VERSION: u32 = 1;
@@ -33,14 +33,14 @@ pub struct Recorded {
     /// Of pieces that are there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stitch: Option<Stitch>,
-    settings: Overrides,
+    settings: Options,
     film: FilmAsk,
     engine: EngineSettings,
 }
 
 /// What a film is made of.
 #[derive(Debug, Clone)]
-pub enum Inputs {
+pub enum InputPaths {
     Clips(Vec<PathBuf>),
     Journey(JourneyPaths),
     Pieces(Vec<PathBuf>, Stitch),
@@ -48,7 +48,12 @@ pub enum Inputs {
 
 impl Recorded {
     /// `settings`: with what was chosen on the way.
-    pub fn new(inputs: &Inputs, settings: Overrides, film: &FilmSettings, engine: EngineSettings) -> io::Result<Self> {
+    pub fn new(
+        inputs: &InputPaths,
+        settings: Options,
+        film: &FilmSettings,
+        engine: EngineSettings,
+    ) -> io::Result<Self> {
         let FilmSettings { codec, crf, x264_preset, lossless, audio } = film;
         let film = FilmAsk {
             codec: Some(*codec),
@@ -62,9 +67,11 @@ impl Recorded {
         };
         let whole = |paths: &[PathBuf]| paths.iter().map(std::path::absolute).collect::<Result<_, _>>();
         let (command, inputs, journey, stitch) = match inputs {
-            Inputs::Clips(clips) => (Command::Join, whole(clips)?, None, None),
-            Inputs::Journey(paths) => (Command::Travel, vec![], Some(paths.clone().map(std::path::absolute)?), None),
-            Inputs::Pieces(pieces, stitch) => (stitch.by, whole(pieces)?, None, Some(stitch.clone())),
+            InputPaths::Clips(clips) => (Command::Join, whole(clips)?, None, None),
+            InputPaths::Journey(paths) => {
+                (Command::Travel, vec![], Some(paths.clone().map(std::path::absolute)?), None)
+            }
+            InputPaths::Pieces(pieces, stitch) => (stitch.by, whole(pieces)?, None, Some(stitch.clone())),
         };
         Ok(Self {
             version: VERSION,
@@ -106,11 +113,11 @@ impl Recorded {
     }
 }
 
-fn clips(clips: Vec<PathBuf>) -> Vec<Input> {
+fn clips(clips: Vec<PathBuf>) -> Vec<TaskFile> {
     named(Role::Clip, "inputs", clips).collect()
 }
 
-fn places(JourneyPaths { images, continued, structure, references }: JourneyPaths) -> Vec<Input> {
+fn places(JourneyPaths { images, continued, structure, references }: JourneyPaths) -> Vec<TaskFile> {
     named(Role::Clip, "journey.continued", continued)
         .chain(named(Role::Image, "journey.images", images))
         .chain(named(Role::Guide, "journey.structure", structure))
@@ -118,9 +125,9 @@ fn places(JourneyPaths { images, continued, structure, references }: JourneyPath
         .collect()
 }
 
-fn named(role: Role, place: &'static str, paths: impl IntoIterator<Item = PathBuf>) -> impl Iterator<Item = Input> {
+fn named(role: Role, place: &'static str, paths: impl IntoIterator<Item = PathBuf>) -> impl Iterator<Item = TaskFile> {
     let input = move |(index, path): (usize, PathBuf)| {
-        Input::new(role, format!("{place}[{index}]"), path.to_string_lossy().into_owned())
+        TaskFile::new(role, format!("{place}[{index}]"), path.to_string_lossy().into_owned())
     };
     paths.into_iter().enumerate().map(input)
 }

@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::{
     Draft, Ignored,
-    fields::{Fields, first},
+    fields::{JsonObject, first},
     loras,
-    spot::Spot,
+    spot::JsonValueAt,
     travel::SVI,
 };
 use crate::pipeline::{
     job::schedule::{Grid, Solver},
     options::{Guidance, PhaseConfig, PhaseConfigError, Seed, SegmentSampling},
-    types::error::Fault,
+    types::error::Reportable,
 };
 
 /// Where LoRAs stand beside a phase_config.
@@ -25,11 +25,11 @@ pub(super) enum Family {
 }
 
 /// `phased`: where a phase_config may stand; `loose`: where single numbers may. The first that says something counts.
-pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft: &mut Draft) {
+pub(super) fn read(phased: &[&JsonObject], loose: &[&JsonObject], family: Family, draft: &mut Draft) {
     let single = Single::read(loose);
     // The worker always drew its noise and its levels as Wan2GP does.
     draft.values.grid = Some(Grid::Wan2gp);
-    let zero_step = loose.iter().find_map(|fields| fields.read("cfg_zero_step", Spot::integer));
+    let zero_step = loose.iter().find_map(|fields| fields.read("cfg_zero_step", JsonValueAt::integer));
     draft.values.cfg_zero_steps = zero_step.and_then(|step| usize::try_from(step + 1).ok());
     for key in ["latent_noise_mask_strength", "vid2vid_init_video"] {
         if let Some(spot) = loose.iter().find_map(|fields| fields.at(key))
@@ -44,7 +44,7 @@ pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft:
     };
     let beside = loras::beside(loose, family, draft);
 
-    let configs: Vec<Spot> = phased.iter().filter_map(|fields| fields.at("phase_config")).collect();
+    let configs: Vec<JsonValueAt> = phased.iter().filter_map(|fields| fields.at("phase_config")).collect();
     for other in configs.iter().skip(1).filter(|other| other.value() != configs[0].value()) {
         draft.conflict(format!("{} and {} differ: the first counts", configs[0].place(), other.place()));
     }
@@ -74,12 +74,12 @@ pub(super) fn read(phased: &[&Fields], loose: &[&Fields], family: Family, draft:
 
 /// `phase_configs_expanded`: of single segments, in place of all that the way says of sampling. Their LoRAs give way to
 /// `loras_per_segment_expanded`.
-pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) {
+pub(super) fn of_segments(details: &JsonObject, segments: usize, draft: &mut Draft) {
     let Some(all) = details.read("phase_configs_expanded", |spot| spot.of_segments(segments)) else { return };
-    let own = |(segment, spot): (usize, Option<Spot>)| {
+    let own = |(segment, spot): (usize, Option<JsonValueAt>)| {
         let spot = spot?;
         let config = config(&spot, draft)?;
-        if spot.fields()?.read("svi2pro", Spot::truth) == Some(true) {
+        if spot.fields()?.read("svi2pro", JsonValueAt::truth) == Some(true) {
             draft.cannot(&format!("{}.svi2pro", spot.place()), SVI);
         }
         let beside = draft.values.segment_loras.as_ref().and_then(|all| all.get(segment)?.as_ref());
@@ -94,7 +94,7 @@ pub(super) fn of_segments(details: &Fields, segments: usize, draft: &mut Draft) 
 }
 
 /// What it says. Keys of it that mean nothing, and what it says wrongly of itself, are noted.
-fn config(spot: &Spot, draft: &mut Draft) -> Option<PhaseConfig> {
+fn config(spot: &JsonValueAt, draft: &mut Draft) -> Option<PhaseConfig> {
     // As text it is as good as an object.
     let value = match spot.value() {
         Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -132,10 +132,10 @@ struct Single {
 }
 
 impl Single {
-    fn read(places: &[&Fields]) -> Self {
+    fn read(places: &[&JsonObject]) -> Self {
         let keys = |key| places.iter().map(|fields| (*fields, key)).collect::<Vec<_>>();
-        let number = |key| first(&keys(key), Spot::number);
-        let whole = |key| first(&keys(key), Spot::whole);
+        let number = |key| first(&keys(key), JsonValueAt::number);
+        let whole = |key| first(&keys(key), JsonValueAt::whole);
         Self {
             steps: first(&keys("num_inference_steps"), positive),
             guidance: ["guidance_scale", "guidance2_scale", "guidance3_scale"].map(number),
@@ -202,7 +202,7 @@ impl Single {
 }
 
 /// -1 is random.
-pub(super) fn seed(spot: &Spot) -> Option<Seed> {
+pub(super) fn seed(spot: &JsonValueAt) -> Option<Seed> {
     match spot.integer()? {
         -1 => Some(Seed::Random),
         seed => match u64::try_from(seed) {
@@ -212,7 +212,7 @@ pub(super) fn seed(spot: &Spot) -> Option<Seed> {
     }
 }
 
-fn positive(spot: &Spot) -> Option<usize> {
+fn positive(spot: &JsonValueAt) -> Option<usize> {
     match spot.whole()? {
         steps @ 1..=1000 => Some(steps),
         _ => spot.wrong("1 to 1000 steps"),
@@ -220,7 +220,7 @@ fn positive(spot: &Spot) -> Option<usize> {
 }
 
 /// By the names that the worker's sampler took.
-fn solver(spot: &Spot) -> Option<Solver> {
+fn solver(spot: &JsonValueAt) -> Option<Solver> {
     match spot.text()?.as_str() {
         "euler" => Some(Solver::Euler),
         "" | "unipc" => Some(Solver::Unipc),

@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt, rc::Rc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::{Fields, Ignored};
+use super::fields::{Ignored, JsonObject};
 use crate::pipeline::types::video::{Fps, Size};
 
 /// A value that is not what its place takes.
@@ -35,13 +35,13 @@ pub(super) struct Notes {
 
 /// One value and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Spot {
+pub(super) struct JsonValueAt {
     place: String,
     value: Value,
     notes: Rc<RefCell<Notes>>,
 }
 
-impl Spot {
+impl JsonValueAt {
     pub(super) fn new(place: &str, value: Value, notes: &Rc<RefCell<Notes>>) -> Self {
         Self { place: place.into(), value, notes: Rc::clone(notes) }
     }
@@ -162,14 +162,14 @@ impl Spot {
     }
 
     /// An object, or the JSON text of one.
-    pub(super) fn fields(&self) -> Option<Fields> {
+    pub(super) fn fields(&self) -> Option<JsonObject> {
         let object = match &self.value {
             Value::Object(object) => Some(object.clone()),
             Value::String(text) => serde_json::from_str(text).ok(),
             _ => None,
         };
         let Some(object) = object else { return self.wrong("an object") };
-        Some(Fields::new(&self.place, object, &self.notes))
+        Some(JsonObject::new(&self.place, object, &self.notes))
     }
 
     /// The value itself, for a room that has its own way of reading it.

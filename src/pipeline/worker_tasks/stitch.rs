@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Command, Draft, Input, Role, TaskError,
+    Command, Draft, Role, TaskError, TaskFile,
     assets::{Assets, Home, file_name},
     envelope::BOOKKEEPING,
-    fields::Fields,
+    fields::JsonObject,
     join::{audio, clip_list},
-    spot::Spot,
+    spot::JsonValueAt,
     travel::WORKERS_SHARPENING,
 };
 use crate::pipeline::{
@@ -50,12 +50,12 @@ impl Stitch {
 }
 
 /// `join_final_stitch`: clips and the transitions between them, of which only their own records say how they were cut.
-pub(super) fn of_join(params: &Fields, draft: &mut Draft) -> Option<Stitch> {
+pub(super) fn of_join(params: &JsonObject, draft: &mut Draft) -> Option<Stitch> {
     let clips = clip_list(params, draft);
-    let transitions = params.need("transition_task_ids", "the tasks that made the transitions", Spot::texts);
-    draft.values.fps = Some(params.read("fps", Spot::rate).unwrap_or_else(|| "16".parse().expect("a rate")));
-    let blend = params.read("blend_frames", Spot::whole).unwrap_or(15);
-    let gap = ["gap_from_clip1", "gap_from_clip2"].map(|key| params.read(key, Spot::whole).unwrap_or(0));
+    let transitions = params.need("transition_task_ids", "the tasks that made the transitions", JsonValueAt::texts);
+    draft.values.fps = Some(params.read("fps", JsonValueAt::rate).unwrap_or_else(|| "16".parse().expect("a rate")));
+    let blend = params.read("blend_frames", JsonValueAt::whole).unwrap_or(15);
+    let gap = ["gap_from_clip1", "gap_from_clip2"].map(|key| params.read(key, JsonValueAt::whole).unwrap_or(0));
     audio(params, draft);
     params.finish(IGNORED);
     let transitions = transitions?;
@@ -103,7 +103,7 @@ struct Returned {
 }
 
 /// Opens the records of transitions that lie here: each names its film, and how the clips beside it are cut.
-pub(super) fn read_records(stitch: &mut Stitch, inputs: &mut [Input], assets: &Assets) -> Result<(), TaskError> {
+pub(super) fn read_records(stitch: &mut Stitch, inputs: &mut [TaskFile], assets: &Assets) -> Result<(), TaskError> {
     let transitions = inputs.iter_mut().filter(|input| input.role == Role::Transition);
     for (index, input) in transitions.enumerate() {
         let Some(record) = input.file.clone().filter(|file| file.extension().is_some_and(|end| end == "json")) else {
@@ -140,20 +140,20 @@ pub(super) fn read_records(stitch: &mut Stitch, inputs: &mut [Input], assets: &A
 }
 
 /// `travel_stitch`: the segments of a way.
-pub(super) fn of_travel(params: &Fields, draft: &mut Draft) -> Option<Stitch> {
-    let details = params.read("orchestrator_details", Spot::fields);
+pub(super) fn of_travel(params: &JsonObject, draft: &mut Draft) -> Option<Stitch> {
+    let details = params.read("orchestrator_details", JsonValueAt::fields);
     let overlaps = match params.at("frame_overlap_settings_expanded") {
         Some(spot) => spot.wholes(),
         None => match &details {
-            Some(details) => details.need("frame_overlap_expanded", "the overlaps", Spot::wholes),
+            Some(details) => details.need("frame_overlap_expanded", "the overlaps", JsonValueAt::wholes),
             None => params.lacks("frame_overlap_settings_expanded", "the overlap of every two segments"),
         },
     };
-    let segments = params.need("num_total_segments_generated", "how many segments", Spot::whole);
-    draft.values.fps = params.read("fps_final_video", Spot::rate);
-    params.read("parsed_resolution_wh", Spot::size);
-    let sharp = params.read("crossfade_sharp_amt", Spot::number).unwrap_or(WORKERS_SHARPENING);
-    let before = params.read("initial_continued_video_path", Spot::text).filter(|address| !address.is_empty());
+    let segments = params.need("num_total_segments_generated", "how many segments", JsonValueAt::whole);
+    draft.values.fps = params.read("fps_final_video", JsonValueAt::rate);
+    params.read("parsed_resolution_wh", JsonValueAt::size);
+    let sharp = params.read("crossfade_sharp_amt", JsonValueAt::number).unwrap_or(WORKERS_SHARPENING);
+    let before = params.read("initial_continued_video_path", JsonValueAt::text).filter(|address| !address.is_empty());
     audio(params, draft);
     params.finish(super::travel::IGNORED);
     let (mut overlaps, segments) = (overlaps?, segments?);

@@ -3,7 +3,7 @@
 mod remarks;
 
 use crate::pipeline::{
-    frames::grid_crop::{self, Window},
+    frames::grid_crop::{self, GridCrop},
     media::{Clip, Codec, Effort, FilmFormat, Sampling, Still, X264Preset},
     options::{EngineChoice, FilmSettings, Settings},
     plan::{self, Continued, Places, Source},
@@ -54,12 +54,12 @@ impl MadeSize {
 
 /// An input as the film uses it.
 #[derive(Debug, Clone)]
-pub enum Take {
+pub enum Input {
     Clip { clip: Box<Clip>, sampling: Sampling },
     Still(Still),
 }
 
-impl Take {
+impl Input {
     pub fn clip(&self) -> Option<&Clip> {
         match self {
             Self::Clip { clip, .. } => Some(clip),
@@ -70,9 +70,9 @@ impl Take {
 
 /// All inputs, in the order of the plan's.
 #[derive(Debug)]
-pub struct Cast {
+pub struct Inputs {
     pub film: Film,
-    pub takes: Vec<Take>,
+    pub all: Vec<Input>,
     pub warnings: Vec<Warning>,
 }
 
@@ -90,7 +90,7 @@ pub struct JourneyFiles {
 /// Of a journey that nobody says the rate of: what Wan was trained on.
 const JOURNEY_FPS: i64 = 16;
 
-impl Cast {
+impl Inputs {
     /// Of clips, of which there is at least one.
     pub fn new(clips: Vec<Clip>, settings: &Settings, lossless: bool) -> Self {
         let made = MadeSize::new(*settings.engine, *settings.made_size);
@@ -98,9 +98,9 @@ impl Cast {
         let first = &clips[0];
         let size = first.picture.size;
         let film = Film::new(&shape, first.fps, size, Some(first));
-        let takes: Vec<Take> = clips.into_iter().map(|clip| film.take(clip)).collect();
-        let warnings = film.warnings(&takes, shape.size.unwrap_or(size));
-        Self { film, takes, warnings }
+        let all: Vec<Input> = clips.into_iter().map(|clip| film.take(clip)).collect();
+        let warnings = film.warnings(&all, shape.size.unwrap_or(size));
+        Self { film, all, warnings }
     }
 
     /// Of a journey with at least one image or a clip to go on from, and what it needs to be planned.
@@ -112,31 +112,31 @@ impl Cast {
         let size = continued.as_ref().map_or(of_image, |clip| clip.picture.size);
         let film = Film::new(shape, rate, size, continued.as_ref());
         let clips = |clips: Vec<Clip>| clips.into_iter().map(|clip| film.take(clip)).collect::<Vec<_>>();
-        let stills = |stills: Vec<Still>| stills.into_iter().map(Take::Still).collect::<Vec<_>>();
+        let stills = |stills: Vec<Still>| stills.into_iter().map(Input::Still).collect::<Vec<_>>();
         let continued = clips(continued.into_iter().collect());
         let (images, structure, references) = (stills(images), clips(structure), stills(references));
-        let sources = |takes: &[Take]| takes.iter().map(|take| source(take, &film)).collect::<Vec<_>>();
+        let sources = |all: &[Input]| all.iter().map(|take| source(take, &film)).collect::<Vec<_>>();
         let places = Places {
             images: sources(&images),
             continued: sources(&continued).pop().map(|clip| Continued { clip, in_film }),
             structure: sources(&structure),
             references: sources(&references),
         };
-        let mut takes = [continued, images, structure].concat();
-        let warnings = film.warnings(&takes, shape.size.unwrap_or(size));
-        takes.extend(references);
-        (Self { film, takes, warnings }, places)
+        let mut all = [continued, images, structure].concat();
+        let warnings = film.warnings(&all, shape.size.unwrap_or(size));
+        all.extend(references);
+        (Self { film, all, warnings }, places)
     }
 
     /// The inputs as the planner needs them.
     pub fn sources(&self) -> Vec<Source> {
-        self.takes.iter().map(|take| source(take, &self.film)).collect()
+        self.all.iter().map(|take| source(take, &self.film)).collect()
     }
 }
 
-fn source(take: &Take, film: &Film) -> Source {
+fn source(take: &Input, film: &Film) -> Source {
     match take {
-        Take::Clip { clip, sampling } => Source {
+        Input::Clip { clip, sampling } => Source {
             path: clip.path.clone(),
             frames: clip.frames,
             fps: clip.fps,
@@ -144,7 +144,7 @@ fn source(take: &Take, film: &Film) -> Source {
             resampled_frames: matches!(sampling, Sampling::Resampled(_)).then(|| sampling.frames()),
             still: false,
         },
-        Take::Still(still) => Source {
+        Input::Still(still) => Source {
             path: still.path.clone(),
             frames: 1,
             fps: film.fps,
@@ -179,8 +179,8 @@ impl Film {
         Self { fps: shape.fps.unwrap_or(fps), size, made_size, layout, primaries, transfer }
     }
 
-    fn take(&self, clip: Clip) -> Take {
-        Take::Clip { sampling: clip.at_rate(self.fps), clip: Box::new(clip) }
+    fn take(&self, clip: Clip) -> Input {
+        Input::Clip { sampling: clip.at_rate(self.fps), clip: Box::new(clip) }
     }
 
     pub fn for_plan(&self) -> plan::Film {
@@ -188,8 +188,8 @@ impl Film {
     }
 
     /// Between the film's picture and the one that the engine sees.
-    pub fn window(&self) -> Window {
-        Window::new(self.size, self.made_size)
+    pub fn window(&self) -> GridCrop {
+        GridCrop::new(self.size, self.made_size)
     }
 
     pub fn format(&self, settings: &FilmSettings) -> FilmFormat {

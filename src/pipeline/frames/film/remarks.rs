@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Film, Take, plain};
+use super::{Film, Input, plain};
 use crate::pipeline::{
     media::{Clip, DynamicRange, Sampling, Still, Timing, UNDER},
     types::{progress::Warning, video::Size},
@@ -10,20 +10,20 @@ use crate::pipeline::{
 
 impl Film {
     /// `asked` is the film's size before 4:2:0 was thought of.
-    pub(super) fn warnings(&self, takes: &[Take], asked: Size) -> Vec<Warning> {
+    pub(super) fn warnings(&self, all: &[Input], asked: Size) -> Vec<Warning> {
         let size = self.size;
         let odd = format!("4:2:0 video cannot hold {asked}, so the film is {size}; --lossless keeps all of it");
         let odd = (size != asked).then(|| warning("odd_size", None, odd));
-        let stills: Vec<&Still> = takes
+        let stills: Vec<&Still> = all
             .iter()
-            .filter_map(|take| match take {
-                Take::Still(still) => Some(still),
-                Take::Clip { .. } => None,
+            .filter_map(|input| match input {
+                Input::Still(still) => Some(still),
+                Input::Clip { .. } => None,
             })
             .collect();
-        let of_clips = takes.iter().flat_map(|take| match take {
-            Take::Clip { clip, sampling } => remarks(clip, sampling, self, asked),
-            Take::Still(_) => vec![],
+        let of_clips = all.iter().flat_map(|input| match input {
+            Input::Clip { clip, sampling } => remarks(clip, sampling, self, asked),
+            Input::Still(_) => vec![],
         });
         odd.into_iter().chain(of_clips).chain(remarks_on_stills(&stills, self, asked)).collect()
     }

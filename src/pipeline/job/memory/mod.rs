@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::pipeline::{
     job::{Dtype, Offload, Part, VaeTile},
     types::{
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
         video::Size,
     },
-    weights::{Checkpoint, CheckpointError, ModelFiles, What},
+    weights::{Checkpoint, CheckpointError, ModelFiles, ModelKind},
 };
 
 /// How a seam is made, as far as memory goes.
@@ -105,14 +105,14 @@ impl Sizes {
         let what = |paths: &[_]| Checkpoint::open(paths)?.what();
         let vae = what(&models.vae)?;
         let vae_base = match &vae {
-            What::Vae(facts) => facts.base_dim as u64,
+            ModelKind::Vae(facts) => facts.base_dim as u64,
             _ => 0,
         };
         let text = what(&models.text)?;
         let text_row = match &text {
             // The widest of a layer: what the gate and the other half make, the residual beside them, and what each word
             // is to each of the others.
-            What::TextEncoder(facts) => (2 * facts.ff + 4 * facts.dim) as u64 + 3 * facts.heads as u64 * ROWS,
+            ModelKind::TextEncoder(facts) => (2 * facts.ff + 4 * facts.dim) as u64 + 3 * facts.heads as u64 * ROWS,
             _ => 0,
         };
         let facts = &models.transformer;
@@ -122,7 +122,12 @@ impl Sizes {
             text_row,
             vae: numbers(&vae, |_| true),
             vae_base,
-            transformer: Transformer::of(&What::Transformer(facts.clone()), facts.dim, facts.ffn, facts.vace.is_some()),
+            transformer: Transformer::of(
+                &ModelKind::Transformer(facts.clone()),
+                facts.dim,
+                facts.ffn,
+                facts.vace.is_some(),
+            ),
         })
     }
 
@@ -245,7 +250,7 @@ impl Sizes {
 }
 
 impl Transformer {
-    fn of(what: &What, dim: usize, ffn: usize, vace: bool) -> Self {
+    fn of(what: &ModelKind, dim: usize, ffn: usize, vace: bool) -> Self {
         let in_block = |name: &str| name.starts_with("blocks.") || name.starts_with("vace_blocks.");
         // As `src/engine/wan/dit` reads them.
         let in_f32 = |name: &str| {
@@ -267,7 +272,7 @@ impl Transformer {
 }
 
 /// Of the tensors that `of` takes.
-fn numbers(what: &What, of: impl Fn(&str) -> bool) -> u64 {
+fn numbers(what: &ModelKind, of: impl Fn(&str) -> bool) -> u64 {
     let tensors = what.tensors().unwrap_or_default();
     tensors.iter().filter(|(name, _)| of(name)).map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
@@ -343,12 +348,12 @@ pub fn refuse(sizes: &Sizes, work: &Work, device: &str, has: u64) -> Result<(), 
     Err(TooLittle { need, work: *work, device: device.into(), has, instead })
 }
 
-impl Fault for TooLittle {
-    fn code(&self) -> Code {
-        Code::Memory
+impl Reportable for TooLittle {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Memory
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let fewer = "make fewer frames (--gap, --context) or smaller ones (--size)";
         let with: Vec<_> =
             self.instead.iter().map(|(options, takes)| format!("{options} takes {}", giga(*takes))).collect();
@@ -356,11 +361,11 @@ impl Fault for TooLittle {
             true => fewer.to_owned(),
             false => format!("{}; or {fewer}", with.join("; ")),
         };
-        Details {
+        ErrorDetails {
             wanted: Some(format!("{} of memory", giga(self.need.least))),
             found: Some(format!("{} on {}", giga(self.has), self.device)),
             help: Some(help),
-            ..Details::default()
+            ..ErrorDetails::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What published models take, by the names of their files, where those are not here to be read.
 
 use super::{Sizes, Transformer};
-use crate::pipeline::weights::{self, Files, Published, Vace, What};
+use crate::pipeline::weights::{self, Files, ModelKind, Published, Vace};
 
 /// A layer of umT5-XXL, and the VAE of Wan 2.1: numbers of their published headers.
 const TEXT: u64 = 193_000_000;
@@ -40,7 +40,7 @@ impl Sizes {
             image: None,
         };
         let vace = facts.vace.is_some();
-        let transformer = Transformer::of(&What::Transformer(facts), dim, ffn, vace);
+        let transformer = Transformer::of(&ModelKind::Transformer(facts), dim, ffn, vace);
         Some(Self { text: TEXT, text_row: TEXT_ROW, vae: VAE, vae_base: VAE_BASE, transformer })
     }
 }

@@ -90,9 +90,9 @@ fn what_cannot_fit_is_refused_with_what_would() {
     let error = refuse(&large(), &Work { offload: Offload::None, ..WORK }, "cuda:0", 24_000_000_000).unwrap_err();
     assert!(error.to_string().starts_with("denoising 81 frames of 832x480 takes at least 3"), "{error}");
     assert!(error.to_string().ends_with("GB of memory, and cuda:0 has 24.0 GB"), "{error}");
-    let Details { help: Some(help), .. } = error.details() else { panic!("no help") };
+    let ErrorDetails { help: Some(help), .. } = error.details() else { panic!("no help") };
     assert!(help.starts_with("--offload blocks takes "), "{help}");
-    assert_eq!(error.code(), Code::Memory);
+    assert_eq!(error.code(), ErrorCode::Memory);
     assert_eq!(refuse(&large(), &WORK, "cuda:0", 24_000_000_000), Ok(()));
 
     let error = refuse(&large(), &WORK, "cpu", 2_000_000_000).unwrap_err();
@@ -128,10 +128,10 @@ fn model(folder: &std::path::Path) -> ModelFiles {
     let text =
         weights::TextEncoder { vocab: 256_384, dim: 4096, d_kv: 64, heads: 64, ff: 10_240, layers: 24, buckets: 32 };
     for (name, what) in [
-        ("high_noise.safetensors", What::Transformer(transformer.clone())),
-        ("low_noise.safetensors", What::Transformer(transformer)),
-        ("vae.safetensors", What::Vae(vae)),
-        ("umt5.safetensors", What::TextEncoder(text)),
+        ("high_noise.safetensors", ModelKind::Transformer(transformer.clone())),
+        ("low_noise.safetensors", ModelKind::Transformer(transformer)),
+        ("vae.safetensors", ModelKind::Vae(vae)),
+        ("umt5.safetensors", ModelKind::TextEncoder(text)),
     ] {
         let mut end = 0;
         let entry = |(name, shape): (String, Vec<usize>)| {

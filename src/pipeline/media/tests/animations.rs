@@ -9,7 +9,7 @@ use crate::pipeline::media::{RateSource, Timing, TrackChoice, UNDER};
 
 impl Shelf {
     fn moving(&self, name: &str) -> Clip {
-        let media = Media::new(Cancel::default());
+        let media = Media::new(CancelToken::default());
         media
             .probe_clips(&[self.path(name)], TrackChoice::default(), false)
             .unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -17,7 +17,7 @@ impl Shelf {
     }
 
     fn pictures(&self, clip: &Clip, frames: std::ops::Range<usize>) -> Vec<Vec<u8>> {
-        let (media, size) = (Media::new(Cancel::default()), clip.picture.size);
+        let (media, size) = (Media::new(CancelToken::default()), clip.picture.size);
         let sampling = Sampling::Own(clip.frames);
         let wanted = Wanted { clip, sampling: &sampling, frames, size, fit: Fit::Crop, layout: Layout::Rgb };
         media.all_frames(wanted).unwrap()
@@ -120,7 +120,7 @@ fn each_picture_stands_as_long_as_browsers_show_it() {
 #[test]
 fn an_animation_that_is_damaged_or_too_large_is_refused() {
     let shelf = Shelf::new();
-    let media = Media::new(Cancel::default());
+    let media = Media::new(CancelToken::default());
     for (name, words) in [("a.gif", ""), ("a.png", "-f apng"), ("a.webp", "-c:v libwebp_anim")] {
         shelf.ffmpeg(&format!("-f lavfi -i testsrc2=size=64x36:rate=10 -frames:v 6 {words} {name}"));
         let bytes = fs::read(shelf.path(name)).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::pipeline::{
     media::{DolbyVision, DynamicRange},
-    types::{error::Fault, video::Matrix},
+    types::{error::Reportable, video::Matrix},
 };
 
 /// Five frames of ten bits; `tags` are x265's.
@@ -49,7 +49,7 @@ fn record(kind: &[u8; 4], profile: u16, compatibility: u8) -> Vec<u8> {
 }
 
 fn usable(clip: Clip, tone_map: bool) -> Result<Clip, MediaError> {
-    Media::new(Cancel::default()).conform(clip, false, tone_map)
+    Media::new(CancelToken::default()).conform(clip, false, tone_map)
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn tone_mapping_gives_the_picture_that_the_line_of_the_refusal_gives() {
         let (size, sampling) = (Size::new(64, 36), Sampling::Own(5));
         let layout = Layout::Yuv420 { matrix: Matrix::Bt709, range: Range::Limited };
         let wanted = Wanted { clip: &clip, sampling: &sampling, frames: 1..5, size, fit: Fit::Crop, layout };
-        let found = Media::new(Cancel::default()).all_frames(wanted).unwrap();
+        let found = Media::new(CancelToken::default()).all_frames(wanted).unwrap();
         let plain = shelf.ffmpeg(&format!("-i hdr.mp4 -vf {filter} -f rawvideo -"));
         let luma = 64 * 36;
         for (frame, plain) in found.iter().zip(plain.chunks(luma * 3 / 2).skip(1)) {
@@ -178,7 +178,7 @@ fn an_image_in_hdr_is_refused_and_tone_mapped_as_a_clip_is() {
         "-f lavfi -i testsrc2=size=64x48 -frames:v 1 -pix_fmt yuv420p10le -c:v libaom-av1 -still-picture 1 -cpu-used 8 \
          -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc pq.avif",
     );
-    let media = Media::new(Cancel::default());
+    let media = Media::new(CancelToken::default());
     let error = media.probe_stills(&[shelf.path("pq.avif")], false).unwrap_err();
     assert_eq!(error.to_string(), "pq.avif is HDR (PQ)");
     assert!(error.details().help.unwrap().ends_with(" sdr.png"));

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{Clip, Fit, Media, MediaError, Sampling, Wanted};
 use crate::pipeline::types::{
-    cancel::Cancel,
+    cancel::CancelToken,
     video::{Layout, Range, Size},
 };
 
@@ -48,7 +48,7 @@ impl Shelf {
 }
 
 fn probe(path: &Path) -> Result<Clip, MediaError> {
-    Media::new(Cancel::default()).probe(path)
+    Media::new(CancelToken::default()).probe(path)
 }
 
 /// Frames of a clip as they are stored, but for depth and shape.
@@ -58,12 +58,12 @@ fn wanted<'a>(clip: &'a Clip, sampling: &'a Sampling, frames: std::ops::Range<us
 }
 
 fn frames(clip: &Clip, sampling: &Sampling, frames: std::ops::Range<usize>) -> Vec<Vec<u8>> {
-    Media::new(Cancel::default()).all_frames(wanted(clip, sampling, frames)).unwrap()
+    Media::new(CancelToken::default()).all_frames(wanted(clip, sampling, frames)).unwrap()
 }
 
 /// The same one by one, as a film is written.
 fn streamed(clip: &Clip, sampling: &Sampling, frames: std::ops::Range<usize>) -> Vec<Vec<u8>> {
-    let mut decoder = Media::new(Cancel::default()).frames(wanted(clip, sampling, frames)).unwrap();
+    let mut decoder = Media::new(CancelToken::default()).frames(wanted(clip, sampling, frames)).unwrap();
     let mut decoded = vec![];
     while let Some(frame) = decoder.read().unwrap() {
         decoded.push(frame.to_vec());

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::*;
 use crate::pipeline::{
     media::{RateSource, Timing},
-    types::error::Fault,
+    types::error::Reportable,
 };
 
 /// Frame n is flat, with luma 20 + 5n.

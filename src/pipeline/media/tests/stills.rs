@@ -12,12 +12,12 @@ use moxcms::ColorProfile;
 use super::*;
 use crate::pipeline::{
     media::{Material, Still, TrackChoice, UNDER},
-    types::{error::Fault, video::Frame},
+    types::{error::Reportable, video::Frame},
 };
 
 impl Shelf {
     fn media() -> Media {
-        Media::new(Cancel::default())
+        Media::new(CancelToken::default())
     }
 
     fn save(&self, name: &str, image: impl Into<DynamicImage>) -> PathBuf {

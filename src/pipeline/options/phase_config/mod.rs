@@ -12,7 +12,7 @@ pub use thresholds::thresholds;
 use super::{LoraAsk, Multiplier};
 use crate::pipeline::{
     job::schedule::{Expert, Phase, Solver},
-    types::error::{Code, Details, Fault},
+    types::error::{ErrorCode, ErrorDetails, Reportable},
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -57,12 +57,12 @@ pub enum PhaseConfigError {
     Solver { found: String },
 }
 
-impl Fault for PhaseConfigError {
-    fn code(&self) -> Code {
-        Code::Input
+impl Reportable for PhaseConfigError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Input
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (wanted, help) = match self {
             Self::Type { wanted, .. } => ((*wanted).to_owned(), "correct phase_config"),
             Self::Missing { path } => (path.clone(), "a LoRA has a url and a multiplier"),
@@ -76,7 +76,7 @@ impl Fault for PhaseConfigError {
             Self::Multiplier { .. } => ("a number, or one for each step between commas".into(), "such as 1.2"),
             Self::Solver { .. } => ("euler, unipc, dpm++ or lcm".into(), "choose another with --solver"),
         };
-        Details { wanted: Some(wanted), help: Some(help.into()), ..Details::default() }
+        ErrorDetails { wanted: Some(wanted), help: Some(help.into()), ..ErrorDetails::default() }
     }
 }
 

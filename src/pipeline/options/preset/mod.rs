@@ -8,7 +8,7 @@ use std::{
 };
 use strum::{Display, EnumString};
 
-use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Overrides, Prompts, Seed, Source};
+use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Options, Prompts, Seed, Source};
 use crate::pipeline::{
     job::{
         Dtype, Noise, Offload, VaeTile,
@@ -19,7 +19,7 @@ use crate::pipeline::{
         file_names::{self, Lookalikes, RENAME},
         yaml::{self, YamlError},
     },
-    types::error::{Code, Details, Fault},
+    types::error::{ErrorCode, ErrorDetails, Reportable},
     weights::{Files, Published},
 };
 
@@ -45,7 +45,7 @@ pub struct Preset {
     pub about: String,
     /// Where it was read; none for a built-in one.
     pub path: Option<PathBuf>,
-    pub values: Overrides,
+    pub values: Options,
     /// What it had instead in an era of the worker.
     eras: Eras,
     /// At which rate the model was trained, and for how many frames at a time: said, not forced.
@@ -65,12 +65,12 @@ pub enum PresetError {
     Models { name: String, of: String },
 }
 
-impl Fault for PresetError {
-    fn code(&self) -> Code {
-        Code::Input
+impl Reportable for PresetError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Input
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         match self {
             Self::Unknown { near, folder, .. } => {
                 let folder =
@@ -79,10 +79,10 @@ impl Fault for PresetError {
                     [] => "see `wanctl inspect --list-models`".into(),
                     near => format!("did you mean {}?", near.join(", ")),
                 };
-                Details {
+                ErrorDetails {
                     wanted: Some(format!("a built-in preset{folder}, or a file")),
                     help: Some(near),
-                    ..Details::default()
+                    ..ErrorDetails::default()
                 }
             }
             Self::File { path, error, .. } => {
@@ -92,23 +92,23 @@ impl Fault for PresetError {
                     YamlError::Large => "a preset is a short text",
                     YamlError::Wrong { .. } => "see a built-in one with `wanctl inspect wan22-vace-lightning`",
                 };
-                Details {
+                ErrorDetails {
                     file: path.clone(),
                     wanted: Some("a preset in YAML".into()),
                     help: Some(help.into()),
-                    ..Details::default()
+                    ..ErrorDetails::default()
                 }
             }
-            Self::Lookalikes(Lookalikes { paths }) => Details {
+            Self::Lookalikes(Lookalikes { paths }) => ErrorDetails {
                 file: paths.first().cloned(),
                 wanted: Some("one file of that name".into()),
                 help: Some(RENAME.into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
-            Self::Models { .. } => Details {
+            Self::Models { .. } => ErrorDetails {
                 wanted: Some("the name of a preset with models, or the models' file names".into()),
                 help: Some("see `wanctl inspect --list-models`".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
         }
     }
@@ -350,7 +350,7 @@ impl Preset {
                 }
             }
         };
-        let values = Overrides {
+        let values = Options {
             context,
             gap,
             mode,
@@ -380,7 +380,7 @@ impl Preset {
             dtype,
             vae_tile,
             offload,
-            ..Overrides::default()
+            ..Options::default()
         };
         Ok(Self { name, aliases, about, path, values, eras, fps, max_frames })
     }

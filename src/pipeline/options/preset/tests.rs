@@ -69,7 +69,10 @@ fn an_era_has_the_loras_that_the_workers_preset_had_then() {
 #[test]
 fn a_name_that_is_almost_right_is_told_the_nearest() {
     let error = Preset::find("wan22-vace-lightnin").unwrap_err();
-    assert_eq!((error.code(), error.to_string()), (Code::Input, "there is no preset `wan22-vace-lightnin`".into()));
+    assert_eq!(
+        (error.code(), error.to_string()),
+        (ErrorCode::Input, "there is no preset `wan22-vace-lightnin`".into())
+    );
     assert!(error.details().help.unwrap().starts_with("did you mean wan22-vace-lightning"));
     assert!(Preset::find("zebra").unwrap_err().details().help.unwrap().contains("--list-models"));
 }
@@ -124,7 +127,7 @@ fn a_wrong_preset_is_told_where_and_what_it_could_have_said() {
         let error = read(text).unwrap_err();
         let details = error.details();
         assert!(error.to_string().contains(words), "{error}");
-        assert!(error.code() == Code::Input && details.wanted.is_some() && details.help.is_some());
+        assert!(error.code() == ErrorCode::Input && details.wanted.is_some() && details.help.is_some());
     }
     let gone = Preset::find("gone.yaml").unwrap_err();
     assert!(gone.to_string().starts_with("the preset gone.yaml cannot be read"), "{gone}");

@@ -8,8 +8,8 @@ use crate::pipeline::{
         CfgZero,
         schedule::{self, Expert},
     },
-    options::{Era, LoraFiles, Overrides, Preset, Prompts, Source, Sourced},
-    types::error::{Code, Fault},
+    options::{Era, LoraFiles, Options, Preset, Prompts, Source, Sourced},
+    types::error::{ErrorCode, Reportable},
     weights::Transformer,
 };
 
@@ -191,59 +191,69 @@ fn numbers_that_do_not_match_the_experts_or_the_seams_are_refused() {
         (
             vec![flags(r#"{"guidance": {"each": [3, 1]}}"#)],
             1,
-            Code::Usage,
+            ErrorCode::Usage,
             "guidance has 2 values, and there is one phase",
         ),
-        (vec![mine(r#"{"guidance": {"each": [3, 1, 1]}}"#)], 2, Code::Input, "and there are 2 phases (preset mine)"),
-        (vec![task(r#"{"guidance": {"some": [3, 1, 1]}}"#)], 2, Code::Input, "(task t.json)"),
-        (vec![mine(&high_low)], 1, Code::Input, "phase 2 is the low-noise expert's, and the model has one transformer"),
+        (
+            vec![mine(r#"{"guidance": {"each": [3, 1, 1]}}"#)],
+            2,
+            ErrorCode::Input,
+            "and there are 2 phases (preset mine)",
+        ),
+        (vec![task(r#"{"guidance": {"some": [3, 1, 1]}}"#)], 2, ErrorCode::Input, "(task t.json)"),
+        (
+            vec![mine(&high_low)],
+            1,
+            ErrorCode::Input,
+            "phase 2 is the low-noise expert's, and the model has one transformer",
+        ),
         (
             vec![mine(&format!(r#"{{"phases": [{}]}}"#, phase("high")))],
             2,
-            Code::Input,
+            ErrorCode::Input,
             "no phase is the low-noise expert's",
         ),
         (
             vec![mine(&format!(r#"{{"phases": [{}]}}"#, phase("low")))],
             2,
-            Code::Input,
+            ErrorCode::Input,
             "no phase is the high-noise expert's",
         ),
         (
             vec![mine(&format!(r#"{{"phases": [{}, {}, {}]}}"#, phase("high"), phase("low"), phase("high")))],
             2,
-            Code::Input,
+            ErrorCode::Input,
             "a phase of the high-noise expert comes after one of the low-noise expert",
         ),
         (
             vec![flags(r#"{"thresholds": [900, 500]}"#)],
             2,
-            Code::Usage,
+            ErrorCode::Usage,
             "there are 2 thresholds, and there are 2 phases",
         ),
         (
             vec![lightning(), flags(r#"{"thresholds": [900]}"#)],
             2,
-            Code::Usage,
+            ErrorCode::Usage,
             "there are 1 thresholds, and there are 3",
         ),
         (
             vec![lightning(), flags(r#"{"loras": [{"file": "a.safetensors", "weights": "1;0"}]}"#)],
             2,
-            Code::Usage,
+            ErrorCode::Usage,
             "the LoRA a.safetensors has 2 weights, and there are 3 phases (command line)",
         ),
         (
             vec![mine(r#"{"loras": [{"file": "a", "weights": "1;0"}]}"#)],
             1,
-            Code::Input,
+            ErrorCode::Input,
             "there is one phase (preset mine)",
         ),
-        (vec![mine(r#"{"steps": 6, "cfg_zero_steps": 6}"#)], 1, Code::Input, "cfg_zero_steps is 6 (preset mine)"),
+        (vec![mine(r#"{"steps": 6, "cfg_zero_steps": 6}"#)], 1, ErrorCode::Input, "cfg_zero_steps is 6 (preset mine)"),
         (
             vec![task(r#"{"prompts": {"each": ["a"]}}"#)],
             1,
-            Code::Input,
+            ErrorCode::Input,
             "there are 1 prompts, and the film has 2 seams",
         ),
     ] {
@@ -274,7 +284,7 @@ fn prompts_are_one_for_each_seam() {
     let file = folder.path().join("prompts.txt");
     fs::write(&file, "one\ntwo\n").unwrap();
     let asked = |path: &std::path::Path| {
-        let values = Overrides { prompts: Some(Prompts::File(path.to_owned())), ..Overrides::default() };
+        let values = Options { prompts: Some(Prompts::File(path.to_owned())), ..Options::default() };
         Layer { from: Source::Flag, values }
     };
     let with = |seams| WanSettings::of(&[asked(&file)], weights(), Parts::seams(seams), None);
@@ -336,7 +346,7 @@ fn a_segments_loras_stand_over_those_of_all_and_under_the_command_lines() {
 #[test]
 fn what_is_wrong_with_one_segment_is_told_with_its_number() {
     let error = of(&[of_a_segment()], models(1)).unwrap_err();
-    assert_eq!(error.code(), Code::Input);
+    assert_eq!(error.code(), ErrorCode::Input);
     let words = "segment 2: the LoRA own has 2 weights, and there is one phase (story s.yaml)";
     assert!(error.to_string() == words && error.details().help.is_some(), "{error}");
     let short = layer(Source::Task("t.json".into()), r#"{"segment_loras": [null]}"#);

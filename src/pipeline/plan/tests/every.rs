@@ -6,7 +6,7 @@ use super::*;
 
 pub(super) struct Case {
     pub(super) lengths: Vec<usize>,
-    pub(super) ask: JoinAsk,
+    pub(super) ask: JoinParams,
 }
 
 impl fmt::Display for Case {
@@ -21,18 +21,18 @@ pub(super) fn cases() -> impl Iterator<Item = Case> {
     let chains = chains.into_iter().zip(1..).flat_map(|(lengths, clips)| tuples(&lengths, clips));
     let asks = [1, 2, 3, 4, 8].into_iter().flat_map(|context| {
         [1, 2, 3, 4, 6, 7, 12, 15].into_iter().flat_map(move |gap| {
-            let images = JoinAsk { mode: [Mode::Insert, Mode::Replace][gap % 2], ..IMAGES };
-            [EXACT, DEFAULTS, REPLACE, JoinAsk { mode: Mode::Replace, ..DEFAULTS }, images]
-                .map(|ask| JoinAsk { context, gap, ..ask })
+            let images = JoinParams { mode: [Mode::Insert, Mode::Replace][gap % 2], ..IMAGES };
+            [EXACT, DEFAULTS, REPLACE, JoinParams { mode: Mode::Replace, ..DEFAULTS }, images]
+                .map(|ask| JoinParams { context, gap, ..ask })
                 .into_iter()
-                .flat_map(|ask| [false, true].map(|looped| JoinAsk { looped, ..ask }))
+                .flat_map(|ask| [false, true].map(|looped| JoinParams { looped, ..ask }))
         })
     });
     let asks: Vec<_> = asks.collect();
     chains.flat_map(move |lengths| asks.clone().into_iter().map(move |ask| (lengths.clone(), ask))).enumerate().map(
         |(n, (lengths, ask))| {
             let blend = [Blend::UpTo(4), Blend::UpTo(0), Blend::Exactly(1)][n / 3 % 3];
-            Case { lengths, ask: JoinAsk { blend, anchors: n % 5 == 0, ..ask } }
+            Case { lengths, ask: JoinParams { blend, anchors: n % 5 == 0, ..ask } }
         },
     )
 }
@@ -151,7 +151,7 @@ fn contexts_are_the_surviving_frames_beside_the_gap() {
 #[test]
 fn gaps_and_contexts_are_as_near_to_what_was_asked_as_the_alignment_says() {
     for_every_plan(|case, plan| {
-        let JoinAsk { context, gap, align, mask_rule, .. } = case.ask;
+        let JoinParams { context, gap, align, mask_rule, .. } = case.ask;
         for Seam { used, .. } in &plan.seams {
             match align {
                 Align::Exact => {

@@ -4,7 +4,7 @@ use super::{
     every::{Case, cases},
     *,
 };
-use crate::pipeline::types::error::{Code, Fault};
+use crate::pipeline::types::error::{ErrorCode, Reportable};
 
 /// One side of one seam, as it may be made.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ struct Side {
 
 /// Whether there is any way at all to make a join, by trying them all.
 fn can_be_made(case: &Case) -> bool {
-    let JoinAsk { context, gap, mode, align, mask_rule, looped, .. } = case.ask;
+    let JoinParams { context, gap, mode, align, mask_rule, looped, .. } = case.ask;
     // With an end image its latent has three frames that are made.
     let shared = if mask_rule == MaskRule::Frames { 1 } else { 0 };
     let gaps = match align {
@@ -70,9 +70,9 @@ fn every_join_that_can_be_made_is_planned() {
     let (mut planned, mut refused) = (0, 0);
     let is_small = |case: &Case| case.ask.context < 5 && case.ask.gap < [13, 13, 5, 4][case.lengths.len() - 1];
     for Case { lengths, ask } in cases().filter(is_small) {
-        let case = Case { lengths, ask: JoinAsk { anchors: false, ..ask } };
+        let case = Case { lengths, ask: JoinParams { anchors: false, ..ask } };
         match plan(&case.lengths, case.ask) {
-            Err(error) if error.code() == Code::Usage => {}
+            Err(error) if error.code() == ErrorCode::Usage => {}
             Err(error) => {
                 assert!(!can_be_made(&case), "{case}: {error}");
                 refused += 1;
@@ -88,7 +88,7 @@ fn every_join_that_can_be_made_is_planned() {
 
 /// The rule of exact alignment for two clips, word by word: the smallest shortening that works with the contexts that
 /// its own removal leaves; else the one that gives up the fewest frames of context, each side keeping one.
-fn by_the_rule(lengths: [usize; 2], ask: &JoinAsk) -> Option<([usize; 2], usize, [usize; 2])> {
+fn by_the_rule(lengths: [usize; 2], ask: &JoinParams) -> Option<([usize; 2], usize, [usize; 2])> {
     let ways = (0..4.min(ask.gap)).filter_map(|shortened| {
         let made = ask.gap - shortened;
         let takes = if ask.mode == Mode::Replace { made } else { 0 };
@@ -112,7 +112,7 @@ fn two_clips_are_aligned_exactly_by_the_rule() {
     let mut planned = 0;
     for lengths in tuples(&(1..16).collect::<Vec<_>>(), 2) {
         for (context, gap) in (1..10).flat_map(|context| (1..20).map(move |gap| (context, gap))) {
-            for ask in [EXACT, REPLACE].map(|ask| JoinAsk { context, gap, ..ask }) {
+            for ask in [EXACT, REPLACE].map(|ask| JoinParams { context, gap, ..ask }) {
                 let Ok(plan) = plan(&lengths, ask) else { continue };
                 let (context, made, removed, _) = numbers(&plan);
                 if let Some((by_rule, made_by_rule, removed_by_rule)) = by_the_rule([lengths[0], lengths[1]], &ask) {

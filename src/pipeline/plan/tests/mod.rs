@@ -9,7 +9,7 @@ mod ranges;
 mod stitches;
 mod travels;
 
-const DEFAULTS: JoinAsk = JoinAsk {
+const DEFAULTS: JoinParams = JoinParams {
     context: 8,
     gap: 53,
     mode: Mode::Insert,
@@ -19,10 +19,10 @@ const DEFAULTS: JoinAsk = JoinAsk {
     looped: false,
     anchors: false,
 };
-const EXACT: JoinAsk = JoinAsk { align: Align::Exact, mask_rule: MaskRule::Reference, ..DEFAULTS };
+const EXACT: JoinParams = JoinParams { align: Align::Exact, mask_rule: MaskRule::Reference, ..DEFAULTS };
 /// For an image-to-video model.
-const IMAGES: JoinAsk = JoinAsk { mask_rule: MaskRule::Frames, ..DEFAULTS };
-const REPLACE: JoinAsk = JoinAsk { mode: Mode::Replace, ..EXACT };
+const IMAGES: JoinParams = JoinParams { mask_rule: MaskRule::Frames, ..DEFAULTS };
+const REPLACE: JoinParams = JoinParams { mode: Mode::Replace, ..EXACT };
 
 fn fps(text: &str) -> Fps {
     text.parse().unwrap()
@@ -33,7 +33,7 @@ fn source(path: &str, frames: usize) -> Source {
     Source { path: path.into(), frames, fps: fps("16"), size, resampled_frames: None, still: false }
 }
 
-fn plan(lengths: &[usize], ask: JoinAsk) -> Result<FramePlan, PlanError> {
+fn plan(lengths: &[usize], ask: JoinParams) -> Result<FramePlan, PlanError> {
     let names = ["clips/a.mp4", "clips/b.mp4", "clips/c.mp4", "clips/d.mp4"];
     let size = Size::new(832, 480);
     let sources = lengths.iter().zip(names).map(|(&frames, name)| source(name, frames)).collect();

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::LazyLock};
 use serde_json::json;
 
 use super::*;
-use crate::pipeline::types::error::{Code, Fault};
+use crate::pipeline::types::error::{ErrorCode, Reportable};
 
 const ASK: RangeAsk = RangeAsk {
     ranges: vec![],
@@ -266,23 +266,23 @@ fn ranges_that_cannot_be_made_are_refused_with_what_to_do() {
     let open = RangeAsk { needs: [true; 2], ..ASK };
     let one = |range: Range<usize>| vec![range];
     for (ranges, ask, code, words) in [
-        (one(30..41), &ASK, Code::Input, "a.mp4 has 40 frames, and 30..41 of it were to be made again"),
-        (one(0..40), &ASK, Code::Input, "0..40 is all of a.mp4: nothing would be left to go by"),
-        (one(0..4), &open, Code::Input, "0..4 of a.mp4 has no frame before it, and the engine needs one there"),
-        (one(36..40), &open, Code::Input, "36..40 of a.mp4 has no frame after it, and the engine needs one there"),
-        (vec![3..9, 9..12], &ASK, Code::Usage, "the ranges 3..9 and 9..12 touch"),
-        (vec![3..9, 5..12], &ASK, Code::Usage, "the ranges 3..9 and 5..12 overlap"),
-        (vec![13..19, 5..12], &ASK, Code::Usage, "the ranges 13..19 and 5..12 are not in order"),
+        (one(30..41), &ASK, ErrorCode::Input, "a.mp4 has 40 frames, and 30..41 of it were to be made again"),
+        (one(0..40), &ASK, ErrorCode::Input, "0..40 is all of a.mp4: nothing would be left to go by"),
+        (one(0..4), &open, ErrorCode::Input, "0..4 of a.mp4 has no frame before it, and the engine needs one there"),
+        (one(36..40), &open, ErrorCode::Input, "36..40 of a.mp4 has no frame after it, and the engine needs one there"),
+        (vec![3..9, 9..12], &ASK, ErrorCode::Usage, "the ranges 3..9 and 9..12 touch"),
+        (vec![3..9, 5..12], &ASK, ErrorCode::Usage, "the ranges 3..9 and 5..12 overlap"),
+        (vec![13..19, 5..12], &ASK, ErrorCode::Usage, "the ranges 13..19 and 5..12 are not in order"),
         (
             one(3..9),
             &RangeAsk { context: 0, ..ASK },
-            Code::Usage,
+            ErrorCode::Usage,
             "a context of 0 shows the model nothing of the clips",
         ),
         (
             one(3..9),
             &RangeAsk { blend: Blend::Exactly(9), ..ASK },
-            Code::Usage,
+            ErrorCode::Usage,
             "a blend of 9 is longer than the context of 8",
         ),
     ] {
@@ -290,10 +290,10 @@ fn ranges_that_cannot_be_made_are_refused_with_what_to_do() {
     }
     let long = refused(400, &[50..170], &ASK);
     let words = "50..170 with its contexts is 137 frames, more than the 129 that the model can be shown";
-    assert_eq!(long, (Code::Usage, words.to_owned()));
-    assert_eq!(refused(400, &[0..4], &RangeAsk { context: usize::MAX, ..ASK }).0, Code::Usage);
+    assert_eq!(long, (ErrorCode::Usage, words.to_owned()));
+    assert_eq!(refused(400, &[0..4], &RangeAsk { context: usize::MAX, ..ASK }).0, ErrorCode::Usage);
     let size = Size::new(832, 480);
     let film = Film { fps: fps("16"), size, made_size: size };
     let two = super::super::ranges(vec![source("a.mp4", 9), source("b.mp4", 9)], film, &ASK).unwrap_err();
-    assert_eq!((two.code(), two.to_string()), (Code::Usage, "a range is of one clip, got 2".into()));
+    assert_eq!((two.code(), two.to_string()), (ErrorCode::Usage, "a range is of one clip, got 2".into()));
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::pipeline::plan::{Continued, Curve, Lengths, Places, Round, SegmentAsk, TravelAsk, travel};
+use crate::pipeline::plan::{Continued, Curve, Lengths, Places, Round, SegmentAsk, TravelParams, travel};
 
-const PLAIN: TravelAsk = TravelAsk::PLAIN;
+const PLAIN: TravelParams = TravelParams::PLAIN;
 
 /// As a task has it.
-fn worker() -> TravelAsk {
-    TravelAsk {
+fn worker() -> TravelParams {
+    TravelParams {
         lengths: Lengths::Worker,
         align: Align::Exact,
         mask_rule: MaskRule::Reference,
@@ -33,8 +33,8 @@ fn places(images: usize, continued: Option<usize>) -> Places {
     }
 }
 
-fn journey(segments: usize, frames: usize, overlap: usize, ask: TravelAsk) -> TravelAsk {
-    TravelAsk { segments: vec![SegmentAsk { frames, overlap }; segments], ..ask }
+fn journey(segments: usize, frames: usize, overlap: usize, ask: TravelParams) -> TravelParams {
+    TravelParams { segments: vec![SegmentAsk { frames, overlap }; segments], ..ask }
 }
 
 fn keys(plan: &FramePlan) -> Vec<usize> {
@@ -44,7 +44,7 @@ fn keys(plan: &FramePlan) -> Vec<usize> {
 struct Case {
     images: usize,
     continued: Option<usize>,
-    ask: TravelAsk,
+    ask: TravelParams,
     plan: FramePlan,
 }
 
@@ -60,7 +60,7 @@ fn for_every_plan(mut check: impl FnMut(&Case, &str)) {
             for (ask, fill_latents) in [(PLAIN, false), (PLAIN, true), (worker(), false)] {
                 for round in [Round::Down, Round::Up, Round::Nearest] {
                     let ask =
-                        TravelAsk { looped, fill_latents, round, ..journey(segments, frames, overlap, ask.clone()) };
+                        TravelParams { looped, fill_latents, round, ..journey(segments, frames, overlap, ask.clone()) };
                     let what = format!("{images} images, {continued:?}, loop {looped}, {frames}/{overlap}, {ask:?}");
                     let Ok(plan) = travel(places(images, continued), film(), &ask) else { continue };
                     seen += 1;
@@ -261,7 +261,7 @@ fn a_length_that_is_not_4n_plus_1_goes_where_it_is_told_and_says_so() {
     {
         for (round, wanted) in [(Round::Down, down), (Round::Up, up), (Round::Nearest, nearest)] {
             assert_eq!(round.to_4n1(asked), wanted, "{asked} {round}");
-            let plan = travel(places(2, None), film(), &TravelAsk { round, ..journey(1, asked, 0, PLAIN) }).unwrap();
+            let plan = travel(places(2, None), film(), &TravelParams { round, ..journey(1, asked, 0, PLAIN) }).unwrap();
             assert_eq!(plan.frames(), wanted);
             let said = plan.warnings.iter().any(|warning| warning.code() == "rounded");
             assert_eq!(said, wanted != asked, "{asked} {round}");
@@ -275,7 +275,7 @@ fn a_structure_clip_stands_at_its_own_place_in_the_film() {
     let mut there = places(3, None);
     there.structure = vec![source("dance.mp4", 30)];
     let structure = vec![StructureAsk { clip: 0, film: 5..25, frames: 0..30, spread: false }];
-    let plan = travel(there, film(), &TravelAsk { structure, ..journey(2, 17, 4, PLAIN) }).unwrap();
+    let plan = travel(there, film(), &TravelParams { structure, ..journey(2, 17, 4, PLAIN) }).unwrap();
     for (seam, start) in plan.seams.iter().zip([0, 12]) {
         for (index, slot) in seam.slots.iter().enumerate() {
             let at = start + index;
@@ -290,7 +290,7 @@ fn a_structure_clip_stands_at_its_own_place_in_the_film() {
 
 #[test]
 fn a_journey_that_cannot_be_says_why() {
-    let said = |images, ask: TravelAsk| travel(places(images, None), film(), &ask).unwrap_err().to_string();
+    let said = |images, ask: TravelParams| travel(places(images, None), film(), &ask).unwrap_err().to_string();
     assert_eq!(said(0, journey(1, 81, 0, PLAIN)), "a journey needs an image");
     assert_eq!(
         said(3, journey(2, 81, 6, PLAIN)),
@@ -321,7 +321,7 @@ fn the_least_length_that_is_named_is_taken_and_one_frame_less_is_not() {
     for fill_latents in [false, true] {
         for round in [Round::Down, Round::Up, Round::Nearest] {
             for overlap in [0, 4] {
-                let ask = |frames| journey(2, frames, overlap, TravelAsk { fill_latents, round, ..PLAIN });
+                let ask = |frames| journey(2, frames, overlap, TravelParams { fill_latents, round, ..PLAIN });
                 let plan = |frames| travel(places(3, None), film(), &ask(frames));
                 let short = |frames| matches!(plan(frames), Err(PlanError::SegmentTooShort { .. }));
                 for frames in (0..9).filter(|frames| short(*frames)) {
@@ -336,7 +336,8 @@ fn the_least_length_that_is_named_is_taken_and_one_frame_less_is_not() {
 #[test]
 fn a_segment_that_goes_to_no_image_needs_an_engine_that_makes_up_what_follows() {
     for (images, segments) in [(1, 1), (2, 2)] {
-        let ask = |open_ends| journey(segments, 9, if segments > 1 { 4 } else { 0 }, TravelAsk { open_ends, ..PLAIN });
+        let ask =
+            |open_ends| journey(segments, 9, if segments > 1 { 4 } else { 0 }, TravelParams { open_ends, ..PLAIN });
         travel(places(images, None), film(), &ask(true)).unwrap();
         let error = travel(places(images, None), film(), &ask(false)).unwrap_err();
         assert!(matches!(error, PlanError::SegmentOpen { segment, .. } if segment + 1 == segments), "{error}");

@@ -9,7 +9,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::pipeline::{
-    frames::{film, source::Known},
+    frames::{film, source::GuideFrames},
     plan::{FramePlan, FrameRef, Origin, Seam, Shape, Source},
     types::{
         pixels,
@@ -60,7 +60,7 @@ const BLACK: Colour = [0; 3];
 const WHITE: Colour = [255; 3];
 
 /// `references` are those of the seam, as the model sees them.
-pub fn draw(plan: &FramePlan, number: usize, known: &Known, references: &[Frame]) -> RgbImage {
+pub fn draw(plan: &FramePlan, number: usize, known: &GuideFrames, references: &[Frame]) -> RgbImage {
     drawn(plan, number, references, &|at| known.frame(at))
 }
 

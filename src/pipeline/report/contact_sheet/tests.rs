@@ -5,11 +5,11 @@ use super::{
     *,
 };
 use crate::pipeline::plan::{
-    Align, Blend, Continued, Film, JoinAsk, MaskRule, Mode, Places, RangeAsk, SegmentAsk, Slot, StructureAsk,
-    TravelAsk, join, ranges, travel,
+    Align, Blend, Continued, Film, JoinParams, MaskRule, Mode, Places, RangeAsk, SegmentAsk, Slot, StructureAsk,
+    TravelParams, join, ranges, travel,
 };
 
-const ASK: JoinAsk = JoinAsk {
+const ASK: JoinParams = JoinParams {
     context: 8,
     gap: 53,
     mode: Mode::Insert,
@@ -22,7 +22,7 @@ const ASK: JoinAsk = JoinAsk {
 const SMALL: Size = Size::new(32, 18);
 const TEAL: Colour = [0, 90, 100];
 
-fn plan(lengths: &[usize], size: Size, ask: JoinAsk) -> Option<FramePlan> {
+fn plan(lengths: &[usize], size: Size, ask: JoinParams) -> Option<FramePlan> {
     let fps = "24".parse().unwrap();
     let source =
         |&frames: &usize| Source { path: "a.mp4".into(), frames, fps, size, resampled_frames: None, still: false };
@@ -64,7 +64,7 @@ fn the_sheet_of_every_small_plan_shows_each_frame_of_guide_and_mask() {
                     _ => (Align::Exact, MaskRule::Reference),
                 };
                 let (looped, anchors) = (n & 4 == 0, n & 8 == 0);
-                let ask = JoinAsk { context, gap, mode, align, mask_rule, looped, anchors, ..ASK };
+                let ask = JoinParams { context, gap, mode, align, mask_rule, looped, anchors, ..ASK };
                 let Some(plan) = plan(lengths, SMALL, ask) else { continue };
                 let number = n % plan.seams.len();
                 let (sheet, seam) = (teal(&plan, number), &plan.seams[number]);
@@ -88,7 +88,7 @@ fn the_sheet_of_every_small_plan_shows_each_frame_of_guide_and_mask() {
 #[test]
 fn the_longest_guide_of_the_narrowest_or_widest_clip_stays_a_sheet() {
     for (width, height) in [(8000, 10), (10, 4000), (1, 1), (2, 16384), (1920, 1080), (404, 720)] {
-        let ask = JoinAsk { context: 60, gap: 8, mode: Mode::Replace, ..ASK };
+        let ask = JoinParams { context: 60, gap: 8, mode: Mode::Replace, ..ASK };
         let plan = plan(&[100, 100], Size::new(width, height), ask).unwrap();
         assert_eq!(plan.seams[0].slots.len(), 129);
         let sheet = teal(&plan, 0);
@@ -187,13 +187,13 @@ fn the_sheet_of_every_small_journey_shows_each_frame_and_each_source() {
                 references: vec![source("reference.png", 1); 2],
             };
             let segments = if goes_on { images } else { images.max(2) - 1 };
-            let ask = TravelAsk {
+            let ask = TravelParams {
                 segments: vec![SegmentAsk { frames: 33, overlap }; segments],
                 fill_latents,
                 structure: (0..guided / 60)
                     .map(|clip| StructureAsk { clip, film: 0..guided, frames: 0..guided, spread: false })
                     .collect(),
-                ..TravelAsk::PLAIN
+                ..TravelParams::PLAIN
             };
             let plan = travel(places, film, &ask).unwrap();
             for (number, seam) in plan.seams.iter().enumerate() {

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use super::EngineError;
 use crate::pipeline::{
-    frames::{generated::EngineOutput, source::Known},
-    job::{self, FrameFile, GuideHead, JobError, Maker, Outcome, Request, SlotKind},
+    frames::{generated::EngineOutput, source::GuideFrames},
+    job::{self, Backend, FrameFile, GuideHead, JobError, Outcome, Request, SlotKind},
     plan::{FramePlan, Mask, Slot},
     types::{
         pixels,
@@ -18,7 +18,7 @@ use crate::pipeline::{
 pub struct Ask<'a> {
     /// The run that it belongs to.
     pub run: &'a str,
-    pub maker: &'a Maker,
+    pub maker: &'a Backend,
     pub plan: &'a FramePlan,
     pub seam: usize,
 }
@@ -27,7 +27,7 @@ pub struct Ask<'a> {
 pub fn write_job(
     folder: &Path,
     Ask { run, maker, plan, seam }: Ask<'_>,
-    known: &Known,
+    known: &GuideFrames,
     references: &[Frame],
 ) -> Result<(), EngineError> {
     fs::create_dir_all(folder).map_err(|source| JobError::Write { path: folder.to_owned(), source })?;

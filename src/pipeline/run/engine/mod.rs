@@ -16,14 +16,14 @@ pub use folder::{Ask, check, write_job};
 
 use crate::pipeline::{
     frames::generated::EngineOutput,
-    job::{self, Event, JobError, Place, Trouble, TroubleCode},
+    job::{self, EngineFailure, EngineFailureCode, Event, JobError, Place},
     system::{
-        child::{Child, Ending, Failed, Feeds, Leash, Transcript},
+        child::{Child, ExitCause, Failed, Feeds, ProcessLimits, Transcript},
         environment,
     },
     types::{
-        cancel::{Cancel, Stop},
-        error::{Code, Details, Fault},
+        cancel::{CancelToken, Stop},
+        error::{ErrorCode, ErrorDetails, Reportable},
     },
 };
 
@@ -31,7 +31,7 @@ use crate::pipeline::{
 #[derive(Debug)]
 pub struct Engine {
     program: PathBuf,
-    leash: Leash,
+    leash: ProcessLimits,
 }
 
 /// A line of `wanctl-engine --devices`.
@@ -55,7 +55,7 @@ pub enum EngineError {
     #[error("the engine said nothing for {seconds} s")]
     Silent { seconds: f64, transcript: Transcript },
     #[error("{}", trouble.message)]
-    Trouble { trouble: Trouble, transcript: Transcript },
+    EngineFailure { trouble: EngineFailure, transcript: Transcript },
     #[error("the engine's work is not what was asked: {problem}")]
     Wrong { problem: String, wanted: String, found: String },
     #[error("interrupted")]
@@ -78,45 +78,47 @@ impl From<Stop> for EngineError {
 /// The kernel's own signal to a process that takes too much memory. It says nothing else.
 const KILLED: i32 = 9;
 
-impl Fault for EngineError {
-    fn code(&self) -> Code {
+impl Reportable for EngineError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::Died { signal: Some(KILLED), .. } => Code::Memory,
-            Self::NotStarted { .. } | Self::Version { .. } | Self::Died { .. } | Self::Wrong { .. } => Code::Engine,
-            Self::Silent { .. } | Self::TimedOut(_) => Code::Timeout,
-            Self::Interrupted => Code::Interrupted,
+            Self::Died { signal: Some(KILLED), .. } => ErrorCode::Memory,
+            Self::NotStarted { .. } | Self::Version { .. } | Self::Died { .. } | Self::Wrong { .. } => {
+                ErrorCode::Engine
+            }
+            Self::Silent { .. } | Self::TimedOut(_) => ErrorCode::Timeout,
+            Self::Interrupted => ErrorCode::Interrupted,
             Self::Job(error) => error.code(),
-            Self::Trouble { trouble, .. } => match trouble.code {
-                TroubleCode::Usage => Code::Usage,
-                TroubleCode::Weights => Code::Weights,
-                TroubleCode::Memory => Code::Memory,
-                TroubleCode::Disk => Code::Disk,
-                TroubleCode::Engine => Code::Engine,
+            Self::EngineFailure { trouble, .. } => match trouble.code {
+                EngineFailureCode::Usage => ErrorCode::Usage,
+                EngineFailureCode::Weights => ErrorCode::Weights,
+                EngineFailureCode::Memory => ErrorCode::Memory,
+                EngineFailureCode::Disk => ErrorCode::Disk,
+                EngineFailureCode::Engine => ErrorCode::Engine,
             },
         }
     }
 
-    fn details(&self) -> Details {
-        let said = |transcript: &Transcript, help: Option<&str>| Details {
+    fn details(&self) -> ErrorDetails {
+        let said = |transcript: &Transcript, help: Option<&str>| ErrorDetails {
             command: Some(transcript.command.clone()),
             stderr: (!transcript.stderr.is_empty()).then(|| transcript.stderr.clone()),
             help: help.map(ToOwned::to_owned),
-            ..Details::default()
+            ..ErrorDetails::default()
         };
         const SMALLER: &str = "make the picture smaller with --size, close other programs, or use --engine dissolve";
         match self {
-            Self::NotStarted { program, .. } => Details {
+            Self::NotStarted { program, .. } => ErrorDetails {
                 file: Some(program.clone()),
                 wanted: Some("the program wanctl-engine beside wanctl, or named by WANCTL_ENGINE".into()),
                 help: Some("build it with `./just setup && cargo build --release`, or use --engine dissolve".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
-            Self::Version { program, found } => Details {
+            Self::Version { program, found } => ErrorDetails {
                 file: Some(program.clone()),
                 wanted: Some(format!("wanctl-engine {}", job::PROGRAM)),
                 found: Some(found.clone()),
                 help: Some("build both programs together: cargo build --release".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
             Self::Died { signal: Some(KILLED), transcript, .. } => said(transcript, Some(SMALLER)),
             Self::Died { transcript, .. } => {
@@ -124,18 +126,20 @@ impl Fault for EngineError {
                 said(transcript, unlinked.then_some("libtorch is not where it was at the build: `./just setup`, or set LD_LIBRARY_PATH to its lib folder"))
             }
             Self::Silent { transcript, .. } => said(transcript, None),
-            Self::Trouble { trouble, transcript } => {
+            Self::EngineFailure { trouble, transcript } => {
                 let help = trouble.help.as_deref();
-                said(transcript, help.or((trouble.code == TroubleCode::Memory).then_some(SMALLER)))
+                said(transcript, help.or((trouble.code == EngineFailureCode::Memory).then_some(SMALLER)))
             }
-            Self::Wrong { wanted, found, .. } => Details {
+            Self::Wrong { wanted, found, .. } => ErrorDetails {
                 wanted: Some(wanted.clone()),
                 found: Some(found.clone()),
                 help: Some("the job folder inside the run folder holds what was asked and what came".into()),
-                ..Details::default()
+                ..ErrorDetails::default()
             },
-            Self::TimedOut(_) => Details { help: Some("allow more with --timeout".into()), ..Details::default() },
-            Self::Interrupted => Details::default(),
+            Self::TimedOut(_) => {
+                ErrorDetails { help: Some("allow more with --timeout".into()), ..ErrorDetails::default() }
+            }
+            Self::Interrupted => ErrorDetails::default(),
             Self::Job(error) => error.details(),
         }
     }
@@ -143,7 +147,7 @@ impl Fault for EngineError {
 
 impl Engine {
     /// The program that `WANCTL_ENGINE` names, else the one beside this one.
-    pub fn new(leash: Leash) -> Self {
+    pub fn new(leash: ProcessLimits) -> Self {
         let beside = || {
             let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
@@ -151,7 +155,7 @@ impl Engine {
         Self::at(env::var_os(environment::ENGINE.name).map_or_else(beside, PathBuf::from), leash)
     }
 
-    pub fn at(program: PathBuf, leash: Leash) -> Self {
+    pub fn at(program: PathBuf, leash: ProcessLimits) -> Self {
         Self { program, leash }
     }
 
@@ -169,10 +173,13 @@ impl Engine {
     }
 
     /// The same program, and a word that ends all that it does.
-    pub fn together(&self) -> (Self, Cancel) {
-        let Self { program, leash: Leash { cancel, patience } } = self;
+    pub fn together(&self) -> (Self, CancelToken) {
+        let Self { program, leash: ProcessLimits { cancel, patience } } = self;
         let cancel = cancel.own();
-        (Self { program: program.clone(), leash: Leash { cancel: cancel.clone(), patience: *patience } }, cancel)
+        (
+            Self { program: program.clone(), leash: ProcessLimits { cancel: cancel.clone(), patience: *patience } },
+            cancel,
+        )
     }
 
     /// Does the jobs in order with one start of the program; what each of them made.
@@ -204,8 +211,8 @@ impl Engine {
         let ended = child.end();
         let transcript = child.transcript();
         match (ended, trouble) {
-            (Err(Ending::Stopped(stop)), _) => Err(stop.into()),
-            (_, Some(trouble)) => Err(EngineError::Trouble { trouble, transcript }),
+            (Err(ExitCause::Stopped(stop)), _) => Err(stop.into()),
+            (_, Some(trouble)) => Err(EngineError::EngineFailure { trouble, transcript }),
             (Err(ending), None) => Err(self.meaning(ending, transcript)),
             (Ok(()), None) => folders.iter().map(|folder| check(folder)).collect(),
         }
@@ -240,12 +247,12 @@ impl Engine {
         EngineError::Version { program: self.program.clone(), found }
     }
 
-    fn meaning(&self, ending: Ending, transcript: Transcript) -> EngineError {
+    fn meaning(&self, ending: ExitCause, transcript: Transcript) -> EngineError {
         match ending {
-            Ending::NotStarted(source) => EngineError::NotStarted { program: self.program.clone(), source },
-            Ending::Stopped(stop) => stop.into(),
-            Ending::Stalled => EngineError::Silent { seconds: self.leash.patience.as_secs_f64(), transcript },
-            Ending::Failed(Failed { how, signal, .. }) => EngineError::Died { how, signal, transcript },
+            ExitCause::NotStarted(source) => EngineError::NotStarted { program: self.program.clone(), source },
+            ExitCause::Stopped(stop) => stop.into(),
+            ExitCause::Stalled => EngineError::Silent { seconds: self.leash.patience.as_secs_f64(), transcript },
+            ExitCause::Failed(Failed { how, signal, .. }) => EngineError::Died { how, signal, transcript },
         }
     }
 }

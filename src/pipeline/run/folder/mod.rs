@@ -21,8 +21,8 @@ use crate::pipeline::{
     job,
     system::text,
     types::{
-        cancel::{Cancel, Stop},
-        error::{Code, Details, Fault},
+        cancel::{CancelToken, Stop},
+        error::{ErrorCode, ErrorDetails, Reportable},
     },
 };
 
@@ -81,17 +81,17 @@ pub enum RunError {
     Stopped(Stop),
 }
 
-impl Fault for RunError {
-    fn code(&self) -> Code {
+impl Reportable for RunError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::NoRun { .. } | Self::ForeignFolder { .. } | Self::NothingMade => Code::Input,
-            Self::Stopped(Stop::Interrupted) => Code::Interrupted,
-            Self::Stopped(Stop::TimedOut(_)) => Code::Timeout,
-            _ => Code::Disk,
+            Self::NoRun { .. } | Self::ForeignFolder { .. } | Self::NothingMade => ErrorCode::Input,
+            Self::Stopped(Stop::Interrupted) => ErrorCode::Interrupted,
+            Self::Stopped(Stop::TimedOut(_)) => ErrorCode::Timeout,
+            _ => ErrorCode::Disk,
         }
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (file, help) = match self {
             Self::NoCache => (None, "name a folder for it with --work-dir"),
             Self::NotWritable { path, .. } => (Some(path), "name a folder for it with --work-dir"),
@@ -101,9 +101,9 @@ impl Fault for RunError {
             Self::NothingMade => {
                 (None, "make them with --segment K, or name another run with --task RUN/run.json or --work-dir")
             }
-            Self::Stopped(_) => return Details::default(),
+            Self::Stopped(_) => return ErrorDetails::default(),
         };
-        Details { file: file.cloned(), help: Some(help.into()), ..Details::default() }
+        ErrorDetails { file: file.cloned(), help: Some(help.into()), ..ErrorDetails::default() }
     }
 }
 
@@ -234,7 +234,7 @@ impl RunDir {
     }
 
     /// Keeps other processes from a part while this one makes it. Where one does so already, that is said by `waits`.
-    pub fn hold(&self, part: usize, cancel: &Cancel, waits: impl FnOnce()) -> Result<PartLock, RunError> {
+    pub fn hold(&self, part: usize, cancel: &CancelToken, waits: impl FnOnce()) -> Result<PartLock, RunError> {
         let folder = job::folder(&self.path, part);
         let not_writable = |source| RunError::NotWritable { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(not_writable)?;

@@ -10,7 +10,7 @@ use std::{
 
 use color_eyre::eyre::{Report, Result};
 
-use super::{of_seams, orders::Orders, parts_of};
+use super::{of_seams, orders::JobWriter, parts_of};
 use crate::pipeline::{
     frames::generated::EngineOutput,
     job::{Event, Place},
@@ -20,14 +20,14 @@ use crate::pipeline::{
 };
 
 /// Who makes the frames of all seams, and of what.
-pub(super) struct Crew<'a> {
+pub(super) struct EnginePool<'a> {
     pub(super) engine: &'a Engine,
     pub(super) settings: &'a EngineSettings,
-    pub(super) orders: Orders<'a>,
+    pub(super) orders: JobWriter<'a>,
     pub(super) progress: &'a dyn Progress,
 }
 
-impl Crew<'_> {
+impl EnginePool<'_> {
     /// Has these seams made, of a lane always its first ones; what an earlier run has made of the same is not made again.
     pub(super) fn work(&self, seams: &[usize]) -> Result<BTreeMap<usize, EngineOutput>> {
         let wanted = |lane: Vec<usize>| lane.into_iter().filter(|seam| seams.contains(seam)).collect::<Vec<_>>();

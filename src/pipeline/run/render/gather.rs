@@ -8,7 +8,7 @@ use std::{
 
 use color_eyre::eyre::Result;
 
-use super::orders::Orders;
+use super::orders::JobWriter;
 use crate::pipeline::{
     frames::generated::EngineOutput,
     job::{self, JobError},
@@ -16,7 +16,7 @@ use crate::pipeline::{
     plan::FramePlan,
     run::engine::{self, EngineError},
     types::{
-        error::{Code, Details, Fault},
+        error::{ErrorCode, ErrorDetails, Reportable},
         progress::{Progress, Stage},
     },
 };
@@ -32,12 +32,12 @@ pub enum GatherError {
     Broken { of: Part, part: usize, folder: PathBuf, source: EngineError },
 }
 
-impl Fault for GatherError {
-    fn code(&self) -> Code {
-        Code::Input
+impl Reportable for GatherError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Input
     }
 
-    fn details(&self) -> Details {
+    fn details(&self) -> ErrorDetails {
         let (of, part, folder, wanted, found) = match self {
             Self::Missing { of, part, folder } => (of, part, folder, "what it has made", "no result".to_owned()),
             Self::Foreign { of, part, folder } => {
@@ -47,18 +47,18 @@ impl Fault for GatherError {
                 (of, part, folder, "the frames that its result vouches for", source.to_string())
             }
         };
-        Details {
+        ErrorDetails {
             file: Some(folder.clone()),
             wanted: Some(wanted.into()),
             found: Some(found),
             help: Some(format!("make {of} {part} with --segment {part}, or all that is left with --resume")),
-            ..Details::default()
+            ..ErrorDetails::default()
         }
     }
 }
 
 /// Everything that was made, by its seam.
-pub(super) fn gather(orders: &Orders<'_>, progress: &dyn Progress) -> Result<BTreeMap<usize, EngineOutput>> {
+pub(super) fn gather(orders: &JobWriter<'_>, progress: &dyn Progress) -> Result<BTreeMap<usize, EngineOutput>> {
     let plan = orders.plan;
     let of = if plan.journey.is_some() { Part::Segment } else { Part::Seam };
     let scratch = orders.run_folder.join("asked");

@@ -14,10 +14,10 @@ use std::{
 use color_eyre::eyre::{Result, WrapErr};
 
 pub use self::gather::GatherError;
-use self::{crew::Crew, orders::Orders};
+use self::{crew::EnginePool, orders::JobWriter};
 use crate::pipeline::{
-    frames::{color_adjust, generated::Between, source::Footage},
-    job::{Maker, Outcome},
+    frames::{color_adjust, generated::GeneratedFrames, source::FrameSource},
+    job::{Backend, Outcome},
     media::{self, Beside, Clip, Encoder, ExpectedSound, Frames, MediaError, SoundCodec, SoundSource, WrittenSound},
     options::{Audio, EngineSettings, FilmSettings},
     plan::{Fade, FramePlan, Origin, Piece, Stretch},
@@ -39,7 +39,7 @@ mod tests;
 /// Everything that a film is made from.
 #[derive(Debug)]
 pub struct Render<'a> {
-    pub footage: Footage<'a>,
+    pub frame_source: FrameSource<'a>,
     pub plan: &'a FramePlan,
     pub settings: &'a FilmSettings,
     /// What the film carries inside it.
@@ -47,7 +47,7 @@ pub struct Render<'a> {
     /// Where intermediate files go.
     pub run_folder: &'a Path,
     /// Who makes the frames between; the engine's are here once it has run.
-    pub between: Between,
+    pub between: GeneratedFrames,
 }
 
 /// A film that is done and verified.
@@ -63,30 +63,30 @@ impl<'a> Render<'a> {
     pub fn run_engine(
         &mut self,
         engine: &Engine,
-        makers: &[Maker],
+        makers: &[Backend],
         settings: &EngineSettings,
         (run, seams): (&str, &[usize]),
         progress: &dyn Progress,
     ) -> Result<Vec<Outcome>> {
-        let &mut Self { ref footage, plan, run_folder, .. } = self;
-        let orders = Orders { makers, footage, plan, run, run_folder };
-        let made = Crew { engine, settings, orders, progress }.work(seams)?;
+        let &mut Self { ref frame_source, plan, run_folder, .. } = self;
+        let orders = JobWriter { makers, frame_source, plan, run, run_folder };
+        let made = EnginePool { engine, settings, orders, progress }.work(seams)?;
         let outcomes = made.values().map(|made| made.outcome.clone()).collect();
-        self.between = Between::engine(made);
+        self.between = GeneratedFrames::engine(made);
         Ok(outcomes)
     }
 
     /// Takes what a run has made at every seam, and has nothing made.
-    pub fn gather(&mut self, makers: &[Maker], run: &str, progress: &dyn Progress) -> Result<()> {
-        let &mut Self { ref footage, plan, run_folder, .. } = self;
-        let made = gather::gather(&Orders { makers, footage, plan, run, run_folder }, progress)?;
-        self.between = Between::engine(made);
+    pub fn gather(&mut self, makers: &[Backend], run: &str, progress: &dyn Progress) -> Result<()> {
+        let &mut Self { ref frame_source, plan, run_folder, .. } = self;
+        let made = gather::gather(&JobWriter { makers, frame_source, plan, run, run_folder }, progress)?;
+        self.between = GeneratedFrames::engine(made);
         Ok(())
     }
 
     /// Sound, frames, check. The name is the caller's to give, when all that a run makes is whole.
     pub fn film(&mut self, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
-        let format = self.footage.cast.film.format(self.settings);
+        let format = self.frame_source.inputs.film.format(self.settings);
         let sound = self.sound(progress)?;
         let note = self.run_folder.join("note");
         media::write_note(&note, self.note).map_err(|source| MediaError::Io { path: note.clone(), source })?;
@@ -94,7 +94,7 @@ impl<'a> Render<'a> {
         let frames = self.plan.frames();
 
         progress.begin(Stage::Film, frames);
-        let mut film = self.footage.media.encode(&format, beside, destination.temporary(), "encoding the film")?;
+        let mut film = self.frame_source.media.encode(&format, beside, destination.temporary(), "encoding the film")?;
         let plan = self.plan;
         for piece in &plan.timeline {
             self.write(piece, &mut film, progress)?;
@@ -103,7 +103,7 @@ impl<'a> Render<'a> {
 
         progress.begin(Stage::Verify, frames);
         let verify = Instant::now();
-        let media = self.footage.media;
+        let media = self.frame_source.media;
         let each = |done| progress.reached(done);
         let expected = sound.as_ref().map(|(_, expected)| expected);
         let verified = media.verify(destination.temporary(), &format, frames, (expected, self.run_folder), each)?;
@@ -112,10 +112,10 @@ impl<'a> Render<'a> {
 
     /// The bare made piece of a seam, context included.
     pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
-        let format = self.footage.cast.film.format(self.settings);
+        let format = self.frame_source.inputs.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
-        let media = self.footage.media;
+        let media = self.frame_source.media;
         let mut film = media.encode(&format, Beside::default(), destination.temporary(), "encoding the transition")?;
         for index in 0..slots {
             let frame = self.made(seam, index)?;
@@ -129,7 +129,7 @@ impl<'a> Render<'a> {
     }
 
     fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
-        let format = self.footage.cast.film.format(self.settings);
+        let format = self.frame_source.inputs.film.format(self.settings);
         let write = |film: &mut Encoder, rgb: &[u8]| -> Result<()> {
             film.write(&pixels::from_rgb(rgb, format.size, format.layout))?;
             progress.reached(film.written());
@@ -137,7 +137,7 @@ impl<'a> Render<'a> {
         };
         match piece {
             Piece::Copy { input, frames } => {
-                let mut stretch = self.footage.stretch(*input, frames.clone(), format.layout)?;
+                let mut stretch = self.frame_source.stretch(*input, frames.clone(), format.layout)?;
                 while let Some(frame) = stretch.read()? {
                     film.write(frame)?;
                     progress.reached(film.written());
@@ -150,7 +150,7 @@ impl<'a> Render<'a> {
             }
             Piece::Blend { seam, made, fade, .. } => {
                 for (step, index) in made.clone().enumerate() {
-                    let own = self.between.shown(&self.footage, self.plan, *seam, index);
+                    let own = self.between.shown(&self.frame_source, self.plan, *seam, index);
                     let own = own.wrap_err_with(|| self.of_seams(*seam))?.rgb;
                     let new = self.made(*seam, index)?.rgb;
                     let weight = pixels::fade_weight(step, made.len());
@@ -178,7 +178,7 @@ impl<'a> Render<'a> {
 
     /// Frame `index` of a seam as the film has it.
     fn made(&mut self, seam: usize, index: usize) -> Result<Frame> {
-        let frame = self.between.made(&self.footage, self.plan, seam, index);
+        let frame = self.between.made(&self.frame_source, self.plan, seam, index);
         let mut frame = frame.wrap_err_with(|| self.of_seams(seam))?;
         color_adjust::tone(&mut frame, self.plan.tone(seam));
         Ok(frame)
@@ -187,7 +187,9 @@ impl<'a> Render<'a> {
     fn reel(&self, stretch: &Stretch) -> Result<Reel<'a>, MediaError> {
         let Stretch { origin, frames } = stretch;
         Ok(match origin {
-            Origin::Input(input) => Reel::Clip(Box::new(self.footage.stretch(*input, frames.clone(), Layout::Rgb)?)),
+            Origin::Input(input) => {
+                Reel::Clip(Box::new(self.frame_source.stretch(*input, frames.clone(), Layout::Rgb)?))
+            }
             Origin::Gap(seam) => Reel::EngineOutput(*seam, frames.clone()),
         })
     }
@@ -211,7 +213,7 @@ impl<'a> Render<'a> {
 
     /// The coded soundtrack, and what the film must sound like; None for a silent film.
     fn sound(&self, progress: &dyn Progress) -> Result<Option<(PathBuf, ExpectedSound)>, MediaError> {
-        let media = self.footage.media;
+        let media = self.frame_source.media;
         let (codec, name) = match self.settings.extension() {
             "mkv" => (SoundCodec::Flac, "sound.mka"),
             _ => (SoundCodec::Aac, "sound.m4a"),
@@ -220,7 +222,7 @@ impl<'a> Render<'a> {
         let WrittenSound { expected, missing } = match &self.settings.audio {
             Audio::Mute => return Ok(None),
             Audio::Keep => {
-                let Some(track) = soundtrack(self.plan, self.footage.cast) else { return Ok(None) };
+                let Some(track) = soundtrack(self.plan, self.frame_source.inputs) else { return Ok(None) };
                 progress.begin(Stage::Sound, 0);
                 media.sound(&track, codec, &path)?
             }

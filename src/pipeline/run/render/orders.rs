@@ -7,22 +7,22 @@ use color_eyre::eyre::{Result, WrapErr};
 use super::of_seams;
 use crate::pipeline::{
     frames::generated::EngineOutput,
-    frames::source::Footage,
-    job::{self, Maker},
+    frames::source::FrameSource,
+    job::{self, Backend},
     plan::FramePlan,
     run::engine::{self, Ask},
 };
 
-pub(super) struct Orders<'a> {
+pub(super) struct JobWriter<'a> {
     /// One for each seam.
-    pub(super) makers: &'a [Maker],
-    pub(super) footage: &'a Footage<'a>,
+    pub(super) makers: &'a [Backend],
+    pub(super) frame_source: &'a FrameSource<'a>,
     pub(super) plan: &'a FramePlan,
     pub(super) run: &'a str,
     pub(super) run_folder: &'a Path,
 }
 
-impl Orders<'_> {
+impl JobWriter<'_> {
     pub(super) fn folder(&self, seam: usize) -> PathBuf {
         job::folder(self.run_folder, seam)
     }
@@ -33,14 +33,14 @@ impl Orders<'_> {
     }
 
     pub(super) fn draw_in(&self, folder: &Path, seam: usize, before: Option<&mut EngineOutput>) -> Result<()> {
-        let Self { makers, footage, plan, run, .. } = *self;
+        let Self { makers, frame_source, plan, run, .. } = *self;
         let context = || of_seams(plan, seam);
         let known = match before {
-            None => footage.shown(plan, seam, None),
-            Some(made) => footage.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
+            None => frame_source.shown(plan, seam, None),
+            Some(made) => frame_source.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
         };
         let known = known.wrap_err_with(context)?;
-        let references = footage.references(&plan.seams[seam]).wrap_err_with(context)?;
+        let references = frame_source.references(&plan.seams[seam]).wrap_err_with(context)?;
         let ask = Ask { run, maker: &makers[seam], plan, seam };
         Ok(engine::write_job(folder, ask, &known, &references)?)
     }

@@ -8,23 +8,23 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::pipeline::{
-    frames::film::{Cast, JourneyFiles, MadeSize, Shape},
+    frames::film::{Inputs, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media, Sampling, TrackChoice, Wanted},
     options::FilmAsk,
     plan::{
         Align, Curve, FrameRef, Lengths, Look, MaskRule, Places, Round, SegmentAsk, Slot, StitchAsk, StructureAsk,
-        Tone, TravelAsk, Treatment, stitch, travel,
+        Tone, TravelParams, Treatment, stitch, travel,
     },
     system::output::Replace,
     types::{
-        cancel::Cancel,
+        cancel::CancelToken,
         progress::Silent,
         video::{Fps, Size},
     },
 };
 
 const SIZE: Size = Size::new(8, 6);
-const PLAIN: TravelAsk = TravelAsk {
+const PLAIN: TravelParams = TravelParams {
     segments: vec![],
     round: Round::Down,
     lengths: Lengths::Shared,
@@ -47,7 +47,7 @@ struct Studio {
 
 impl Studio {
     fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), media: Media::new(Cancel::default()) }
+        Self { folder: TempDir::new().unwrap(), media: Media::new(CancelToken::default()) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -84,19 +84,19 @@ impl Studio {
         JourneyFiles { images: self.media.probe_stills(&paths, false).unwrap(), ..JourneyFiles::default() }
     }
 
-    fn cast(&self, files: JourneyFiles, size: Option<Size>) -> (Cast, Places) {
-        Cast::journey(files, &Shape { fps: None, size, made: MadeSize::OfFilm, lossless: true })
+    fn inputs(&self, files: JourneyFiles, size: Option<Size>) -> (Inputs, Places) {
+        Inputs::journey(files, &Shape { fps: None, size, made: MadeSize::OfFilm, lossless: true })
     }
 
     /// The film's frames, decoded again.
-    fn film(&self, cast: &Cast, plan: &FramePlan, fit: Fit) -> (Clip, Vec<Frame>) {
+    fn film(&self, inputs: &Inputs, plan: &FramePlan, fit: Fit) -> (Clip, Vec<Frame>) {
         let settings = FilmSettings::new(FilmAsk { lossless: true, ..FilmAsk::default() }).unwrap();
         let path = self.path("film.mkv");
         let destination = Destination::claim(&path, Replace::Existing, &[]).unwrap();
-        let footage = Footage { media: &self.media, cast, fit };
-        let between = Between::dissolve();
+        let frame_source = FrameSource { media: &self.media, inputs, fit };
+        let between = GeneratedFrames::dissolve();
         let run_folder = self.folder.path();
-        let mut render = Render { footage, plan, settings: &settings, note: "", run_folder, between };
+        let mut render = Render { frame_source, plan, settings: &settings, note: "", run_folder, between };
         render.film(&destination, &Silent).unwrap();
         let path = destination.finish().unwrap();
         let clip = self.media.probe_clips(&[path], TrackChoice::default(), false).unwrap().remove(0);
@@ -227,10 +227,10 @@ fn every_frame_of_every_small_journey_is_as_planned() {
     let studio = Studio::new();
     let before: Vec<[u8; 3]> = (0..20).map(|n| [n * 12, 255 - n * 9, 40]).collect();
     let clip = studio.clip("before.mkv", &before);
-    let worker = TravelAsk { lengths: Lengths::Worker, curve: Curve::Worker(0.3), ..PLAIN };
+    let worker = TravelParams { lengths: Lengths::Worker, curve: Curve::Worker(0.3), ..PLAIN };
     let look = Look { strength: 0.7, desaturate: 0.4, brightness: 0.25 };
     let later = Tone { saturation: 1.4, brightness: -0.2 };
-    let asks = [(0, PLAIN), (4, PLAIN), (0, worker.clone()), (4, worker), (4, TravelAsk { later, look, ..PLAIN })];
+    let asks = [(0, PLAIN), (4, PLAIN), (0, worker.clone()), (4, worker), (4, TravelParams { later, look, ..PLAIN })];
     let mut seen = 0;
     for (images, goes_on, looped) in
         [(1, 0, false), (2, 0, false), (3, 0, false), (3, 0, true), (1, 1, false), (2, 2, false)]
@@ -239,12 +239,12 @@ fn every_frame_of_every_small_journey_is_as_planned() {
             let mut files = studio.flat(&COLOURS[..images]);
             files.continued = (goes_on > 0).then(|| clip.clone());
             files.in_film = goes_on == 2;
-            let (cast, places) = studio.cast(files, None);
+            let (inputs, places) = studio.inputs(files, None);
             let count = if looped || goes_on > 0 { images } else { images.max(2) - 1 };
-            let ask = TravelAsk { segments: segments(count, 13, overlap), looped, ..ask };
+            let ask = TravelParams { segments: segments(count, 13, overlap), looped, ..ask };
             let what = format!("{images} images, goes on {goes_on}, {ask:?}");
-            let Ok(plan) = travel(places, cast.film.for_plan(), &ask) else { continue };
-            let (film, frames) = studio.film(&cast, &plan, Fit::Crop);
+            let Ok(plan) = travel(places, inputs.film.for_plan(), &ask) else { continue };
+            let (film, frames) = studio.film(&inputs, &plan, Fit::Crop);
             let stills = COLOURS[..images].iter().map(|colour| vec![*colour]);
             let colours = (goes_on > 0).then(|| before.clone()).into_iter().chain(stills).collect();
             Told { plan: &plan, colours }.equals(&frames, &what);
@@ -264,11 +264,11 @@ fn pieces_that_overlap_fade_into_each_other_and_both_are_heard() {
         colours.iter().enumerate().map(|(n, colours)| studio.clip(&format!("{n}.mkv"), colours)).collect();
     for (overlaps, curve) in [([0, 4], Curve::Even), ([3, 5], Curve::Worker(0.3)), ([1, 0], Curve::Even)] {
         let settings = crate::pipeline::options::Settings::of(&[], crate::pipeline::options::EngineChoice::Dissolve);
-        let cast = Cast::new(clips.clone(), &settings.unwrap(), true);
+        let inputs = Inputs::new(clips.clone(), &settings.unwrap(), true);
         let pieces = vec![(0, 0..12), (1, 1..12), (2, 0..9)];
         let ask = StitchAsk { pieces, overlaps: overlaps.to_vec(), curve };
-        let plan = stitch(cast.sources(), cast.film.for_plan(), &ask).unwrap();
-        let (film, frames) = studio.film(&cast, &plan, Fit::Crop);
+        let plan = stitch(inputs.sources(), inputs.film.for_plan(), &ask).unwrap();
+        let (film, frames) = studio.film(&inputs, &plan, Fit::Crop);
         Told { plan: &plan, colours: colours.clone() }.equals(&frames, &format!("{ask:?}"));
         assert!(film.sound.is_some());
     }
@@ -299,22 +299,22 @@ fn every_image_stands_at_its_frame_byte_for_byte_whatever_it_is() {
     for (fit, size) in [(Fit::Crop, None), (Fit::Pad, None), (Fit::Stretch, None), (Fit::Crop, Some(Size::new(33, 45)))]
     {
         let files = JourneyFiles { images: images.clone(), ..JourneyFiles::default() };
-        let (cast, places) = studio.cast(files, size);
-        assert_eq!(cast.film.size, size.unwrap_or(Size::new(31, 17)));
-        let ask = TravelAsk { segments: segments(4, 9, 4), ..PLAIN };
-        let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
-        let (_, frames) = studio.film(&cast, &plan, fit);
+        let (inputs, places) = studio.inputs(files, size);
+        assert_eq!(inputs.film.size, size.unwrap_or(Size::new(31, 17)));
+        let ask = TravelParams { segments: segments(4, 9, 4), ..PLAIN };
+        let plan = travel(places, inputs.film.for_plan(), &ask).unwrap();
+        let (_, frames) = studio.film(&inputs, &plan, fit);
         let keys = &plan.journey.as_ref().unwrap().keys;
         assert_eq!(keys.iter().map(|key| key.frame).collect::<Vec<_>>(), [0, 8, 16, 24, 32]);
         for (key, image) in keys.iter().zip(&images) {
-            let wanted = studio.media.picture(image, cast.film.size, fit, [0; 3]).unwrap();
+            let wanted = studio.media.picture(image, inputs.film.size, fit, [0; 3]).unwrap();
             assert!(frames[key.frame] == wanted, "{} by {fit}", image.name());
         }
         // The first is of the film's size, so nothing at all is done to it.
         if size.is_none() {
             assert_eq!(frames[0].rgb, noise(31, 17, 1).into_raw());
         }
-        let codes: Vec<_> = cast.warnings.iter().map(|warning| warning.code).collect();
+        let codes: Vec<_> = inputs.warnings.iter().map(|warning| warning.code).collect();
         assert_eq!(codes, ["resized", "depth", "transparent"]);
     }
 }
@@ -326,25 +326,25 @@ fn what_guides_an_engine_is_shown_to_it_and_not_seen_in_the_film() {
     let mut files = studio.flat(&COLOURS[..2]);
     files.structure = vec![studio.clip("structure.mkv", &colours)];
     files.references = files.images.clone();
-    let (cast, places) = studio.cast(files, None);
+    let (inputs, places) = studio.inputs(files, None);
     let structure = vec![StructureAsk { clip: 0, film: 0..13, frames: 0..13, spread: false }];
     for treatment in [Treatment::Raw, Treatment::Edges] {
-        let ask = TravelAsk { segments: segments(1, 13, 0), structure: structure.clone(), treatment, ..PLAIN };
-        let plan = travel(places.clone(), cast.film.for_plan(), &ask).unwrap();
-        let (film, frames) = studio.film(&cast, &plan, Fit::Crop);
-        let inputs = COLOURS[..2].iter().map(|colour| vec![*colour]).chain([colours.clone()]).collect();
-        Told { plan: &plan, colours: inputs }.equals(&frames, "structure");
+        let ask = TravelParams { segments: segments(1, 13, 0), structure: structure.clone(), treatment, ..PLAIN };
+        let plan = travel(places.clone(), inputs.film.for_plan(), &ask).unwrap();
+        let (film, frames) = studio.film(&inputs, &plan, Fit::Crop);
+        let shown = COLOURS[..2].iter().map(|colour| vec![*colour]).chain([colours.clone()]).collect();
+        Told { plan: &plan, colours: shown }.equals(&frames, "structure");
         assert!(film.sound.is_none(), "a clip that only guides is not heard");
 
-        let footage = Footage { media: &studio.media, cast: &cast, fit: Fit::Crop };
-        let known = footage.shown(&plan, 0, None).unwrap();
+        let frame_source = FrameSource { media: &studio.media, inputs: &inputs, fit: Fit::Crop };
+        let known = frame_source.shown(&plan, 0, None).unwrap();
         for slot in &plan.seams[0].slots[1..12] {
             let Slot::Structure(at) = slot else { panic!("{slot:?}") };
             // A flat picture has no edges.
             let wanted = if treatment == Treatment::Raw { colours[at.index] } else { [0; 3] };
             assert_eq!(*known.frame(*at), Frame::filled(SIZE, wanted));
         }
-        assert_eq!(footage.references(&plan.seams[0]).unwrap()[1], Frame::filled(SIZE, COLOURS[1]));
+        assert_eq!(frame_source.references(&plan.seams[0]).unwrap()[1], Frame::filled(SIZE, COLOURS[1]));
     }
 }
 
@@ -358,26 +358,26 @@ fn the_guide_of_a_chained_segment_shows_what_is_mixed_in_place_of_what_will_be_c
     files.references = files.images.clone();
     // Also where the engine makes another size than the film's.
     let shape = Shape { fps: None, size: None, made: MadeSize::OnGrid, lossless: true };
-    let (cast, places) = Cast::journey(files, &shape);
-    let ask = TravelAsk { segments: segments(3, 13, 8), ..PLAIN };
-    let plan = travel(places, cast.film.for_plan(), &ask).unwrap();
-    let footage = Footage { media: &studio.media, cast: &cast, fit: Fit::Crop };
+    let (inputs, places) = Inputs::journey(files, &shape);
+    let ask = TravelParams { segments: segments(3, 13, 8), ..PLAIN };
+    let plan = travel(places, inputs.film.for_plan(), &ask).unwrap();
+    let frame_source = FrameSource { media: &studio.media, inputs: &inputs, fit: Fit::Crop };
     let colours: Vec<_> = [before].into_iter().chain(COLOURS[..3].iter().map(|colour| vec![*colour])).collect();
     let told = Told { plan: &plan, colours };
-    let mut stand_in = Between::dissolve();
+    let mut stand_in = GeneratedFrames::dissolve();
     // In any order.
     for number in [2, 0, 1] {
-        let known = stand_in.stand_in(&footage, &plan, number).unwrap();
+        let known = stand_in.stand_in(&frame_source, &plan, number).unwrap();
         let carried = plan.seams[number].slots.iter().filter(|slot| matches!(slot, Slot::Carry(_)));
         for slot in carried.clone() {
             let (frame, wanted) = (known.frame(slot.frame().unwrap()), told.slot(*slot));
-            assert_eq!(frame.size, cast.film.made_size);
+            assert_eq!(frame.size, inputs.film.made_size);
             assert!((0..3).all(|n| (f64::from(frame.rgb[n]) - wanted[n]).abs() <= 1.5), "seam {number}: {slot:?}");
         }
         assert!(carried.count() >= 8);
         let folder = studio.path(&format!("guide_{number}"));
         fs::create_dir(&folder).unwrap();
-        crate::pipeline::report::guide::write(&footage, &plan, number, &known, &folder, &Silent).unwrap();
+        crate::pipeline::report::guide::write(&frame_source, &plan, number, &known, &folder, &Silent).unwrap();
         let guide = studio
             .media
             .probe_clips(&[folder.join("guide.mp4"), folder.join("mask.mp4")], TrackChoice::default(), false)
@@ -392,8 +392,8 @@ fn without_words_a_journey_has_the_shape_of_its_clip_or_of_its_first_image() {
     let studio = Studio::new();
     let images = studio.media.probe_stills(&[studio.image("a.png", &noise(31, 17, 1))], false).unwrap();
     let shape = |files: JourneyFiles, lossless, made| {
-        let (cast, _) = Cast::journey(files, &Shape { fps: None, size: None, made, lossless });
-        (cast.film.size, cast.film.made_size, cast.film.fps)
+        let (inputs, _) = Inputs::journey(files, &Shape { fps: None, size: None, made, lossless });
+        (inputs.film.size, inputs.film.made_size, inputs.film.fps)
     };
     let files = || JourneyFiles { images: images.clone(), ..JourneyFiles::default() };
     let sixteen = Fps::new(16, 1).unwrap();

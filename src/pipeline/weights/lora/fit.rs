@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{Change, Lora, Stored};
-use crate::pipeline::weights::{Checkpoint, CheckpointError, Transformer, What};
+use crate::pipeline::weights::{Checkpoint, CheckpointError, ModelKind, Transformer};
 
 /// What a LoRA adds to one tensor where its strength is 1.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,7 +51,7 @@ impl Fit {
     pub fn open(path: &Path, transformer: &Transformer) -> Result<(Checkpoint, Self), CheckpointError> {
         let checkpoint = Checkpoint::open(&[path.to_owned()])?;
         let fit = match checkpoint.what()? {
-            What::Lora(lora) => lora.fits(path, transformer)?,
+            ModelKind::Lora(lora) => lora.fits(path, transformer)?,
             what => {
                 let (wanted, found) = ("a LoRA for a Wan transformer".into(), what.name());
                 return Err(CheckpointError::Foreign { path: path.to_owned(), wanted, found });
@@ -86,7 +86,7 @@ impl Lora {
         if let Some(problem) = self.problems(path).into_iter().next() {
             return Err(problem);
         }
-        let shapes = What::Transformer(transformer.clone()).tensors().expect("a transformer has tensors");
+        let shapes = ModelKind::Transformer(transformer.clone()).tensors().expect("a transformer has tensors");
         let vace = transformer.vace.as_ref().map_or(0, |vace| vace.layers.len());
         let beyond = |tensor: &String| {
             let number =

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::pipeline::weights::{ClipVision, ImageEmbedder, TextEncoder, Transformer, Vace, Vae, VaeGeneration, What};
+use crate::pipeline::weights::{
+    ClipVision, ImageEmbedder, ModelKind, TextEncoder, Transformer, Vace, Vae, VaeGeneration,
+};
 
 /// The numbers of every published model, under the name that `names.py` has for it.
-pub(in crate::pipeline::weights) fn published() -> Vec<(&'static str, What)> {
+pub(in crate::pipeline::weights) fn published() -> Vec<(&'static str, ModelKind)> {
     let transformer = |dim: usize, in_channels: usize, vace: Option<usize>, image: Option<Option<usize>>| {
         let (layers, ffn) = match dim {
             1536 => (30, 8960),
             3072 => (30, 14336),
             _ => (40, 13824),
         };
-        What::Transformer(Transformer {
+        ModelKind::Transformer(Transformer {
             dim,
             heads: dim / 128,
             head_dim: 128,
@@ -28,7 +30,7 @@ pub(in crate::pipeline::weights) fn published() -> Vec<(&'static str, What)> {
         })
     };
     let vae = |generation, base_dim, decoder_base_dim, z_dim, channels| {
-        What::Vae(Vae { generation, base_dim, decoder_base_dim, z_dim, channels, mean: None, std: None })
+        ModelKind::Vae(Vae { generation, base_dim, decoder_base_dim, z_dim, channels, mean: None, std: None })
     };
     vec![
         ("T2V 1.3B", transformer(1536, 16, None, None)),
@@ -43,7 +45,7 @@ pub(in crate::pipeline::weights) fn published() -> Vec<(&'static str, What)> {
         ("VAE 2.2", vae(VaeGeneration::Wan22, 160, 256, 48, 12)),
         (
             "umT5-XXL",
-            What::TextEncoder(TextEncoder {
+            ModelKind::TextEncoder(TextEncoder {
                 vocab: 256_384,
                 dim: 4096,
                 heads: 64,
@@ -53,16 +55,19 @@ pub(in crate::pipeline::weights) fn published() -> Vec<(&'static str, What)> {
                 buckets: 32,
             }),
         ),
-        ("CLIP ViT-H", What::ClipVision(ClipVision { dim: 1280, layers: 32, mlp: 5120, patch: 14, positions: 257 })),
+        (
+            "CLIP ViT-H",
+            ModelKind::ClipVision(ClipVision { dim: 1280, layers: 32, mlp: 5120, patch: 14, positions: 257 }),
+        ),
     ]
 }
 
 /// The way back from our names to the original ones, for tests.
-pub(in crate::pipeline::weights) fn original(what: &What, name: &str) -> String {
+pub(in crate::pipeline::weights) fn original(what: &ModelKind, name: &str) -> String {
     match what {
-        What::Transformer(_) | What::VaceModule(_) => transformer::original(name),
-        What::Vae(vae) => original_in_vae(vae.generation, name),
-        What::TextEncoder(_) => text::original(name),
+        ModelKind::Transformer(_) | ModelKind::VaceModule(_) => transformer::original(name),
+        ModelKind::Vae(vae) => original_in_vae(vae.generation, name),
+        ModelKind::TextEncoder(_) => text::original(name),
         _ => name.to_owned(),
     }
 }
@@ -101,11 +106,11 @@ fn original_in_vae(generation: VaeGeneration, name: &str) -> String {
     format!("{side}.{rest}")
 }
 
-fn family(what: &What) -> Family {
+fn family(what: &ModelKind) -> Family {
     match what {
-        What::Vae(_) => Family::Vae,
-        What::TextEncoder(_) => Family::TextEncoder,
-        What::ClipVision(_) => Family::ClipVision,
+        ModelKind::Vae(_) => Family::Vae,
+        ModelKind::TextEncoder(_) => Family::TextEncoder,
+        ModelKind::ClipVision(_) => Family::ClipVision,
         _ => Family::Transformer,
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn shards_are_one_checkpoint_by_their_index_or_their_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let what = What::Transformer(small());
+    let what = ModelKind::Transformer(small());
     let (first, second): (Vec<_>, Vec<_>) = ours(&what).into_iter().partition(|(name, ..)| name < &"blocks.1".into());
     let at = |name: &str| folder.path().join(name);
     write(&at("m-00001-of-00002.safetensors"), &first);
@@ -64,8 +64,8 @@ fn a_later_file_overrides_and_adds() {
     let at = |name: &str| folder.path().join(name);
     let mut base = small_vace();
     let vace = base.vace.take().unwrap();
-    let base = What::Transformer(base);
-    let module = What::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 2, in_channels: 96 });
+    let base = ModelKind::Transformer(base);
+    let module = ModelKind::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 2, in_channels: 96 });
     let base_path = write(&at("base.safetensors"), &originals(&base, "model.diffusion_model."));
     let mut in_module = ours(&module);
     in_module.push(floats("proj_out.bias", &[64], &[7.0; 64]));
@@ -75,20 +75,20 @@ fn a_later_file_overrides_and_adds() {
     let whole = Checkpoint::open(&[base_path.clone(), module_path.clone()]).unwrap();
     let (found, problems) = whole.check().unwrap();
     assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(found, What::Transformer(Transformer { vace: Some(vace), layers: 4, ..small() }));
+    assert_eq!(found, ModelKind::Transformer(Transformer { vace: Some(vace), layers: 4, ..small() }));
     let entry = whole.entry("proj_out.bias").unwrap();
     assert_eq!((entry.dtype, entry.file), (Dtype::F32, &*module_path));
     assert_eq!(whole.entry("proj_out.weight").unwrap().file, base_path);
 
     // A module of another size: which tensor, both shapes, which file.
-    let wide = What::VaceModule(VaceModule { dim: 256, ffn: 8, blocks: 2, in_channels: 96 });
+    let wide = ModelKind::VaceModule(VaceModule { dim: 256, ffn: 8, blocks: 2, in_channels: 96 });
     let wide_path = write(&at("wide.safetensors"), &ours(&wide));
     let (_, problems) = Checkpoint::open(&[base_path.clone(), wide_path]).unwrap().check().unwrap();
     let said = problems[0].to_string();
     assert!(said.starts_with("tensor `vace_blocks.0.attn1.norm_k.weight` in "), "{said}");
     assert!(said.ends_with("wide.safetensors has shape [256], expected [128]"), "{said}");
 
-    let vae_path = write(&at("vae.safetensors"), &ours(&What::Vae(small_vae(VaeGeneration::Wan21))));
+    let vae_path = write(&at("vae.safetensors"), &ours(&ModelKind::Vae(small_vae(VaeGeneration::Wan21))));
     let said = Checkpoint::open(&[base_path, vae_path]).unwrap_err().to_string();
     assert!(said.contains("vae.safetensors holds the Wan 2.1 VAE") && said.contains("cannot make one model"), "{said}");
 }
@@ -97,13 +97,13 @@ fn a_later_file_overrides_and_adds() {
 fn a_tensor_that_stands_in_a_file_by_two_names_is_refused_but_for_the_words() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    let what = What::Transformer(small());
+    let what = ModelKind::Transformer(small());
     let mut made = ours(&what);
     made.push(zeros("head.modulation", Stored::BF16, &[1, 2, 128]));
     write(&path, &made);
     assert!(refusal(&path).starts_with("tensor `scale_shift_table` stands twice in "));
 
-    let text = What::TextEncoder(small_text());
+    let text = ModelKind::TextEncoder(small_text());
     let mut made = ours(&text);
     made.push(zeros("encoder.embed_tokens.weight", Stored::BF16, &[5, 4]));
     write(&path, &made);

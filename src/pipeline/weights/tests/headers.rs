@@ -116,7 +116,7 @@ fn a_file_of_another_kind_is_called_what_it_is() {
         std::fs::write(&path, bytes).unwrap();
         let error = open(&path).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
-        let details = crate::pipeline::types::error::Fault::details(&error);
+        let details = crate::pipeline::types::error::Reportable::details(&error);
         assert_eq!(details.file.as_deref(), Some(&*path));
         assert!(details.help.unwrap().contains(help), "{words}");
     }

@@ -2,20 +2,20 @@
 
 use super::*;
 
-fn all_kinds() -> Vec<What> {
+fn all_kinds() -> Vec<ModelKind> {
     let image = |positions| Some(ImageEmbedder { dim: 8, positions, keys: true });
     vec![
-        What::Transformer(small()),
-        What::Transformer(small_vace()),
-        What::Transformer(Transformer { in_channels: 36, ..small() }),
-        What::Transformer(Transformer { in_channels: 36, image: image(None), ..small() }),
-        What::Transformer(Transformer { in_channels: 36, image: image(Some(10)), ..small() }),
-        What::Transformer(Transformer { in_channels: 48, out_channels: 48, ..small() }),
-        What::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 3, in_channels: 96 }),
-        What::Vae(small_vae(VaeGeneration::Wan21)),
-        What::Vae(small_vae(VaeGeneration::Wan22)),
-        What::TextEncoder(small_text()),
-        What::ClipVision(small_clip()),
+        ModelKind::Transformer(small()),
+        ModelKind::Transformer(small_vace()),
+        ModelKind::Transformer(Transformer { in_channels: 36, ..small() }),
+        ModelKind::Transformer(Transformer { in_channels: 36, image: image(None), ..small() }),
+        ModelKind::Transformer(Transformer { in_channels: 36, image: image(Some(10)), ..small() }),
+        ModelKind::Transformer(Transformer { in_channels: 48, out_channels: 48, ..small() }),
+        ModelKind::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 3, in_channels: 96 }),
+        ModelKind::Vae(small_vae(VaeGeneration::Wan21)),
+        ModelKind::Vae(small_vae(VaeGeneration::Wan22)),
+        ModelKind::TextEncoder(small_text()),
+        ModelKind::ClipVision(small_clip()),
     ]
 }
 
@@ -36,7 +36,7 @@ fn every_kind_is_known_in_every_naming_whatever_the_file_is_called() {
             assert!(survey.problems.is_empty(), "{:?}", survey.problems);
             assert_eq!(survey.what, what);
             assert_eq!(survey.tensors, made.len());
-            if let Some(naming) = naming.filter(|_| !matches!(what, What::ClipVision(_))) {
+            if let Some(naming) = naming.filter(|_| !matches!(what, ModelKind::ClipVision(_))) {
                 assert_eq!(survey.naming, Some(naming));
             }
         }
@@ -67,7 +67,7 @@ fn published_sizes_are_called_by_their_names() {
 fn tensors_that_are_missing_misshapen_or_too_many_are_named_with_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    let what = What::Transformer(small());
+    let what = ModelKind::Transformer(small());
     let with = |change: &dyn Fn(&mut Vec<TensorEntry>)| {
         let mut made = originals(&what, "diffusion_model.");
         change(&mut made);
@@ -108,11 +108,11 @@ fn tensors_that_are_missing_misshapen_or_too_many_are_named_with_the_file() {
 fn an_absurd_block_number_is_a_stranger_and_not_a_loop_without_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    let mut made = ours(&What::Transformer(small()));
+    let mut made = ours(&ModelKind::Transformer(small()));
     made.push(zeros("blocks.4000000000.scale_shift_table", Stored::F16, &[1]));
     write(&path, &made);
     let (what, problems) = open(&path).unwrap().check().unwrap();
-    assert_eq!(what, What::Transformer(small()));
+    assert_eq!(what, ModelKind::Transformer(small()));
     assert_eq!(problems.len(), 1);
     assert!(problems[0].to_string().contains("`blocks.4000000000.scale_shift_table`"));
 }
@@ -122,16 +122,16 @@ fn heads_come_from_the_config_beside_the_file_and_else_from_the_width() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
     let narrow = Transformer { dim: 32, heads: 2, head_dim: 16, ..small_vace() };
-    write(&path, &ours(&What::Transformer(narrow.clone())));
+    write(&path, &ours(&ModelKind::Transformer(narrow.clone())));
     assert!(refusal(&path).ends_with("does not say how many heads it has: its width 32 is no multiple of 128"));
     let config = folder.path().join("config.json");
     for heads in ["num_attention_heads", "num_heads"] {
         std::fs::write(&config, serde_json::json!({ heads: 2 }).to_string()).unwrap();
-        assert_eq!(open(&path).unwrap().what().unwrap(), What::Transformer(narrow.clone()));
+        assert_eq!(open(&path).unwrap().what().unwrap(), ModelKind::Transformer(narrow.clone()));
     }
     std::fs::write(&config, r#"{"num_heads": 2, "vace_layers": [0, 3]}"#).unwrap();
     let vace = Some(Vace { layers: vec![0, 3], in_channels: 96 });
-    assert_eq!(open(&path).unwrap().what().unwrap(), What::Transformer(Transformer { vace, ..narrow }));
+    assert_eq!(open(&path).unwrap().what().unwrap(), ModelKind::Transformer(Transformer { vace, ..narrow }));
     // Of another model: not believed.
     std::fs::write(&config, r#"{"num_heads": 5, "vace_layers": [0, 1, 2]}"#).unwrap();
     assert!(refusal(&path).contains("how many heads"));
@@ -142,13 +142,13 @@ fn a_vaes_latents_are_as_its_config_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
     let vae = small_vae(VaeGeneration::Wan21);
-    write(&path, &ours(&What::Vae(vae.clone())));
-    assert_eq!(open(&path).unwrap().what().unwrap(), What::Vae(vae.clone()));
+    write(&path, &ours(&ModelKind::Vae(vae.clone())));
+    assert_eq!(open(&path).unwrap().what().unwrap(), ModelKind::Vae(vae.clone()));
     let (mean, std) = (vec![0.25; 16], vec![2.0; 16]);
     let config = serde_json::json!({ "latents_mean": mean, "latents_std": std });
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let said = Vae { mean: Some(mean), std: Some(std), ..vae };
-    assert_eq!(open(&path).unwrap().what().unwrap(), What::Vae(said));
+    assert_eq!(open(&path).unwrap().what().unwrap(), ModelKind::Vae(said));
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn a_checkpoint_of_another_architecture_is_called_what_it_is() {
         let made: Vec<TensorEntry> = names.iter().map(|name| zeros(*name, Stored::F16, &[1])).collect();
         write(&path, &made);
         let what = open(&path).unwrap().what().unwrap();
-        assert!(matches!(what, What::Foreign { .. }) && what.name().contains(words), "{names:?}: {}", what.name());
+        assert!(matches!(what, ModelKind::Foreign { .. }) && what.name().contains(words), "{names:?}: {}", what.name());
     }
     write(&path, &[zeros("something", Stored::F16, &[1])]);
-    assert_eq!(open(&path).unwrap().what().unwrap(), What::Unknown { tensors: vec!["something".into()] });
+    assert_eq!(open(&path).unwrap().what().unwrap(), ModelKind::Unknown { tensors: vec!["something".into()] });
 }
 
 #[test]

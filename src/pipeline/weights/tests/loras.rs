@@ -1,13 +1,13 @@
 //! LoRAs in every form that people publish.
 
 use super::*;
-use crate::pipeline::types::error::{Code, Fault};
+use crate::pipeline::types::error::{ErrorCode, Reportable};
 
 fn lora_of(made: &[TensorEntry]) -> Lora {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder.path().join("lora.safetensors"), made);
     match open(&path).unwrap().what().unwrap() {
-        What::Lora(lora) => lora,
+        ModelKind::Lora(lora) => lora,
         what => panic!("{}", what.name()),
     }
 }
@@ -124,7 +124,7 @@ fn pair(module: &str, [down, up]: [&str; 2], shape: &[usize]) -> [TensorEntry; 2
 fn every_tensor_of_a_transformer_can_be_changed_in_every_form() {
     const AB: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
     const KOHYA: [&str; 2] = [".lora_down.weight", ".lora_up.weight"];
-    let what = What::Transformer(everything());
+    let what = ModelKind::Transformer(everything());
     let spell = |name: &str, form: Form| match form {
         Form::Comfy => format!("diffusion_model.{}", original(&what, name)),
         Form::Diffusers => format!("transformer.{name}"),
@@ -201,7 +201,7 @@ fn alpha_is_over_the_rank_and_an_absent_one_is_the_rank() {
             error.to_string(),
             format!("tensor `{AT}.alpha` in mine/lora.safetensors is {found}, and no LoRA is that strong")
         );
-        assert_eq!(error.code(), Code::Weights);
+        assert_eq!(error.code(), ErrorCode::Weights);
         assert!(error.details().help.unwrap().contains("--lora PATH=W"));
     }
 }
@@ -287,10 +287,10 @@ fn what_cannot_be_applied_is_named_with_what_was_expected() {
     ] {
         let error = fit(&made, &small()).unwrap_err();
         assert_eq!(error.to_string(), words);
-        assert_eq!((error.code(), error.details().file), (Code::Weights, Some(lora_file())));
+        assert_eq!((error.code(), error.details().file), (ErrorCode::Weights, Some(lora_file())));
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = write(&folder.path().join("vae.safetensors"), &ours(&What::Vae(small_vae(VaeGeneration::Wan21))));
+    let path = write(&folder.path().join("vae.safetensors"), &ours(&ModelKind::Vae(small_vae(VaeGeneration::Wan21))));
     let error = Fit::open(&path, &small()).unwrap_err().to_string();
     assert!(error.ends_with("vae.safetensors is the Wan 2.1 VAE, wanted a LoRA for a Wan transformer"), "{error}");
 }

@@ -76,16 +76,16 @@ fn small_clip() -> ClipVision {
 }
 
 /// Every tensor of a model in bf16, each by the name that `spell` gives it.
-fn tensors(what: &What, spell: impl Fn(&str) -> String) -> Vec<TensorEntry> {
+fn tensors(what: &ModelKind, spell: impl Fn(&str) -> String) -> Vec<TensorEntry> {
     let list = what.tensors().unwrap();
     list.iter().map(|(name, shape)| zeros(spell(name), Stored::BF16, shape)).collect()
 }
 
-fn ours(what: &What) -> Vec<TensorEntry> {
+fn ours(what: &ModelKind) -> Vec<TensorEntry> {
     tensors(what, str::to_owned)
 }
 
-fn originals(what: &What, prefix: &str) -> Vec<TensorEntry> {
+fn originals(what: &ModelKind, prefix: &str) -> Vec<TensorEntry> {
     tensors(what, |name| format!("{prefix}{}", original(what, name)))
 }
 

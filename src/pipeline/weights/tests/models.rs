@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::pipeline::types::error::{Code, Fault};
+use crate::pipeline::types::error::{ErrorCode, Reportable};
 
 fn wanted(words: &[String]) -> Vec<Wanted> {
     words.iter().map(|word| word.parse().unwrap()).collect()
@@ -34,16 +34,16 @@ fn tiny() -> tempfile::TempDir {
 fn singles() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let base = What::Transformer(Transformer { layers: 4, ..small() });
-    let module = What::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 2, in_channels: 96 });
+    let base = ModelKind::Transformer(Transformer { layers: 4, ..small() });
+    let module = ModelKind::VaceModule(VaceModule { dim: 128, ffn: 8, blocks: 2, in_channels: 96 });
     write(&at("wan2.2_t2v_high_noise_14B.safetensors"), &originals(&base, "model.diffusion_model."));
     write(&at("Wan2_2-T2V-A14B-LOW_fp8.safetensors"), &originals(&base, ""));
     write(&at("plain.safetensors"), &originals(&base, ""));
     write(&at("Wan2_2_Fun_VACE_module_A14B_HIGH.safetensors"), &originals(&module, ""));
     write(&at("Wan2_2_Fun_VACE_module_A14B_LOW.safetensors"), &originals(&module, ""));
     write(&at("vace_module.safetensors"), &originals(&module, ""));
-    write(&at("wan_2.1_vae.safetensors"), &originals(&What::Vae(small_vae(VaeGeneration::Wan21)), ""));
-    write(&at("umt5.safetensors"), &ours(&What::TextEncoder(small_text())));
+    write(&at("wan_2.1_vae.safetensors"), &originals(&ModelKind::Vae(small_vae(VaeGeneration::Wan21)), ""));
+    write(&at("umt5.safetensors"), &ours(&ModelKind::TextEncoder(small_text())));
     fs::write(at("tokenizer.json"), "{}").unwrap();
     folder
 }
@@ -99,7 +99,7 @@ fn all_that_is_missing_is_one_error_that_says_where_it_was_looked_for() {
         let error = find(&word).unwrap_err();
         assert!(error.to_string().contains(words), "{words} in {error}");
         let details = error.details();
-        assert_eq!(error.code(), Code::Weights);
+        assert_eq!(error.code(), ErrorCode::Weights);
         assert!(details.found.unwrap().ends_with(&name(folder.path())));
         assert!(details.help.unwrap().contains("tokenizer="));
     }
@@ -111,7 +111,7 @@ fn all_that_is_missing_is_one_error_that_says_where_it_was_looked_for() {
 fn the_original_repositories_are_read_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let model = What::Transformer(Transformer { text_dim: 32, ..small_vace() });
+    let model = ModelKind::Transformer(Transformer { text_dim: 32, ..small_vace() });
     for expert in ["high_noise_model", "low_noise_model"] {
         write(&at(expert).join("diffusion_pytorch_model.safetensors"), &originals(&model, ""));
     }
@@ -221,17 +221,17 @@ fn parts_of_different_models_and_parts_that_are_not_whole_are_refused_before_any
     let words = ["plain.safetensors", "umt5.safetensors", "tokenizer.json"].map(|name| at(name).display().to_string());
     let with = |name: &str| find(&[&words[..], &[at(name).display().to_string()]].concat()).unwrap_err().to_string();
     let wide = Vae { z_dim: 48, ..small_vae(VaeGeneration::Wan22) };
-    write(&at("wan2.2_vae.safetensors"), &ours(&What::Vae(wide)));
+    write(&at("wan2.2_vae.safetensors"), &ours(&ModelKind::Vae(wide)));
     let said = with("wan2.2_vae.safetensors");
     assert!(said.ends_with("does not fit the transformer: 48 channels of its latents, expected 16"), "{said}");
 
-    let mut vae = originals(&What::Vae(small_vae(VaeGeneration::Wan21)), "");
+    let mut vae = originals(&ModelKind::Vae(small_vae(VaeGeneration::Wan21)), "");
     vae.retain(|(name, ..)| name != "decoder.middle.0.residual.2.weight");
     write(&at("broken.safetensors"), &vae);
     let said = with("broken.safetensors");
     assert!(said.starts_with("tensor `decoder.mid_block.resnets.0.conv1.weight` is missing from "), "{said}");
 
-    let text = What::TextEncoder(TextEncoder { dim: 8, ..small_text() });
+    let text = ModelKind::TextEncoder(TextEncoder { dim: 8, ..small_text() });
     write(&at("umt5.safetensors"), &ours(&text));
     let said = with("wan_2.1_vae.safetensors");
     assert!(

@@ -205,7 +205,7 @@ fn a_lora_is_found_by_path_or_name_and_must_be_one() {
     let down = zeros("diffusion_model.blocks.0.self_attn.q.lora_down.weight", Stored::F16, &[4, 128]);
     let up = zeros("diffusion_model.blocks.0.self_attn.q.lora_up.weight", Stored::F16, &[128, 4]);
     let path = write(&room.at("named/loras/a.safetensors"), &[down, up]);
-    let vae = write(&room.at("named/vae.safetensors"), &ours(&What::Vae(small_vae(VaeGeneration::Wan21))));
+    let vae = write(&room.at("named/vae.safetensors"), &ours(&ModelKind::Vae(small_vae(VaeGeneration::Wan21))));
     let lokr =
         write(&room.at("named/k.safetensors"), &[zeros("lora_unet_blocks_0_ffn_0.lokr_w1", Stored::F16, &[2, 2])]);
     let places = room.places(&[room.at("named")]);
@@ -219,13 +219,13 @@ fn a_lora_is_found_by_path_or_name_and_must_be_one() {
 #[test]
 fn what_the_user_names_goes_before_what_was_located() {
     let room = Room::new();
-    let base = What::Transformer(small_vace());
+    let base = ModelKind::Transformer(small_vace());
     let at = |name: &str| room.at(name);
     for name in ["high.safetensors", "low.safetensors", "mine.safetensors"] {
         write(&at(name), &originals(&base, ""));
     }
-    write(&at("v.safetensors"), &originals(&What::Vae(small_vae(VaeGeneration::Wan21)), ""));
-    write(&at("t.safetensors"), &ours(&What::TextEncoder(small_text())));
+    write(&at("v.safetensors"), &originals(&ModelKind::Vae(small_vae(VaeGeneration::Wan21)), ""));
+    write(&at("t.safetensors"), &ours(&ModelKind::TextEncoder(small_text())));
     room.file("u/tokenizer.json");
     let located = [("high=", "high"), ("low=", "low"), ("vae=", "v"), ("text=", "t")]
         .map(|(role, name)| format!("{role}{}", at(&format!("{name}.safetensors")).display()).parse().unwrap());

@@ -11,7 +11,7 @@ use crate::pipeline::{
     },
     plan::{self, Continued, Curve, FramePlan, Mask, Places, Slot, Source, Tone, Treatment},
     types::video::{Fps, Size},
-    worker_tasks::{Input, Role, Task, Way, Work},
+    worker_tasks::{Role, Task, TaskFile, Way, Work},
 };
 
 /// With files of the right kinds in the place of its own.
@@ -26,7 +26,7 @@ fn planned(task: &Task) -> FramePlan {
     let (fps, size) = (Fps::new(16, 1).unwrap(), settings.size.unwrap());
     let source =
         |path: &str, frames, still| Source { path: path.into(), frames, fps, size, resampled_frames: None, still };
-    let clip = |frames| move |input: &Input| source(&input.address, frames, false);
+    let clip = |frames| move |input: &TaskFile| source(&input.address, frames, false);
     let places = Places {
         images: of(Role::Image).map(|input| source(&input.address, 1, true)).collect(),
         continued: of(Role::Clip).map(clip(100)).next().map(|clip| Continued { clip, in_film: !*settings.apart }),

@@ -328,9 +328,9 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     assert!(refused(Some("{}")).contains("its settings cannot be read: missing field `version`"));
     let settings = FilmSettings { codec: Codec::H265, crf: 20, x264_preset: None, lossless: false, audio: Audio::Mute };
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
-    let values = Overrides { gap: Some(Length::Frames(9)), ..Overrides::default() };
+    let values = Options { gap: Some(Length::Frames(9)), ..Options::default() };
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
-    let note = Recorded::new(&Inputs::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone())
+    let note = Recorded::new(&InputPaths::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone())
         .unwrap()
         .note(Path::new("/clips"));
     let task = Task::of_film(film, Some(&note)).unwrap();

@@ -6,23 +6,24 @@ use crate::pipeline::{
     plan::Treatment,
     worker_tasks::{
         Draft, Role,
-        fields::{Fields, first},
-        spot::Spot,
+        fields::{JsonObject, first},
+        spot::JsonValueAt,
     },
 };
 
 /// Of the first place that names any.
-pub(super) fn read(places: &[&Fields], way: Way, draft: &mut Draft) {
+pub(super) fn read(places: &[&JsonObject], way: Way, draft: &mut Draft) {
     let keys = |key| places.iter().map(|fields| (*fields, key)).collect::<Vec<_>>();
     // Each says it in its own words.
-    let config = places.iter().find_map(|fields| fields.read("structure_guidance", Spot::fields));
+    let config = places.iter().find_map(|fields| fields.read("structure_guidance", JsonValueAt::fields));
     let kind = match &config {
-        Some(config) => config.read("preprocessing", Spot::text),
-        None => first(&keys("structure_type"), Spot::text).or(first(&keys("structure_video_type"), Spot::text)),
+        Some(config) => config.read("preprocessing", JsonValueAt::text),
+        None => first(&keys("structure_type"), JsonValueAt::text)
+            .or(first(&keys("structure_video_type"), JsonValueAt::text)),
     };
     let uni3c = match &config {
-        Some(config) => config.read("target", Spot::text).as_deref() == Some("uni3c"),
-        None => first(&keys("use_uni3c"), Spot::truth) == Some(true),
+        Some(config) => config.read("target", JsonValueAt::text).as_deref() == Some("uni3c"),
+        None => first(&keys("use_uni3c"), JsonValueAt::truth) == Some(true),
     };
     let listed = match &config {
         Some(config) => config.at("videos"),
@@ -30,10 +31,10 @@ pub(super) fn read(places: &[&Fields], way: Way, draft: &mut Draft) {
     };
     let mut clips: Vec<(String, String, StructureUse)> = vec![];
     for video in listed.iter().flat_map(|spot| spot.list().unwrap_or_default()).filter_map(|video| video.fields()) {
-        let Some(address) = video.need("path", "an address", Spot::text) else { continue };
+        let Some(address) = video.need("path", "an address", JsonValueAt::text) else { continue };
         let stretch = |from: &str, to: &str| {
-            let start = video.read(from, Spot::whole).unwrap_or(0);
-            let end = video.read(to, Spot::whole);
+            let start = video.read(from, JsonValueAt::whole).unwrap_or(0);
+            let end = video.read(to, JsonValueAt::whole);
             match end {
                 Some(end) if end <= start => video.at(to)?.wrong(format!("a frame after {start}")),
                 Some(end) => Some(FrameRange(start..end)),
@@ -48,7 +49,7 @@ pub(super) fn read(places: &[&Fields], way: Way, draft: &mut Draft) {
     }
     let one = ["structure_video_path", "uni3c_guide_video"].into_iter().find_map(|key| {
         let fields = places.iter().find(|fields| fields.at(key).is_some())?;
-        let address = fields.read(key, Spot::text).filter(|address| !address.is_empty())?;
+        let address = fields.read(key, JsonValueAt::text).filter(|address| !address.is_empty())?;
         Some((fields.place(key), address))
     });
     if let (true, Some((place, address))) = (clips.is_empty(), one) {
@@ -82,7 +83,7 @@ pub(super) fn read(places: &[&Fields], way: Way, draft: &mut Draft) {
 }
 
 /// Whether its frames are spread over the stretch that they guide.
-fn treated(spot: Option<&Spot>) -> bool {
+fn treated(spot: Option<&JsonValueAt>) -> bool {
     let said = spot.and_then(|spot| match spot.text()?.as_str() {
         "adjust" => Some(true),
         "clip" => Some(false),

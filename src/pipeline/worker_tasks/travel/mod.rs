@@ -13,10 +13,10 @@ pub(super) use whole::whole;
 
 use super::{
     Draft, Role,
-    fields::{Fields, first},
+    fields::{JsonObject, first},
     join::{length, snapped},
     sampling::{self, Family},
-    spot::Spot,
+    spot::JsonValueAt,
 };
 use crate::pipeline::{
     options::{Each, Era, Length},
@@ -75,14 +75,14 @@ struct Common {
     chained: bool,
 }
 
-fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Common> {
+fn common(places: &[&JsonObject], details: &JsonObject, draft: &mut Draft) -> Option<Common> {
     let keys = |key| places.iter().map(|fields| (*fields, key)).collect::<Vec<_>>();
     let lacks = |key, wanted| places[places.len().min(2) - 1].lacks::<()>(key, wanted);
-    let model = first(&keys("model_name"), Spot::text);
+    let model = first(&keys("model_name"), JsonValueAt::text);
     if model.is_none() {
         lacks("model_name", "the model's name");
     }
-    let size = first(&keys("parsed_resolution_wh"), Spot::size);
+    let size = first(&keys("parsed_resolution_wh"), JsonValueAt::size);
     if size.is_none() && places.iter().all(|fields| fields.at("parsed_resolution_wh").is_none()) {
         lacks("parsed_resolution_wh", "a size such as \"902x508\"");
     }
@@ -96,10 +96,10 @@ fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Com
     if way == Way::I2v && model.as_deref().is_some_and(|model| model.contains("lightning")) && draft.era == Era::V1 {
         draft.meets("P-72");
     }
-    let svi = first(&keys("use_svi"), Spot::truth).unwrap_or(false);
-    let apart = details.read("independent_segments", Spot::truth);
-    let chained = first(&[(details, "chain_segments")], Spot::truth).unwrap_or(!apart.unwrap_or(false));
-    let fps = first(&[(details, "fps_helpers")], Spot::rate).unwrap_or_else(|| "16".parse().expect("a rate"));
+    let svi = first(&keys("use_svi"), JsonValueAt::truth).unwrap_or(false);
+    let apart = details.read("independent_segments", JsonValueAt::truth);
+    let chained = first(&[(details, "chain_segments")], JsonValueAt::truth).unwrap_or(!apart.unwrap_or(false));
+    let fps = first(&[(details, "fps_helpers")], JsonValueAt::rate).unwrap_or_else(|| "16".parse().expect("a rate"));
     if svi {
         draft.cannot(&details.place("use_svi"), SVI);
     }
@@ -119,10 +119,10 @@ fn common(places: &[&Fields], details: &Fields, draft: &mut Draft) -> Option<Com
 }
 
 /// How a segment's frames look: those that are carried over to it, and those that it makes.
-fn looks(places: &[&Fields], draft: &mut Draft) {
+fn looks(places: &[&JsonObject], draft: &mut Draft) {
     let number = |key: &str, plain: f64| {
         let keys: Vec<_> = places.iter().map(|fields| (*fields, key)).collect();
-        first(&keys, Spot::number).filter(|value| *value != plain)
+        first(&keys, JsonValueAt::number).filter(|value| *value != plain)
     };
     let strength = number("subsequent_starting_strength_adjustment", 0.0);
     let desaturate = number("desaturate_subsequent_starting_frames", 0.0);
@@ -151,20 +151,20 @@ pub(super) const WORKERS_SHARPENING: f64 = 0.3;
 pub(super) const SVI: &str = "SVI chains segments by a model of its own, which is not here";
 
 /// What a segment may have for itself and no part of wanctl has.
-fn beyond(fields: &Fields, draft: &mut Draft) {
+fn beyond(fields: &JsonObject, draft: &mut Draft) {
     if fields.at("svi_predecessor_video_url").is_some() {
         draft.cannot(&fields.place("svi_predecessor_video_url"), SVI);
     }
-    if fields.read("regenerate_anchors", Spot::truth) == Some(true) {
+    if fields.read("regenerate_anchors", JsonValueAt::truth) == Some(true) {
         draft.differs(fields.place("regenerate_anchors"), "overlaps cross whole");
     }
 }
 
 /// Pictures of what things look like.
-fn references(places: &[&Fields], way: Way, draft: &mut Draft) {
+fn references(places: &[&JsonObject], way: Way, draft: &mut Draft) {
     let key = "vace_image_refs_to_prepare_by_worker";
     let Some((fields, spot)) = places.iter().find_map(|fields| Some((fields, fields.at(key)?))) else { return };
-    let listed: Vec<Fields> = spot.list().unwrap_or_default().iter().filter_map(Spot::fields).collect();
+    let listed: Vec<JsonObject> = spot.list().unwrap_or_default().iter().filter_map(JsonValueAt::fields).collect();
     if listed.is_empty() {
         return;
     }
@@ -172,7 +172,7 @@ fn references(places: &[&Fields], way: Way, draft: &mut Draft) {
         return draft.differs(fields.place(key), "an image-to-video model is shown no reference images");
     }
     for reference in &listed {
-        if let Some(address) = reference.need("original_path", "an address", Spot::text) {
+        if let Some(address) = reference.need("original_path", "an address", JsonValueAt::text) {
             draft.input(Role::Reference, reference.place("original_path"), address);
         }
     }
@@ -180,9 +180,9 @@ fn references(places: &[&Fields], way: Way, draft: &mut Draft) {
 }
 
 /// Whether the way begins with a film that is there already.
-fn continued(details: &Fields, draft: &mut Draft) -> bool {
+fn continued(details: &JsonObject, draft: &mut Draft) -> bool {
     let key = "continue_from_video_resolved_path";
-    match details.read(key, Spot::text).filter(|address| !address.is_empty()) {
+    match details.read(key, JsonValueAt::text).filter(|address| !address.is_empty()) {
         Some(address) => {
             draft.input(Role::Clip, details.place(key), address);
             true
@@ -191,11 +191,11 @@ fn continued(details: &Fields, draft: &mut Draft) -> bool {
     }
 }
 
-fn lengths(spot: &Spot) -> Option<Vec<usize>> {
+fn lengths(spot: &JsonValueAt) -> Option<Vec<usize>> {
     spot.list()?.iter().map(positive).collect()
 }
 
-fn positive(spot: &Spot) -> Option<usize> {
+fn positive(spot: &JsonValueAt) -> Option<usize> {
     match length(spot)? {
         Length::Frames(frames) => Some(frames),
         Length::Seconds(_) => spot.wrong("a number of frames"),

@@ -7,15 +7,19 @@ use crate::pipeline::{
     options::{Prompts, Seed},
     worker_tasks::{
         Draft, Role,
-        fields::{Fields, first},
+        fields::{JsonObject, first},
         join::one_line,
         sampling,
-        spot::Spot,
+        spot::JsonValueAt,
     },
 };
 
-pub(in crate::pipeline::worker_tasks) fn segment(params: &Fields, alone: bool, draft: &mut Draft) -> Option<Travel> {
-    let own = params.read("individual_segment_params", Spot::fields);
+pub(in crate::pipeline::worker_tasks) fn segment(
+    params: &JsonObject,
+    alone: bool,
+    draft: &mut Draft,
+) -> Option<Travel> {
+    let own = params.read("individual_segment_params", JsonValueAt::fields);
     let details = match params.at("orchestrator_details") {
         Some(spot) => spot.fields()?,
         None => {
@@ -26,7 +30,7 @@ pub(in crate::pipeline::worker_tasks) fn segment(params: &Fields, alone: bool, d
     if details.at("orchestrator_details").is_some() || details.at("full_orchestrator_payload").is_some() {
         draft.meets("P-81");
     }
-    let mut places: Vec<&Fields> = own.iter().collect();
+    let mut places: Vec<&JsonObject> = own.iter().collect();
     places.extend([params, &details]);
     let common = common(&places, &details, draft);
     let keys = |key| places.iter().map(|fields| (*fields, key)).collect::<Vec<_>>();
@@ -43,13 +47,13 @@ pub(in crate::pipeline::worker_tasks) fn segment(params: &Fields, alone: bool, d
         params.lacks::<()>("segment_frames_target", "how many frames");
     }
     let seed = first(&[(places[0], "seed_to_use"), (params, "seed_to_use")], sampling::seed);
-    let prompt = first(&[(places[0], "enhanced_prompt"), (params, "enhanced_prompt")], Spot::text)
+    let prompt = first(&[(places[0], "enhanced_prompt"), (params, "enhanced_prompt")], JsonValueAt::text)
         .filter(|text| !text.trim().is_empty())
-        .or_else(|| first(&[(places[0], "base_prompt"), (params, "base_prompt")], Spot::text))
+        .or_else(|| first(&[(places[0], "base_prompt"), (params, "base_prompt")], JsonValueAt::text))
         .unwrap_or_default();
-    let negative = first(&[(places[0], "negative_prompt"), (params, "negative_prompt")], Spot::text);
+    let negative = first(&[(places[0], "negative_prompt"), (params, "negative_prompt")], JsonValueAt::text);
     draft.values.negative_prompt = negative.map(|text| one_line(&text));
-    let overlap = params.read("frame_overlap_from_previous", Spot::whole).unwrap_or(0);
+    let overlap = params.read("frame_overlap_from_previous", JsonValueAt::whole).unwrap_or(0);
     let continued = continued(&details, draft);
     let chained = common.as_ref().is_some_and(|common| common.chained) && overlap >= 2;
     let goes_on = chained && (continued || index.is_some_and(|index| index > 0));
@@ -94,7 +98,7 @@ pub(in crate::pipeline::worker_tasks) fn segment(params: &Fields, alone: bool, d
 }
 
 /// What a segment comes from and goes to, as files: frames that are carried over stand in the first image's place.
-fn shown([start, end]: [Option<String>; 2], goes_on: bool, details: &Fields, draft: &mut Draft) {
+fn shown([start, end]: [Option<String>; 2], goes_on: bool, details: &JsonObject, draft: &mut Draft) {
     let start = start.filter(|_| !goes_on);
     if start.is_none() && !goes_on {
         let why = "a segment that has an image at its end alone is not made here";
@@ -109,20 +113,20 @@ fn shown([start, end]: [Option<String>; 2], goes_on: bool, details: &Fields, dra
 
 /// A segment's own images; else those at its place on the way.
 fn segment_images(
-    own: Option<&Fields>,
-    params: &Fields,
-    details: &Fields,
+    own: Option<&JsonObject>,
+    params: &JsonObject,
+    details: &JsonObject,
     (index, alone, continued): (usize, bool, bool),
 ) -> [Option<String>; 2] {
-    let named = |fields: &Fields| {
-        let ends = ["start_image_url", "end_image_url"].map(|key| fields.read(key, Spot::text));
-        let listed = fields.read("input_image_paths_resolved", Spot::texts).unwrap_or_default();
+    let named = |fields: &JsonObject| {
+        let ends = ["start_image_url", "end_image_url"].map(|key| fields.read(key, JsonValueAt::text));
+        let listed = fields.read("input_image_paths_resolved", JsonValueAt::texts).unwrap_or_default();
         match ends {
             [None, None] => [listed.first().cloned(), listed.get(1).cloned()],
             ends => ends,
         }
     };
-    let way = details.read("input_image_paths_resolved", Spot::texts).unwrap_or_default();
+    let way = details.read("input_image_paths_resolved", JsonValueAt::texts).unwrap_or_default();
     let on_the_way = |at: usize| way.get(at).cloned();
     let candidates = [own.map(named), alone.then(|| named(params))];
     let found = candidates.into_iter().flatten().find(|ends| ends.iter().any(Option::is_some));

@@ -3,11 +3,11 @@
 use super::{Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, references};
 use crate::pipeline::{
     options::{Era, Prompts, Seed},
-    worker_tasks::{Draft, Role, fields::Fields, join::one_line, loras, sampling, spot::Spot},
+    worker_tasks::{Draft, Role, fields::JsonObject, join::one_line, loras, sampling, spot::JsonValueAt},
 };
 
-pub(in crate::pipeline::worker_tasks) fn whole(params: &Fields, draft: &mut Draft) -> Option<Travel> {
-    let details = params.need("orchestrator_details", "an object", Spot::fields)?;
+pub(in crate::pipeline::worker_tasks) fn whole(params: &JsonObject, draft: &mut Draft) -> Option<Travel> {
+    let details = params.need("orchestrator_details", "an object", JsonValueAt::fields)?;
     let common = common(&[&details], &details, draft);
     let count = details.need("num_new_segments_to_generate", "how many segments", |spot| match spot.whole()? {
         0 => spot.wrong("at least one segment"),
@@ -84,8 +84,8 @@ pub(in crate::pipeline::worker_tasks) fn whole(params: &Fields, draft: &mut Draf
     Some(Travel { way, size_asked, chained, segment: None })
 }
 
-fn images(details: &Fields, draft: &mut Draft) -> Vec<String> {
-    let images = details.need("input_image_paths_resolved", "a list of images", Spot::texts).unwrap_or_default();
+fn images(details: &JsonObject, draft: &mut Draft) -> Vec<String> {
+    let images = details.need("input_image_paths_resolved", "a list of images", JsonValueAt::texts).unwrap_or_default();
     for (index, image) in images.iter().enumerate() {
         draft.input(Role::Image, format!("{}[{index}]", details.place("input_image_paths_resolved")), image.clone());
     }
@@ -93,19 +93,21 @@ fn images(details: &Fields, draft: &mut Draft) -> Vec<String> {
 }
 
 /// A segment's enhanced prompt, else its own, else the common one, with the texts around it.
-fn segment_prompts(details: &Fields, count: usize, draft: &mut Draft) -> Vec<String> {
-    let base = details.need("base_prompts_expanded", "a prompt for each segment", Spot::texts).unwrap_or_default();
-    let enhanced = details.read("enhanced_prompts_expanded", Spot::texts).unwrap_or_default();
-    let common = details.read("base_prompt", Spot::text).unwrap_or_default();
-    let around =
-        ["text_before_prompts", "text_after_prompts"].map(|key| details.read(key, Spot::text).unwrap_or_default());
+fn segment_prompts(details: &JsonObject, count: usize, draft: &mut Draft) -> Vec<String> {
+    let base =
+        details.need("base_prompts_expanded", "a prompt for each segment", JsonValueAt::texts).unwrap_or_default();
+    let enhanced = details.read("enhanced_prompts_expanded", JsonValueAt::texts).unwrap_or_default();
+    let common = details.read("base_prompt", JsonValueAt::text).unwrap_or_default();
+    let around = ["text_before_prompts", "text_after_prompts"]
+        .map(|key| details.read(key, JsonValueAt::text).unwrap_or_default());
     let filled = |list: &[String], at: usize| list.get(at).filter(|text| !text.trim().is_empty()).cloned();
-    if details.read("enhance_prompt", Spot::truth) == Some(true) && (0..count).any(|at| filled(&enhanced, at).is_none())
+    if details.read("enhance_prompt", JsonValueAt::truth) == Some(true)
+        && (0..count).any(|at| filled(&enhanced, at).is_none())
     {
         draft.written_by_a_model(details.place("enhance_prompt"));
     }
-    let negatives = details.read("negative_prompts_expanded", Spot::texts).unwrap_or_default();
-    let common_negative = details.read("negative_prompt", Spot::text).unwrap_or_default();
+    let negatives = details.read("negative_prompts_expanded", JsonValueAt::texts).unwrap_or_default();
+    let common_negative = details.read("negative_prompt", JsonValueAt::text).unwrap_or_default();
     let negatives: Vec<String> =
         (0..count).map(|at| one_line(&filled(&negatives, at).unwrap_or_else(|| common_negative.clone()))).collect();
     if let Some((first, rest)) = negatives.split_first() {
