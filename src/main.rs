@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use color_eyre::eyre::Report;
+use color_eyre::{config::HookBuilder, eyre::Report};
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGXFSZ},
     iterator::Signals,
@@ -34,14 +34,19 @@ fn main() -> ExitCode {
     let (cancel, log, ui) = (CancelToken::default(), RunLog::default(), cli.ui());
     cmd::install_log(&log, &ui, cli.verbosity());
     if let Err(error) = listen(&cancel) {
-        return ExitCode::from(ui.error(&Report::new(error)));
+        return ExitCode::from(ui.error(&error.into()));
     }
     // A failure of our own is reported like any other, with the run folder.
-    silence_panics();
+    log_panics_and_causes();
     match cmd::caught(|| cli.run(&cancel, &ui, &log)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(ErrorCode::Input.exit()),
-        Err(report) => ExitCode::from(ui.error(&report)),
+        Err(error) => {
+            let code = ui.error(&error);
+            // The chain of causes, for the log.
+            tracing::debug!("{:?}", Report::new(error));
+            ExitCode::from(code)
+        }
     }
 }
 
@@ -68,6 +73,11 @@ fn listen(cancel: &CancelToken) -> std::io::Result<()> {
     Ok(())
 }
 
-fn silence_panics() {
-    panic::set_hook(Box::new(|info| tracing::error!("{info}")));
+/// Into the log, with the chain of causes; without the colours and the advice on backtraces that are for a terminal.
+fn log_panics_and_causes() {
+    let (panics, causes) = HookBuilder::blank().into_hooks();
+    panic::set_hook(Box::new(move |info| tracing::error!("{}", panics.panic_report(info))));
+    if let Err(error) = causes.install() {
+        tracing::warn!("causes of errors will be logged in another form: {error}");
+    }
 }

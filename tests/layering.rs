@@ -12,8 +12,9 @@ use std::{
 
 /// The modules of `wanctl`, each with its layer.
 const WANCTL: &[(&str, u8)] = &[
-    ("main", 9),
-    ("cmd", 8),
+    ("main", 10),
+    ("cmd", 9),
+    ("pipeline::error", 8),
     ("pipeline::run::render", 7),
     ("pipeline::run::slurm", 7),
     ("pipeline::run::engine", 6),

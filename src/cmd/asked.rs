@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     job::{
         Device, Dtype, Offload, VaeTile,
         memory::{RowsAtOnce, Sizes, Work},

@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use color_eyre::eyre::{Result, WrapErr};
 use serde_json::json;
 
 use wanctl::pipeline::{
+    error::{Error, Result},
     frames::{generated::GeneratedFrames, source::FrameSource},
     media::{Material, Media},
     options::SettingsError,
@@ -122,11 +122,12 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
                 1 => place.to_owned(),
                 _ => place.join(format!("seam_{:02}", number + 1)),
             };
-            fs::create_dir_all(&place).wrap_err("making the seam's folder")?;
+            fs::create_dir_all(&place).map_err(|error| Error::from(error).at("making the seam's folder"))?;
             ui.begin(Stage::Guide, seam.slots.len());
             let known = between.stand_in(&frame_source, &plan, number)?;
-            guide::write(&frame_source, &plan, number, &known, &place, ui)
-                .wrap_err_with(|| format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))?;
+            guide::write(&frame_source, &plan, number, &known, &place, ui).map_err(|error| {
+                Error::from(error).at(format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))
+            })?;
         }
         let path = destination.finish()?;
         Ok(

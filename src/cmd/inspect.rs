@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
-use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::{Error, Result},
     frames::film::Inputs,
     media::{Clip, Material, Media},
     options::{EngineChoice, Era, Preset, PresetError, Settings, story::Story},
@@ -123,14 +123,14 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
             Kind::Run => inspect_run::inspect(file, ui),
             Kind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
             Kind::Preset(preset) => {
-                preset.map_err(Report::new).and_then(|preset| library::inspect(&preset, &about, ui))
+                preset.map_err(Error::from).and_then(|preset| library::inspect(&preset, &about, ui))
             }
             Kind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
             Kind::Weights => match weights(file, ui) {
                 Err(CheckpointError::Empty { path }) if path == *file && file.is_dir() => {
                     Err(RunError::ForeignFolder { path }.into())
                 }
-                told => told.map_err(Report::new),
+                told => told.map_err(Error::from),
             },
             Kind::Media => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
@@ -140,10 +140,10 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
                             clips.extend(clip);
                             Ok(Answer::Yes)
                         }
-                        Err(error) => Err(Report::new(error)),
+                        Err(error) => Err(Error::from(error)),
                     }
                 }
-                Err(error) if error.is_about_the_file() => Err(Report::new(error)),
+                Err(error) if error.is_about_the_file() => Err(Error::from(error)),
                 Err(error) => return Err(error.into()),
             },
         };

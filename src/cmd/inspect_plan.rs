@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     media::Media,
     options::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Settings, SettingsError},
     plan::{self, Continued, FramePlan, JoinParams, Places, Source},

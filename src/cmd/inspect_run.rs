@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use color_eyre::eyre::Result;
 use serde_json::json;
 
 use wanctl::pipeline::{
+    error::Result,
     run::folder::{RunFacts, RunState},
     worker_tasks::{Assets, Role, Task},
 };

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::{Error, Result},
     job::Device,
     media::Media,
     options::{JourneyPaths, Options, Parts, story::Story},
@@ -40,13 +40,13 @@ pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &
         .filter_map(Result::err)
     {
         match error.is_about_the_file() {
-            true => problems.push(ui.problem(Report::new(error))?),
+            true => problems.push(ui.problem(Error::from(error))?),
             false => return Err(error.into()),
         }
     }
     let all_here = problems.is_empty();
     // Each is told with its stage.
-    let mut tell = |error: Option<Report>| -> Result<()> {
+    let mut tell = |error: Option<Error>| -> Result<()> {
         problems.extend(error.map(|error| ui.problem(error)).transpose()?);
         Ok(())
     };
@@ -112,8 +112,8 @@ impl Journey {
 }
 
 /// Whether all that is wrong is that weights are not here.
-fn is_for_weights(error: &Report) -> bool {
-    matches!(error.downcast_ref(), Some(CheckpointError::NotFound { .. }))
+fn is_for_weights(error: &Error) -> bool {
+    matches!(error, Error::Weights(CheckpointError::NotFound { .. }))
 }
 
 /// A story, and what was found out about it.

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use color_eyre::eyre::{Report, Result};
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::{Error, Result},
     media::{Clip, Material, Media},
     options::{Era, Layer, Preset},
     weights::{Places, Surroundings},
@@ -74,7 +74,7 @@ fn resolve(task: &Task) -> Result<(Option<Preset>, Resolved)> {
 }
 
 /// What there is, and why there is none.
-pub(crate) fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Report>) {
+pub(crate) fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Error>) {
     match found {
         Ok(found) => (found, None),
         Err(error) => (None, Some(error)),
@@ -213,7 +213,7 @@ impl Seen<'_> {
 /// What is known of the task's own files; by their places among its inputs.
 struct Files {
     facts: Vec<(TaskFile, Material)>,
-    problems: Vec<Report>,
+    problems: Vec<Error>,
 }
 
 impl Files {
@@ -231,12 +231,12 @@ impl Files {
         )) {
             match probed {
                 Ok(material) => facts.push((input.clone(), material)),
-                Err(error) => problems.push(Report::new(error)),
+                Err(error) => problems.push(Error::from(error)),
             }
         }
         for file in task.inputs.iter().filter(|input| input.role == Role::Audio).filter_map(|input| input.file.as_ref())
         {
-            problems.extend(media.probe_sound(file).err().map(Report::new));
+            problems.extend(media.probe_sound(file).err().map(Error::from));
         }
         Self { facts, problems }
     }

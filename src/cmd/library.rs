@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     options::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
     weights::{Checkpoint, Places, Surroundings},
 };

@@ -5,10 +5,10 @@ use std::{
     time::Instant,
 };
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     frames::{film::plain, generated::GeneratedFrames, source::FrameSource},
     job::{Device, memory::Sizes},
     media::Media,

@@ -1,12 +1,10 @@
-//! The command line: what can be typed, and what comes back. The only room that prints.
-#![allow(clippy::disallowed_types, reason = "errors end here, with their whole chain")]
+//! The command line: what can be typed, and what comes back. The only module that prints.
 
 use std::panic;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use color_eyre::eyre::{Result, eyre};
-
 use wanctl::pipeline::{
+    error::{Error, Result},
     system::environment::{self, Variable},
     types::cancel::CancelToken,
 };
@@ -147,7 +145,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().map(ToString::to_string);
         let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(eyre!("wanctl itself failed: {}", words.unwrap_or_else(|| "unknown panic".into())))
+        Err(Error::Panic(words.unwrap_or_else(|| "unknown panic".into())))
     })
 }
 

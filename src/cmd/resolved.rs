@@ -1,9 +1,9 @@
 //! What is inspected, resolved as far as it can be without a run: its work, its steps, and what they take of memory.
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     job::{
         Dtype, Offload, VaeTile,
         memory::{Need, Sizes, Work as Load},

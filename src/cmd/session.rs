@@ -1,9 +1,9 @@
 //! What join, travel and guide do alike: facts, cast, plan, and a run folder around the work.
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     frames::film::Inputs,
     job::Backend,
     media::Media,
@@ -133,7 +133,7 @@ pub(crate) fn with_run(
             // Nothing of a wrong option is worth keeping, also where it took the clips to find it out.
             let outcome = match failure.is_usage() {
                 true => Outcome::Refused,
-                false => Outcome::Failed { error: serde_json::to_value(failure)? },
+                false => Outcome::Failed { error: json!(failure) },
             };
             // The first error is the one that matters; a full disk may forbid recording it.
             if let Err(second) = run.finish(outcome, args.keep()) {

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use color_eyre::eyre::Result;
-
 use wanctl::pipeline::{
+    error::Result,
     media::Media,
     options::Era,
     types::progress::{Progress, Warning},

@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use color_eyre::eyre::Result;
-
 use wanctl::pipeline::{
+    error::Result,
     options::Parts,
     types::cancel::CancelToken,
     worker_tasks::{Command, Needs},

@@ -7,25 +7,18 @@ use std::{
     sync::OnceLock,
 };
 
-use color_eyre::eyre::{Report, Result};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
-    frames::source::FrameError,
-    media::MediaError,
-    options::{PresetError, SettingsError, story::StoryError},
-    plan::PlanError,
-    run::{engine::EngineError, folder::RunError, render::GatherError},
-    system::{environment, output::OutputError},
+    error::{Error, Result},
+    system::environment,
     types::{
         error::{ErrorCode, ErrorDetails, Reportable},
         progress::Stage,
     },
-    weights::CheckpointError,
-    worker_tasks::TaskError,
 };
 
 use super::track::Track;
@@ -128,9 +121,9 @@ impl Ui {
     }
 
     /// Reports the error in both forms; its exit code.
-    pub(crate) fn error(&self, report: &Report) -> u8 {
+    pub(crate) fn error(&self, error: &Error) -> u8 {
         self.end_progress();
-        let failure = self.failure(report);
+        let failure = self.failure(error);
         let text = failure.text(self.run_folder());
         say(&text);
         tracing::debug!("{text}");
@@ -143,18 +136,14 @@ impl Ui {
         self.run.get().map(|(_, folder)| folder.as_path()).filter(|folder| folder.exists())
     }
 
-    pub(crate) fn failure(&self, report: &Report) -> Failure {
-        let fault = report.chain().find_map(as_fault);
-        // What no room of ours has words for is the file system's doing or our own.
-        let other =
-            if report.chain().any(|error| error.is::<io::Error>()) { ErrorCode::Disk } else { ErrorCode::Engine };
-        let code = fault.map_or(other, Reportable::code);
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        let code = error.code();
         Failure {
             code,
             exit: code.exit(),
             stage: self.track.stage(),
-            message: chain(report),
-            details: fault.map(Reportable::details).unwrap_or_default(),
+            message: chain(error),
+            details: error.details(),
             run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
         }
     }
@@ -163,14 +152,14 @@ impl Ui {
 impl Ui {
     /// What is wrong with something that is inspected: whatever a run of it would end with, `inspect` ends with 3. What
     /// says nothing of it (programs that are missing, an interruption) is no answer, and ends `inspect` as it ends a run.
-    pub(crate) fn problem(&self, report: Report) -> Result<Failure> {
-        let failure = self.failure(&report);
+    pub(crate) fn problem(&self, error: Error) -> Result<Failure> {
+        let failure = self.failure(&error);
         match failure.code {
             ErrorCode::Usage | ErrorCode::Input | ErrorCode::Weights | ErrorCode::Memory => {
                 Ok(Failure { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..failure })
             }
             ErrorCode::Media | ErrorCode::Disk | ErrorCode::Engine | ErrorCode::Timeout | ErrorCode::Interrupted => {
-                Err(report)
+                Err(error)
             }
         }
     }
@@ -182,33 +171,18 @@ fn say(text: &str) {
 }
 
 /// Contexts first, the cause last.
-fn chain(report: &Report) -> String {
+fn chain(error: &Error) -> String {
     let mut parts: Vec<String> = vec![];
-    for error in report.chain() {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
         let text = error.to_string();
+        next = error.source();
         // Errors that show their source in their own text would say it twice.
         if !parts.last().is_some_and(|last| last.ends_with(&text)) {
             parts.push(text);
         }
     }
     parts.join(": ")
-}
-
-/// Looks for an error of ours.
-fn as_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Reportable> {
-    let media = error.downcast_ref::<MediaError>().map(|error| error as &dyn Reportable);
-    media
-        .or_else(|| error.downcast_ref::<PlanError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<FrameError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<EngineError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<SettingsError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<PresetError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<TaskError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<OutputError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<CheckpointError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<RunError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<GatherError>().map(|error| error as &dyn Reportable))
-        .or_else(|| error.downcast_ref::<StoryError>().map(|error| error as &dyn Reportable))
 }
 
 /// The error object of the contract.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    error::Result,
     frames::film::{Inputs, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media},
     options::{

@@ -1,5 +1,6 @@
 //! From clips to one film: facts, then a plan, then frames, then the engine, then one file.
 
+pub mod error;
 pub mod frames;
 pub mod job;
 pub mod media;

@@ -8,9 +8,7 @@ use std::{
     thread,
 };
 
-use color_eyre::eyre::{Report, Result};
-
-use super::{of_seams, orders::JobWriter, parts_of};
+use super::{error::RenderError, of_seams, orders::JobWriter, parts_of};
 use crate::pipeline::{
     frames::generated::EngineOutput,
     job::{Event, Place},
@@ -29,7 +27,7 @@ pub(super) struct EnginePool<'a> {
 
 impl EnginePool<'_> {
     /// Has these seams made, of a lane always its first ones; what an earlier run has made of the same is not made again.
-    pub(super) fn work(&self, seams: &[usize]) -> Result<BTreeMap<usize, EngineOutput>> {
+    pub(super) fn work(&self, seams: &[usize]) -> Result<BTreeMap<usize, EngineOutput>, RenderError> {
         let wanted = |lane: Vec<usize>| lane.into_iter().filter(|seam| seams.contains(seam)).collect::<Vec<_>>();
         let lanes = self.orders.plan.lanes().into_iter().map(wanted).filter(|lane| !lane.is_empty());
         let lanes: Vec<Vec<usize>> = lanes.collect();
@@ -87,7 +85,7 @@ impl EnginePool<'_> {
         place: &Place,
         lanes: &[&[usize]],
         voice: &dyn Progress,
-    ) -> Result<Vec<(usize, EngineOutput)>> {
+    ) -> Result<Vec<(usize, EngineOutput)>, RenderError> {
         let (single, chains): (Vec<&[usize]>, Vec<_>) = lanes.iter().partition(|lane| lane.len() == 1);
         let single = single.concat();
         let mut all = vec![];
@@ -121,7 +119,7 @@ impl EnginePool<'_> {
         place: &Place,
         seams: &[usize],
         voice: &dyn Progress,
-    ) -> Result<Vec<EngineOutput>> {
+    ) -> Result<Vec<EngineOutput>, RenderError> {
         let folders: Vec<PathBuf> = seams.iter().map(|&seam| self.orders.folder(seam)).collect();
         let count = self.orders.plan.seams.len();
         let (mut at, mut begun, mut within) = (seams[0], None, None);
@@ -153,8 +151,8 @@ impl EnginePool<'_> {
             _ => {}
         });
         made.map_err(|error| match count {
-            1 => Report::new(error),
-            _ => Report::new(error).wrap_err(of_seams(self.orders.plan, at)),
+            1 => error.into(),
+            _ => RenderError::from(error).in_segment(of_seams(self.orders.plan, at)),
         })
     }
 }

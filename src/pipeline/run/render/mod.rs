@@ -1,7 +1,7 @@
-//! The story: a plan becomes a film.
-#![allow(clippy::disallowed_types, reason = "here errors of the rooms below get the context of the whole run")]
+//! A plan becomes a film: engines generate its segments, then frames and sound are encoded and checked.
 
 mod crew;
+mod error;
 mod gather;
 mod orders;
 
@@ -11,12 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use color_eyre::eyre::{Result, WrapErr};
-
-pub use self::gather::GatherError;
+pub use self::error::RenderError;
 use self::{crew::EnginePool, orders::JobWriter};
 use crate::pipeline::{
-    frames::{color_adjust, generated::GeneratedFrames, source::FrameSource},
+    frames::{
+        color_adjust,
+        generated::GeneratedFrames,
+        source::{FrameError, FrameSource},
+    },
     job::{Backend, Outcome},
     media::{self, Beside, Clip, Encoder, ExpectedSound, Frames, MediaError, SoundCodec, SoundSource, WrittenSound},
     options::{Audio, EngineSettings, FilmSettings},
@@ -67,7 +69,7 @@ impl<'a> Render<'a> {
         settings: &EngineSettings,
         (run, seams): (&str, &[usize]),
         progress: &dyn Progress,
-    ) -> Result<Vec<Outcome>> {
+    ) -> Result<Vec<Outcome>, RenderError> {
         let &mut Self { ref frame_source, plan, run_folder, .. } = self;
         let orders = JobWriter { makers, frame_source, plan, run, run_folder };
         let made = EnginePool { engine, settings, orders, progress }.work(seams)?;
@@ -77,7 +79,7 @@ impl<'a> Render<'a> {
     }
 
     /// Takes what a run has made at every seam, and has nothing made.
-    pub fn gather(&mut self, makers: &[Backend], run: &str, progress: &dyn Progress) -> Result<()> {
+    pub fn gather(&mut self, makers: &[Backend], run: &str, progress: &dyn Progress) -> Result<(), RenderError> {
         let &mut Self { ref frame_source, plan, run_folder, .. } = self;
         let made = gather::gather(&JobWriter { makers, frame_source, plan, run, run_folder }, progress)?;
         self.between = GeneratedFrames::engine(made);
@@ -85,7 +87,7 @@ impl<'a> Render<'a> {
     }
 
     /// Sound, frames, check. The name is the caller's to give, when all that a run makes is whole.
-    pub fn film(&mut self, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
+    pub fn film(&mut self, destination: &Destination, progress: &dyn Progress) -> Result<Finished, RenderError> {
         let format = self.frame_source.inputs.film.format(self.settings);
         let sound = self.sound(progress)?;
         let note = self.run_folder.join("note");
@@ -111,7 +113,12 @@ impl<'a> Render<'a> {
     }
 
     /// The bare made piece of a seam, context included.
-    pub fn transition(&mut self, seam: usize, destination: &Destination, progress: &dyn Progress) -> Result<Finished> {
+    pub fn transition(
+        &mut self,
+        seam: usize,
+        destination: &Destination,
+        progress: &dyn Progress,
+    ) -> Result<Finished, RenderError> {
         let format = self.frame_source.inputs.film.format(self.settings);
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
@@ -128,9 +135,9 @@ impl<'a> Render<'a> {
         Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
-    fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<()> {
+    fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<(), RenderError> {
         let format = self.frame_source.inputs.film.format(self.settings);
-        let write = |film: &mut Encoder, rgb: &[u8]| -> Result<()> {
+        let write = |film: &mut Encoder, rgb: &[u8]| -> Result<(), RenderError> {
             film.write(&pixels::from_rgb(rgb, format.size, format.layout))?;
             progress.reached(film.written());
             Ok(())
@@ -151,7 +158,7 @@ impl<'a> Render<'a> {
             Piece::Blend { seam, made, fade, .. } => {
                 for (step, index) in made.clone().enumerate() {
                     let own = self.between.shown(&self.frame_source, self.plan, *seam, index);
-                    let own = own.wrap_err_with(|| self.of_seams(*seam))?.rgb;
+                    let own = own.map_err(|error| self.in_segment(error, *seam))?.rgb;
                     let new = self.made(*seam, index)?.rgb;
                     let weight = pixels::fade_weight(step, made.len());
                     let mixed = match fade {
@@ -177,9 +184,9 @@ impl<'a> Render<'a> {
     }
 
     /// Frame `index` of a seam as the film has it.
-    fn made(&mut self, seam: usize, index: usize) -> Result<Frame> {
+    fn made(&mut self, seam: usize, index: usize) -> Result<Frame, RenderError> {
         let frame = self.between.made(&self.frame_source, self.plan, seam, index);
-        let mut frame = frame.wrap_err_with(|| self.of_seams(seam))?;
+        let mut frame = frame.map_err(|error| self.in_segment(error, seam))?;
         color_adjust::tone(&mut frame, self.plan.tone(seam));
         Ok(frame)
     }
@@ -190,25 +197,25 @@ impl<'a> Render<'a> {
             Origin::Input(input) => {
                 Reel::Clip(Box::new(self.frame_source.stretch(*input, frames.clone(), Layout::Rgb)?))
             }
-            Origin::Gap(seam) => Reel::EngineOutput(*seam, frames.clone()),
+            Origin::Gap(seam) => Reel::Generated(*seam, frames.clone()),
         })
     }
 
-    fn next(&mut self, reel: &mut Reel<'_>) -> Result<Frame> {
+    fn next(&mut self, reel: &mut Reel<'_>) -> Result<Frame, RenderError> {
         match reel {
             Reel::Clip(frames) => {
                 let rgb = frames.read()?.expect("as many as were asked for").to_vec();
                 Ok(Frame { size: self.plan.size, rgb })
             }
-            Reel::EngineOutput(seam, frames) => {
+            Reel::Generated(seam, frames) => {
                 let index = frames.next().expect("as many as were asked for");
                 self.made(*seam, index)
             }
         }
     }
 
-    fn of_seams(&self, seam: usize) -> String {
-        of_seams(self.plan, seam)
+    fn in_segment(&self, error: FrameError, seam: usize) -> RenderError {
+        RenderError::from(error).in_segment(of_seams(self.plan, seam))
     }
 
     /// The coded soundtrack, and what the film must sound like; None for a silent film.
@@ -244,14 +251,14 @@ impl<'a> Render<'a> {
 /// Frames that are crossed with others.
 enum Reel<'a> {
     Clip(Box<Frames<'a>>),
-    EngineOutput(usize, Range<usize>),
+    Generated(usize, Range<usize>),
 }
 
 impl Reel<'_> {
     fn end(&mut self) -> Result<(), MediaError> {
         match self {
             Self::Clip(frames) => frames.read().map(|_| ()),
-            Self::EngineOutput(..) => Ok(()),
+            Self::Generated(..) => Ok(()),
         }
     }
 }

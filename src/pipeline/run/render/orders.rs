@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use color_eyre::eyre::{Result, WrapErr};
-
-use super::of_seams;
+use super::{error::RenderError, of_seams};
 use crate::pipeline::{
     frames::generated::EngineOutput,
     frames::source::FrameSource,
@@ -28,19 +26,24 @@ impl JobWriter<'_> {
     }
 
     /// Writes what the engine is asked and shown at a seam, and of what was made `before` it.
-    pub(super) fn draw(&self, seam: usize, before: Option<&mut EngineOutput>) -> Result<()> {
+    pub(super) fn draw(&self, seam: usize, before: Option<&mut EngineOutput>) -> Result<(), RenderError> {
         self.draw_in(&self.folder(seam), seam, before)
     }
 
-    pub(super) fn draw_in(&self, folder: &Path, seam: usize, before: Option<&mut EngineOutput>) -> Result<()> {
+    pub(super) fn draw_in(
+        &self,
+        folder: &Path,
+        seam: usize,
+        before: Option<&mut EngineOutput>,
+    ) -> Result<(), RenderError> {
         let Self { makers, frame_source, plan, run, .. } = *self;
-        let context = || of_seams(plan, seam);
+        let in_segment = |error: RenderError| error.in_segment(of_seams(plan, seam));
         let known = match before {
             None => frame_source.shown(plan, seam, None),
             Some(made) => frame_source.shown(plan, seam, Some(&mut |index| Ok(made.frames.frame(index)?))),
         };
-        let known = known.wrap_err_with(context)?;
-        let references = frame_source.references(&plan.seams[seam]).wrap_err_with(context)?;
+        let known = known.map_err(|error| in_segment(error.into()))?;
+        let references = frame_source.references(&plan.seams[seam]).map_err(|error| in_segment(error.into()))?;
         let ask = Ask { run, maker: &makers[seam], plan, seam };
         Ok(engine::write_job(folder, ask, &known, &references)?)
     }
