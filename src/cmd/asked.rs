@@ -11,8 +11,8 @@ use wanctl::pipeline::{
         memory::{RowsAtOnce, Sizes, Work},
     },
     options::{
-        self, EngineChoice, Era, JourneySettings, Layer, Options, Parts, Preset, Settings, SettingsError, Source,
-        Sourced, WanSettings, Weights, story::Story,
+        self, EngineChoice, JourneySettings, Layer, Options, Parts, Preset, Settings, SettingsError, Source, Sourced,
+        WanSettings, Weights, story::Story,
     },
     run::engine::Engine,
     types::{
@@ -20,7 +20,7 @@ use wanctl::pipeline::{
         video::Size,
     },
     weights::{Conditioning, Places, Published, Surroundings},
-    worker_tasks::Task,
+    worker_tasks::{self, Era, Task},
 };
 
 use super::Ui;
@@ -95,7 +95,8 @@ impl Asked {
         let of_task = task.and_then(|task| task.era);
         let places = Places::new(models, Surroundings::here());
         let has_model = flags.model.is_some() || task.is_some_and(|task| task.values.model.is_some());
-        let mut layers: Vec<Layer> = named.iter().map(|preset| preset.layer(of_task.or(*era))).collect();
+        let mut layers: Vec<Layer> =
+            named.iter().map(|preset| worker_tasks::preset_of_era(preset, of_task.or(*era))).collect();
         layers.extend(story.map(Story::layer));
         layers.extend(task.map(Task::layer));
         layers.push(Layer { from: Source::Flag, values: flags });
@@ -129,7 +130,7 @@ impl Asked {
         });
         if let Some(era) = era
             && of_task.is_none()
-            && !named.as_ref().is_some_and(Preset::has_eras)
+            && !named.as_ref().is_some_and(worker_tasks::changed_between_eras)
         {
             let of =
                 preset.map_or("no preset was asked for".into(), |name| format!("preset {name} was always the same"));
@@ -230,7 +231,7 @@ impl Asked {
     }
 
     fn found(&mut self, preset: &Preset, weights: Weights, era: Option<Era>) {
-        self.layers.insert(0, preset.layer(era));
+        self.layers.insert(0, worker_tasks::preset_of_era(preset, era));
         let own = |Options { loras, segment_loras, segment_sampling, .. }: &Options| {
             loras.is_some() || segment_loras.is_some() || segment_sampling.is_some()
         };

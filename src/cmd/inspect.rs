@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     error::{Error, Result},
     frames::film::Inputs,
     media::{Clip, Material, Media},
-    options::{EngineChoice, Era, Preset, PresetError, Settings, story::Story},
+    options::{EngineChoice, Preset, PresetError, Settings, story::Story},
     plan::FramePlan,
     run::{
         engine::Engine,
@@ -21,7 +21,7 @@ use wanctl::pipeline::{
         progress::{Progress, Stage, Warning},
     },
     weights::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
-    worker_tasks::{Task, looks_like_json},
+    worker_tasks::{Era, Task, looks_like_json},
 };
 
 use super::{

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::{Error, Result},
-    media::{Clip, Material, Media},
-    options::{Era, Layer, Preset},
+    media::{Material, Media},
+    options::{Layer, Preset},
     weights::{Places, Surroundings},
-    worker_tasks::{self, Blame, KnownFault, Role, Task, TaskFile},
+    worker_tasks::{self, Blame, Era, KnownFault, Role, Task, TaskFile},
 };
 
 use super::{
@@ -48,10 +48,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     };
     let mut faults: Vec<KnownFault> =
         task.faults().chain(task.diagnosis().and_then(|diagnosis| diagnosis.fault)).collect();
-    if let (Some(Planned { plan, .. }), Some(era)) = (&plan, task.era) {
-        faults.extend(worker_tasks::faults_of_plan(era, plan, &files.clips()));
-    }
-    faults.sort_by_key(|fault| fault.id);
+    faults.sort_by_key(|fault| fault.name);
     faults.dedup();
     let errors = files.problems.drain(..).chain(unresolved).chain(refused);
     let problems = errors.map(|error| ui.problem(error)).collect::<Result<Vec<Failure>>>()?;
@@ -68,7 +65,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
 /// The task's settings over its preset's, as far as no weights are needed for it.
 fn resolve(task: &Task) -> Result<(Option<Preset>, Resolved)> {
     let preset = task.preset.as_deref().map(Preset::find).transpose()?;
-    let of_preset = preset.as_ref().map(|preset| preset.layer(task.era));
+    let of_preset = preset.as_ref().map(|preset| worker_tasks::preset_of_era(preset, task.era));
     let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
     Ok((preset, Resolved::by_names(Work::of_task(task, &layers)?, layers)?))
 }
@@ -116,7 +113,7 @@ impl Seen<'_> {
         let input = match (self.problems.len(), self.task.obstacles().count()) {
             (0, 0) => match diagnosis {
                 Some(diagnosis) if diagnosis.blame == Blame::Worker => {
-                    let fault = diagnosis.fault.map_or(String::new(), |fault| format!(" ({})", fault.id));
+                    let fault = diagnosis.fault.map_or(String::new(), |fault| format!(" ({})", fault.name));
                     format!("no input problem found: the worker failed by a fault of its own{fault}")
                 }
                 Some(diagnosis) => format!("the worker refused it: {}", diagnosis.cause),
@@ -243,13 +240,5 @@ impl Files {
 
     fn of(&self, input: &TaskFile) -> Option<&Material> {
         self.facts.iter().find(|(other, _)| other == input).map(|(_, material)| material)
-    }
-
-    fn clips(&self) -> Vec<Clip> {
-        let clip = |(input, material): &(TaskFile, Material)| match material {
-            Material::Clip(clip) if input.role == Role::Clip => Some((**clip).clone()),
-            Material::Clip(_) | Material::Still(_) => None,
-        };
-        self.facts.iter().filter_map(clip).collect()
     }
 }

@@ -8,6 +8,7 @@ use wanctl::pipeline::{
     error::Result,
     options::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
     weights::{Checkpoint, Places, Surroundings},
+    worker_tasks::preset_of_era,
 };
 
 use super::{Ui, inspect_task::About, show, show_settings, ui::Answer};
@@ -96,7 +97,7 @@ pub(crate) fn preset(name: &std::path::Path) -> Option<Result<Preset, PresetErro
 
 /// Every value of it, resolved as if nothing else were asked.
 pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Answer> {
-    let layers = [preset.layer(era)];
+    let layers = [preset_of_era(preset, era)];
     let settings = Settings::of(&layers, EngineChoice::Auto)?;
     let kind = preset.values.published.as_ref().map(ModelKind::from);
     let sampling = kind.map(|kind| Sampling::of(&layers, kind, &LoraFiles::new())).transpose()?;

@@ -6,10 +6,13 @@ use wanctl::pipeline::{
     frames::film::plain,
     job::schedule::Grid,
     media::Material,
-    options::{self, Sampling},
+    options::Sampling,
     plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
     types::video::Size,
-    worker_tasks::{Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work},
+    worker_tasks::{
+        Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work,
+        thresholds as thresholds_of_phases,
+    },
 };
 
 use super::{resolved::Resolved, show::counted, show_settings};
@@ -224,8 +227,8 @@ pub(crate) fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
 
 /// What the worker would have met with it.
 pub(crate) fn faults(faults: &[KnownFault], rows: &mut Rows) {
-    for KnownFault { id, there, here } in faults {
-        rows.row("fault", format!("{id}: {there}\nhere: {here}"));
+    for KnownFault { name, there, here } in faults {
+        rows.row("fault", format!("{name}: {there}\nhere: {here}"));
     }
 }
 
@@ -236,7 +239,7 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
     let Some(Diagnosis { cause, blame: _, fault }) = task.diagnosis() else {
         return rows.row("", "why: these words are not known");
     };
-    rows.row("", format!("why: {cause}{}", fault.map_or(String::new(), |fault| format!(" ({})", fault.id))));
+    rows.row("", format!("why: {cause}{}", fault.map_or(String::new(), |fault| format!(" ({})", fault.name))));
 }
 
 /// What was resolved, under who said it, and what comes of it step by step.
@@ -258,7 +261,7 @@ pub(crate) fn thresholds(sampling: &Sampling) -> Vec<f64> {
     let steps: Vec<usize> = sampling.phases.iter().map(|phase| phase.steps).collect();
     match *sampling.grid {
         Grid::Wan2gp => {
-            options::thresholds(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
+            thresholds_of_phases(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
         }
         _ => vec![],
     }

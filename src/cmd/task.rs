@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use wanctl::pipeline::{
     error::Result,
     media::Media,
-    options::Era,
     types::progress::{Progress, Warning},
-    worker_tasks::{Assets, Kind, Mapping, Task, TaskError, looks_like_json},
+    worker_tasks::{Assets, Era, Kind, Mapping, Task, TaskError, looks_like_json},
 };
 
 use super::{Ui, args, asked::PresetArgs};

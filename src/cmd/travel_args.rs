@@ -10,7 +10,7 @@ use wanctl::pipeline::{
         Each, JourneyPaths, Options, SeedMode,
         story::{Story, StoryError},
     },
-    plan::{Round, Treatment},
+    plan::{Curve, Lengths, Round, Treatment},
     system::file_names,
 };
 
@@ -50,6 +50,14 @@ pub(crate) struct TravelArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
     brightness: Option<f64>,
 
+    /// Whether the lengths of segments and overlaps are rounded to the model's latents of 4 frames [default: rounded]
+    #[arg(long, value_name = "HOW", help_heading = "Travel")]
+    lengths: Option<Lengths>,
+
+    /// How segments that overlap cross-fade in the film [default: even]
+    #[arg(long, value_name = "CURVE", help_heading = "Travel")]
+    curve: Option<Curve>,
+
     /// A clip whose frames guide those of the film, one by one from its start: as they are (raw), or as edges
     #[arg(long, value_name = "CLIP[,raw|edges]", help_heading = "Travel")]
     structure: Option<Structure>,
@@ -69,8 +77,20 @@ pub(crate) struct Told {
 impl TravelArgs {
     /// What was typed of these, for these images; those of the story where there are none.
     pub(crate) fn told(&self, images: &[PathBuf], shape: &ShapeArgs) -> Result<Told, StoryError> {
-        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
-            self;
+        let Self {
+            story,
+            frames,
+            overlap,
+            round,
+            continued,
+            strength,
+            desaturate,
+            brightness,
+            lengths,
+            curve,
+            structure,
+            seed_mode,
+        } = self;
         let story = story.as_deref().map(Story::read).transpose()?;
         let mut paths = story.as_ref().map_or_else(JourneyPaths::default, |story| story.paths.clone());
         if !images.is_empty() {
@@ -90,6 +110,8 @@ impl TravelArgs {
             strength: *strength,
             desaturate: *desaturate,
             brightness: *brightness,
+            lengths: *lengths,
+            curve: *curve,
             treatment: structure.as_ref().map(|structure| structure.treatment),
             seed_mode: *seed_mode,
             ..Options::default()
@@ -99,8 +121,20 @@ impl TravelArgs {
 
     /// The first of these that was typed.
     pub(crate) fn first(&self) -> Option<&'static str> {
-        let Self { story, frames, overlap, round, continued, strength, desaturate, brightness, structure, seed_mode } =
-            self;
+        let Self {
+            story,
+            frames,
+            overlap,
+            round,
+            continued,
+            strength,
+            desaturate,
+            brightness,
+            lengths,
+            curve,
+            structure,
+            seed_mode,
+        } = self;
         let given = [
             (story.is_some(), "--story"),
             (frames.is_some(), "--frames"),
@@ -110,6 +144,8 @@ impl TravelArgs {
             (strength.is_some(), "--strength"),
             (desaturate.is_some(), "--desaturate"),
             (brightness.is_some(), "--brightness"),
+            (lengths.is_some(), "--lengths"),
+            (curve.is_some(), "--curve"),
             (structure.is_some(), "--structure"),
             (seed_mode.is_some(), "--seed-mode"),
         ];

@@ -75,7 +75,7 @@ pub(crate) fn edges(frame: &mut Frame) {
 pub(crate) fn crossed(from: &Frame, to: &Frame, curve: Curve, index: usize, frames: usize) -> Vec<u8> {
     match curve {
         Curve::Even => pixels::mix(&from.rgb, &to.rgb, pixels::fade_weight(index, frames)),
-        Curve::Worker(amount) => {
+        Curve::Sharpened(amount) => {
             let alpha = worker_weight(index, frames);
             let base: Vec<f32> =
                 from.rgb.iter().zip(&to.rgb).map(|(from, to)| mixed((*from).into(), (*to).into(), alpha)).collect();
@@ -133,10 +133,10 @@ mod tests {
             assert!((worker_weight(index, 4) - alpha).abs() < 1e-6);
         }
         let (a, b) = (noise(3), noise(11));
-        assert_eq!(crossed(&a, &b, Curve::Worker(0.0), 3, 4), b.rgb);
-        assert_ne!(crossed(&a, &b, Curve::Worker(0.3), 3, 4), b.rgb);
+        assert_eq!(crossed(&a, &b, Curve::Sharpened(0.0), 3, 4), b.rgb);
+        assert_ne!(crossed(&a, &b, Curve::Sharpened(0.3), 3, 4), b.rgb);
         let flat = Frame::filled(a.size, [77, 5, 200]);
-        assert_eq!(crossed(&flat, &flat, Curve::Worker(0.3), 1, 4), flat.rgb);
+        assert_eq!(crossed(&flat, &flat, Curve::Sharpened(0.3), 1, 4), flat.rgb);
     }
 
     #[test]

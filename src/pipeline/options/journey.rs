@@ -147,7 +147,7 @@ impl JourneySettings {
             frames,
             overlap,
             round: pick(layers, |asked| asked.round).unwrap_or(Sourced::built_in(Round::Down)),
-            lengths: pick(layers, |asked| asked.lengths).unwrap_or(Sourced::built_in(Lengths::Shared)),
+            lengths: pick(layers, |asked| asked.lengths).unwrap_or(Sourced::built_in(Lengths::Rounded)),
             mask_rule: pick(layers, |asked| asked.mask_rule).unwrap_or(Sourced::built_in(mask_rule)),
             fps: pick(layers, |asked| asked.fps.map(Some)).unwrap_or(Sourced::built_in(None)),
             size: pick(layers, |asked| asked.size.map(Some)).unwrap_or(Sourced::built_in(None)),

@@ -83,7 +83,7 @@ impl Preset {
     ) -> Result<Option<(Self, Weights)>, CheckpointError> {
         for preset in Self::built_in() {
             if preset.lacks(places).is_empty() {
-                let weights = Weights::find(&[preset.layer(None)], places)?;
+                let weights = Weights::find(&[preset.layer()], places)?;
                 if weights.models.conditioning().is_ok_and(|own| conditionings.contains(&own)) {
                     return Ok(Some((preset, weights)));
                 }

@@ -1,6 +1,6 @@
 //! What a journey has that a join has not: images at their frames, and how what is carried over looks.
 
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 use std::ops::Range;
 use strum::{Display, EnumString};
 
@@ -57,14 +57,33 @@ impl Tone {
     pub const PLAIN: Self = Self { saturation: 1.0, brightness: 0.0 };
 }
 
-/// How two stretches of the same length become one.
+/// How two stretches of the same length cross-fade.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Curve {
-    /// Alike from both ends; neither is pure.
+    /// Linear and symmetric; no frame is one stretch alone.
     Even,
-    /// As the hosted worker had it: half a cosine that ends in the second alone, and so much sharper on the way.
-    Worker(f64),
+    /// Half a cosine that ends in the second stretch alone, its frames sharpened by so much on the way.
+    Sharpened(f64),
+}
+
+impl Curve {
+    /// How strongly `--curve sharpened` sharpens: the default of Wan2GP, whose cross-fade it is.
+    pub const SHARPENING: f64 = 0.3;
+}
+
+impl ValueEnum for Curve {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Even, Self::Sharpened(Self::SHARPENING)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Even => PossibleValue::new("even").help("Linear, alike from both ends"),
+            Self::Sharpened(_) => PossibleValue::new("sharpened")
+                .help("Half a cosine, with the frames on the way sharpened, as Wan2GP does it"),
+        })
+    }
 }
 
 /// A stretch of a clip, or of what is made at a seam.

@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
 use super::{
     Align, Curve, Film, FramePlan, FrameRef, Journey, Key, Look, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning,
@@ -37,7 +39,7 @@ impl TravelParams {
     pub const PLAIN: Self = Self {
         segments: vec![],
         round: Round::Down,
-        lengths: Lengths::Shared,
+        lengths: Lengths::Rounded,
         align: Align::Latent,
         mask_rule: MaskRule::Exact,
         fill_latents: false,
@@ -60,13 +62,15 @@ pub struct SegmentAsk {
 }
 
 /// How long a segment is for the model, and what of it is new in the film.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum Lengths {
-    /// Neighbours share their image, which is shown once; the overlap stands before it.
-    Shared,
-    /// As the hosted worker had it: the overlap alone is shared, and with none an image is shown twice.
-    Worker,
+    /// An overlap is a multiple of 4, and neighbours share their image, which is shown once
+    Rounded,
+    /// Any overlap; neighbours share it alone, and with none an image is shown twice
+    Unrounded,
 }
 
 /// Frames of a clip that guide what is made, by their place in the film.
@@ -200,31 +204,31 @@ impl Way<'_> {
             let last = legs.last();
             let overlap = match lengths {
                 _ if !goes_on => 0,
-                Lengths::Shared if asked.overlap % 4 != 0 => {
+                Lengths::Rounded if asked.overlap % 4 != 0 => {
                     return Err(PlanError::OverlapNotFours { overlap: asked.overlap });
                 }
-                Lengths::Shared => asked.overlap,
-                Lengths::Worker => {
+                Lengths::Rounded => asked.overlap,
+                Lengths::Unrounded => {
                     let even = asked.overlap / 2 * 2;
                     last.map_or(even, |last| even.min(last.own)).min(own)
                 }
             };
             let with_overlap = |own: usize| match lengths {
-                Lengths::Shared => own + overlap,
-                Lengths::Worker => Round::Down.to_4n1(own + overlap),
+                Lengths::Rounded => own + overlap,
+                Lengths::Unrounded => Round::Down.to_4n1(own + overlap),
             };
             let frames = with_overlap(own);
             let shared = match lengths {
                 _ if !goes_on => 0,
-                Lengths::Shared => overlap + 1,
-                Lengths::Worker => overlap,
+                Lengths::Rounded => overlap + 1,
+                Lengths::Unrounded => overlap,
             };
             // A crossing leaves a frame of what went before that no other crossing takes.
             let has = last.map_or(self.before.unwrap_or(usize::MAX), |last| last.frames - last.shared.max(1));
             let most = own.min(has).saturating_sub(shared - overlap.min(shared) + 1);
             let most = match lengths {
-                Lengths::Shared => most / 4 * 4,
-                Lengths::Worker => most,
+                Lengths::Rounded => most / 4 * 4,
+                Lengths::Unrounded => most,
             };
             if overlap > most {
                 return Err(PlanError::OverlapTooLong { segment: number, overlap, most });

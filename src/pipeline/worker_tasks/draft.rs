@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
+use super::era::Era;
 use super::{Ignored, Role, TaskFile, spot::Notes};
-use crate::pipeline::options::{Era, FilmAsk, Options};
+use crate::pipeline::options::{FilmAsk, Options};
 
 #[derive(Debug)]
 pub(super) struct Draft {

@@ -1,5 +1,6 @@
 //! Tasks that join clips: one join, a segment of a chain, and the whole chain.
 
+use super::era::Era;
 use super::{
     Draft, Role,
     envelope::BOOKKEEPING,
@@ -8,7 +9,7 @@ use super::{
     spot::JsonValueAt,
 };
 use crate::pipeline::{
-    options::{Audio, Era, Length, Prompts, Seed},
+    options::{Audio, Length, Prompts, Seed},
     plan::Mode,
     types::video::Size,
 };
@@ -143,7 +144,7 @@ pub(super) fn settings(places: &[&JsonObject], draft: &mut Draft) {
     let size = first(&keys("resolution"), JsonValueAt::size).filter(|_| !truth("use_input_video_resolution"));
     values.made_size = size.map(snapped);
     if places.iter().any(|fields| fields.is_null("resolution")) && draft.era != Era::V2 {
-        draft.meets("P-70");
+        draft.meets("null-as-value");
     }
     if let Some(place) = places.iter().find_map(|fields| fields.at("aspect_ratio")) {
         draft.differs(place.place().into(), "the film has the first clip's shape; --size asks for another");
@@ -153,7 +154,7 @@ pub(super) fn settings(places: &[&JsonObject], draft: &mut Draft) {
         && truth("replace_mode")
     {
         draft.differs(strength.place().into(), "made from noise alone, not from the frames that were there");
-        draft.meets("P-61");
+        draft.meets("starts-from-blend");
     }
     draft.preset = Some(first(&keys("model"), JsonValueAt::text).unwrap_or_else(|| MODEL.into()));
     sampling::read(places, places, Family::Join, draft);
@@ -189,7 +190,7 @@ impl Draft {
     pub(super) fn prompts(&mut self, prompts: Vec<Option<String>>) {
         let several = |prompt: &Option<String>| prompt.as_ref().is_some_and(|prompt| prompt.trim().lines().count() > 1);
         if prompts.iter().any(several) {
-            self.meets("P-78");
+            self.meets("first-line-of-prompt");
         }
         let prompts: Vec<String> = prompts.into_iter().map(|prompt| one_line(&prompt.unwrap_or_default())).collect();
         self.values.prompts = Some(match prompts.as_slice() {

@@ -1,7 +1,11 @@
 //! LoRAs of a task, in all the shapes that tasks have them in.
 
 use super::{Draft, Role, TaskFile, fields::JsonObject, sampling::Family, spot::JsonValueAt};
-use crate::pipeline::options::{ConfigLora, Era, LoraAsk, Multiplier, PhaseConfig, multipliers};
+use super::{
+    era::Era,
+    phase_config::{ConfigLora, PhaseConfig},
+};
+use crate::pipeline::options::{LoraAsk, Multiplier, multipliers};
 
 /// One of them, by its address.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +106,7 @@ fn read(spot: &JsonValueAt, draft: &mut Draft) -> Vec<Lora> {
     }
     let listed: Vec<_> = spot.list().unwrap_or_default().iter().filter_map(listed).collect();
     if !listed.is_empty() {
-        draft.meets("P-76");
+        draft.meets("lora-shape");
     }
     listed
 }

@@ -8,18 +8,19 @@ use std::{
 };
 use strum::{Display, EnumString};
 
-use jiff::civil::{Date, date};
 use serde::{Deserialize, Serialize};
 
 mod assets;
 mod draft;
 mod envelope;
+mod era;
 mod error;
 mod faults;
 mod fields;
 mod join;
 mod kind;
 mod loras;
+mod phase_config;
 mod ranges;
 mod recorded;
 mod sampling;
@@ -32,10 +33,12 @@ mod tests;
 
 pub use assets::{Assets, Mapping};
 pub use envelope::{Row, looks_like_json};
+pub use era::{Era, changed_between_eras, preset_of_era};
 pub use error::TaskError;
-pub use faults::{Blame, Diagnosis, KnownFault, of_plan as faults_of_plan};
+pub use faults::{Blame, Diagnosis, KnownFault};
 pub use fields::Ignored;
 pub use kind::Kind;
+pub use phase_config::thresholds;
 pub use ranges::Portion;
 pub use recorded::{InputPaths, Recorded};
 pub use spot::WrongValue;
@@ -43,7 +46,7 @@ pub use stitch::Stitch;
 pub use travel::{Travel, Way};
 
 use crate::pipeline::{
-    options::{EngineChoice, EngineSettings, Era, FilmAsk, JourneyPaths, Layer, Options, Source},
+    options::{EngineChoice, EngineSettings, FilmAsk, JourneyPaths, Layer, Options, Source},
     plan::Align,
     system::file_names,
     weights::Places,
@@ -151,7 +154,7 @@ impl Task {
         let Envelope { row, params, notes } = Envelope::open(path, object, kind)?;
         // A name that went out of use with that era's end is older than a day that nobody wrote down.
         let old_name = params.at("model").is_some_and(|model| model.value() == "lightning_baseline_2_2_2");
-        let era = era.or(row.day().map(era_of)).unwrap_or(if old_name { Era::Oct25 } else { Era::V2 });
+        let era = era.or(row.day().map(Era::of_day)).unwrap_or(if old_name { Era::Oct25 } else { Era::V2 });
         let mut draft = Draft::new(era, &notes);
         let work = match row.kind {
             Kind::JoinClips | Kind::JoinSegment => {
@@ -403,21 +406,12 @@ impl Task {
 
     /// Faults of the worker that the task itself would meet.
     pub fn faults(&self) -> impl Iterator<Item = KnownFault> {
-        self.faults.iter().map(|id| faults::by_id(id))
+        self.faults.iter().map(|id| faults::by_name(id))
     }
 
     /// Why the worker failed, where its words tell.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         faults::diagnosis(self.row.as_ref()?.error.as_deref()?)
-    }
-}
-
-/// The era of a task that was made on this day: until presets lost their LoRAs, until the worker's successor, and since.
-fn era_of(day: Date) -> Era {
-    match day {
-        day if day < date(2025, 11, 28) => Era::Oct25,
-        day if day < date(2026, 2, 1) => Era::V1,
-        _ => Era::V2,
     }
 }
 

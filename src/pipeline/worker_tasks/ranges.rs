@@ -38,7 +38,7 @@ pub(super) fn inpaint(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Port
     }
     let context = context(draft);
     if (end - start + 2 * context) % 4 != 1 {
-        draft.meets("P-32");
+        draft.meets("length-not-4n1");
     }
     Some(asked(vec![Portion { frames: start..end, prompt: None }], draft))
 }
@@ -92,7 +92,7 @@ pub(super) fn edit(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion
     }
     let context = context(draft);
     if portions.iter().any(|portion| (portion.frames.len() + 2 * context) % 4 != 1) {
-        draft.meets("P-36");
+        draft.meets("portion-shortened");
     }
     draft.prompts(portions.iter().map(|portion| portion.prompt.clone().or_else(|| common.clone())).collect());
     Some(asked(portions, draft))

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::phase_config::{PhaseConfig, PhaseConfigError};
 use super::{
     Draft, Ignored,
     fields::{JsonObject, first},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::pipeline::{
     job::schedule::{Grid, Solver},
-    options::{Guidance, PhaseConfig, PhaseConfigError, Seed, SegmentSampling},
+    options::{Guidance, Seed, SegmentSampling},
     types::error::Reportable,
 };
 

@@ -12,7 +12,6 @@ use super::{
     fields::JsonObject,
     join::{audio, clip_list},
     spot::JsonValueAt,
-    travel::WORKERS_SHARPENING,
 };
 use crate::pipeline::{
     plan::{Curve, PlanError, Source, StitchAsk},
@@ -71,9 +70,9 @@ pub(super) fn of_join(params: &JsonObject, draft: &mut Draft) -> Option<Stitch> 
         draft.input(Role::Transition, place, task.clone());
     }
     draft.inputs.extend(pieces);
-    draft.meets("P-29");
+    draft.meets("stitch-cuts-originals");
     let mut stitch =
-        Stitch { by: Command::Join, cuts: vec![[0, 0]], overlaps: vec![], curve: Curve::Worker(WORKERS_SHARPENING) };
+        Stitch { by: Command::Join, cuts: vec![[0, 0]], overlaps: vec![], curve: Curve::Sharpened(Curve::SHARPENING) };
     for _ in &transitions {
         stitch.meet(gap, [blend, blend]);
     }
@@ -152,7 +151,7 @@ pub(super) fn of_travel(params: &JsonObject, draft: &mut Draft) -> Option<Stitch
     let segments = params.need("num_total_segments_generated", "how many segments", JsonValueAt::whole);
     draft.values.fps = params.read("fps_final_video", JsonValueAt::rate);
     params.read("parsed_resolution_wh", JsonValueAt::size);
-    let sharp = params.read("crossfade_sharp_amt", JsonValueAt::number).unwrap_or(WORKERS_SHARPENING);
+    let sharp = params.read("crossfade_sharp_amt", JsonValueAt::number).unwrap_or(Curve::SHARPENING);
     let before = params.read("initial_continued_video_path", JsonValueAt::text).filter(|address| !address.is_empty());
     audio(params, draft);
     params.finish(super::travel::IGNORED);
@@ -165,11 +164,11 @@ pub(super) fn of_travel(params: &JsonObject, draft: &mut Draft) -> Option<Stitch
         return place.wrong(format!("{} overlaps between {segments} segments", segments - 1));
     }
     if segments > 1 && overlaps.iter().all(|overlap| *overlap == 0) {
-        draft.meets("P-14");
+        draft.meets("stitch-needs-overlap");
     }
     if let Some(address) = before {
         draft.input(Role::Clip, params.place("initial_continued_video_path"), address);
-        draft.meets("P-14");
+        draft.meets("stitch-needs-overlap");
         // The first of the list stood for both of the first two places.
         overlaps.insert(0, overlaps.first().copied().unwrap_or(0));
     }
@@ -177,7 +176,7 @@ pub(super) fn of_travel(params: &JsonObject, draft: &mut Draft) -> Option<Stitch
         draft.input(Role::Transition, format!("segment {index}"), format!("segment_{index}"));
     }
     let cuts = vec![[0, 0]; overlaps.len() + 1];
-    Some(Stitch { by: Command::Travel, cuts, overlaps, curve: Curve::Worker(sharp) })
+    Some(Stitch { by: Command::Travel, cuts, overlaps, curve: Curve::Sharpened(sharp) })
 }
 
 const IGNORED: &[(&str, &str)] = &[

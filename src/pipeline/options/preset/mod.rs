@@ -1,12 +1,10 @@
 //! Presets: ways of generating that have a name. YAML files: built in, in the user's config folder, or anywhere.
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use strum::{Display, EnumString};
 
 use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Options, Prompts, Seed, Source};
 use crate::pipeline::{
@@ -23,20 +21,6 @@ use crate::pipeline::{
     weights::{Files, Published},
 };
 
-/// Which of the hosted worker's meanings: what a preset held changed with its versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-#[value(rename_all = "lower")]
-pub enum Era {
-    /// Tasks until 2025-11-28
-    Oct25,
-    /// Tasks until 2026-01
-    V1,
-    /// Tasks from 2026-02 on
-    V2,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
     pub name: String,
@@ -46,8 +30,6 @@ pub struct Preset {
     /// Where it was read; none for a built-in one.
     pub path: Option<PathBuf>,
     pub values: Options,
-    /// What it had instead in an era of the worker.
-    eras: Eras,
     /// At which rate the model was trained, and for how many frames at a time: said, not forced.
     pub fps: Option<f64>,
     pub max_frames: Option<usize>,
@@ -144,8 +126,6 @@ struct Written {
     solver: Option<Solver>,
     grid: Option<Grid>,
     loras: Option<Vec<LoraAsk>>,
-    #[serde(default)]
-    eras: Eras,
     seed: Option<Seed>,
     noise: Option<Noise>,
     cfg_zero_steps: Option<usize>,
@@ -183,20 +163,6 @@ struct Parts {
 enum Scales {
     All(f64),
     Each(Vec<f64>),
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Eras {
-    oct25: Option<InEra>,
-    v1: Option<InEra>,
-    v2: Option<InEra>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InEra {
-    loras: Vec<LoraAsk>,
 }
 
 /// Names of files in `presets/`, in the order in which the first one whose weights are there is taken.
@@ -324,7 +290,6 @@ impl Preset {
             solver,
             grid,
             loras,
-            eras,
             seed,
             noise,
             cfg_zero_steps,
@@ -382,29 +347,12 @@ impl Preset {
             offload,
             ..Options::default()
         };
-        Ok(Self { name, aliases, about, path, values, eras, fps, max_frames })
+        Ok(Self { name, aliases, about, path, values, fps, max_frames })
     }
 
-    /// What it says, as it was in an era.
-    pub fn layer(&self, era: Option<Era>) -> Layer {
-        let mut values = self.values.clone();
-        if let Some(InEra { loras }) = era.and_then(|era| self.in_era(era)) {
-            values.loras = Some(loras.clone());
-        }
-        Layer { from: Source::Preset(self.name.clone()), values }
-    }
-
-    /// Whether an era changes anything.
-    pub fn has_eras(&self) -> bool {
-        self.eras != Eras::default()
-    }
-
-    fn in_era(&self, era: Era) -> Option<&InEra> {
-        match era {
-            Era::Oct25 => self.eras.oct25.as_ref(),
-            Era::V1 => self.eras.v1.as_ref(),
-            Era::V2 => self.eras.v2.as_ref(),
-        }
+    /// What it says.
+    pub fn layer(&self) -> Layer {
+        Layer { from: Source::Preset(self.name.clone()), values: self.values.clone() }
     }
 }
 

@@ -56,17 +56,6 @@ fn what_tasks_name_is_there() {
 }
 
 #[test]
-fn an_era_has_the_loras_that_the_workers_preset_had_then() {
-    let preset = Preset::find("lightning_baseline_2_2_2").unwrap();
-    let loras = |era| preset.layer(era).values.loras.unwrap();
-    let weights: Vec<_> = loras(Some(Era::Oct25)).iter().map(|lora| lora.weights.to_string()).collect();
-    assert_eq!(weights, ["0.75;1;0", "0;0;1"]);
-    assert_eq!(loras(None), loras(Some(Era::Oct25)));
-    assert_eq!((loras(Some(Era::V1)), loras(Some(Era::V2))), (vec![], vec![]));
-    assert!(preset.has_eras() && !Preset::find("wan22-vace-fun").unwrap().has_eras());
-}
-
-#[test]
 fn a_name_that_is_almost_right_is_told_the_nearest() {
     let error = Preset::find("wan22-vace-lightnin").unwrap_err();
     assert_eq!(

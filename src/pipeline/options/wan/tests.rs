@@ -8,7 +8,7 @@ use crate::pipeline::{
         CfgZero,
         schedule::{self, Expert},
     },
-    options::{Era, LoraFiles, Options, Preset, Prompts, Source, Sourced},
+    options::{LoraFiles, Options, Preset, Prompts, Source, Sourced},
     types::error::{ErrorCode, Reportable},
     weights::Transformer,
 };
@@ -52,7 +52,7 @@ fn flags(text: &str) -> Layer {
 }
 
 fn preset(name: &str) -> Layer {
-    Preset::find(name).unwrap().layer(None)
+    Preset::find(name).unwrap().layer()
 }
 
 fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, SettingsError> {
@@ -143,11 +143,11 @@ fn with_other_steps_the_phases_stay_where_they_are_between_noise_and_picture() {
 }
 
 #[test]
-fn every_built_in_preset_resolves_in_every_era_with_both_experts_at_work() {
+fn every_built_in_preset_resolves_with_both_experts_at_work() {
     for preset in Preset::built_in() {
         let low = preset.values.published.as_ref().is_some_and(|published| !published.low.is_empty());
-        for era in [None, Some(Era::Oct25), Some(Era::V1), Some(Era::V2)] {
-            let layers = [preset.layer(era)];
+        {
+            let layers = [preset.layer()];
             let settings = of(&layers, models(if low { 2 } else { 1 })).unwrap();
             for expert in if low { &[High, Low][..] } else { &[High] } {
                 assert!(

@@ -51,7 +51,7 @@ fn the_reference_keeps_a_latent_for_the_one_frame_it_picks() {
     }
 }
 
-/// P-34: seed 1 kept two grey frames at the end of its gap.
+/// The worker's mask: seed 1 kept two grey frames at the end of its gap.
 #[test]
 fn only_the_reference_rule_keeps_a_latent_with_grey_frames() {
     let kept = |mask_rule| {

@@ -119,7 +119,7 @@ fn replacing_keeps_the_length_and_inserting_adds_what_was_made() {
     });
 }
 
-/// P-20 to P-32: one index space, contexts of at least one frame, all of them of the film, and 4n+1 everywhere.
+/// One index space, contexts of at least one frame, all of them of the film, and 4n+1 everywhere.
 #[test]
 fn contexts_are_the_surviving_frames_beside_the_gap() {
     for_every_plan(|case, plan| {
@@ -171,7 +171,7 @@ fn gaps_and_contexts_are_as_near_to_what_was_asked_as_the_alignment_says() {
     });
 }
 
-/// P-34.
+/// The worker marked latents as known that hold frames to generate: the end of its gap stayed grey.
 #[test]
 fn no_latent_is_half_known_under_latent_alignment_but_that_of_an_end_image() {
     for_every_plan(|case, plan| {
@@ -193,7 +193,6 @@ fn no_latent_is_half_known_under_latent_alignment_but_that_of_an_end_image() {
     });
 }
 
-/// P-30.
 #[test]
 fn blends_lie_within_the_contexts_of_their_sides() {
     for_every_plan(|case, plan| {

@@ -7,7 +7,7 @@ fn stitched(lengths: &[usize], overlaps: &[usize]) -> Result<FramePlan, PlanErro
     let inputs = lengths.iter().enumerate().map(|(n, &frames)| source(&format!("{n}.mp4"), frames)).collect();
     let size = Size::new(832, 480);
     let pieces = lengths.iter().copied().enumerate().map(|(n, frames)| (n, 0..frames)).collect();
-    let ask = StitchAsk { pieces, overlaps: overlaps.to_vec(), curve: Curve::Worker(0.3) };
+    let ask = StitchAsk { pieces, overlaps: overlaps.to_vec(), curve: Curve::Sharpened(0.3) };
     stitch(inputs, Film { fps: fps("16"), size, made_size: size }, &ask)
 }
 

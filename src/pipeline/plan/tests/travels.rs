@@ -10,10 +10,10 @@ const PLAIN: TravelParams = TravelParams::PLAIN;
 /// As a task has it.
 fn worker() -> TravelParams {
     TravelParams {
-        lengths: Lengths::Worker,
+        lengths: Lengths::Unrounded,
         align: Align::Exact,
         mask_rule: MaskRule::Reference,
-        curve: Curve::Worker(0.3),
+        curve: Curve::Sharpened(0.3),
         ..PLAIN
     }
 }
@@ -114,7 +114,7 @@ fn the_film_shows_every_image_at_its_key_frame() {
             let FrameRef { origin: Origin::Gap(seam), index } = frames[key.frame] else { panic!("{what}") };
             // An overlap of the worker's is carried over from a segment that ends with the image.
             let slot = plan.seams[seam].slots[index];
-            let carried = ask.lengths == Lengths::Worker && matches!(slot, Slot::Carry(_));
+            let carried = ask.lengths == Lengths::Unrounded && matches!(slot, Slot::Carry(_));
             let image = FrameRef { origin: Origin::Input(key.input), index: 0 };
             assert!(carried || slot == Slot::Keep(image), "{what}: {key:?} is {slot:?}");
         }
@@ -172,7 +172,7 @@ fn what_is_carried_over_stands_before_the_segment_in_the_film() {
                 Origin::Input(clip) => plan.inputs[clip].length(),
             };
             // The image itself stands in the place of the frame that shows it.
-            let image = ask.lengths == Lengths::Shared && matches!(last.origin, Origin::Gap(_));
+            let image = ask.lengths == Lengths::Rounded && matches!(last.origin, Origin::Gap(_));
             assert_eq!(last.index + 1 + usize::from(image), before, "{what}");
         }
     });
@@ -199,7 +199,7 @@ fn crossings_show_the_same_moment_twice() {
 #[test]
 fn shared_images_make_n_times_f_minus_1_plus_1_frames_whatever_the_overlap() {
     for_every_plan(|Case { continued, ask, plan, .. }, what| {
-        if ask.lengths == Lengths::Worker {
+        if ask.lengths == Lengths::Unrounded {
             return;
         }
         let own = ask.round.to_4n1(ask.segments[0].frames);

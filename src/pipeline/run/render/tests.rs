@@ -27,7 +27,7 @@ const SIZE: Size = Size::new(8, 6);
 const PLAIN: TravelParams = TravelParams {
     segments: vec![],
     round: Round::Down,
-    lengths: Lengths::Shared,
+    lengths: Lengths::Rounded,
     align: Align::Latent,
     mask_rule: MaskRule::Exact,
     fill_latents: false,
@@ -191,7 +191,7 @@ impl Told<'_> {
                             let t = done / (count + 1) as f64;
                             3.0 * t * t - 2.0 * t * t * t
                         }
-                        Curve::Worker(_) => (1.0 - (std::f64::consts::PI * done / count as f64).cos()) / 2.0,
+                        Curve::Sharpened(_) => (1.0 - (std::f64::consts::PI * done / count as f64).cos()) / 2.0,
                     };
                     mixed(at(from.origin, one), at(to.origin, other), share)
                 };
@@ -227,7 +227,7 @@ fn every_frame_of_every_small_journey_is_as_planned() {
     let studio = Studio::new();
     let before: Vec<[u8; 3]> = (0..20).map(|n| [n * 12, 255 - n * 9, 40]).collect();
     let clip = studio.clip("before.mkv", &before);
-    let worker = TravelParams { lengths: Lengths::Worker, curve: Curve::Worker(0.3), ..PLAIN };
+    let worker = TravelParams { lengths: Lengths::Unrounded, curve: Curve::Sharpened(0.3), ..PLAIN };
     let look = Look { strength: 0.7, desaturate: 0.4, brightness: 0.25 };
     let later = Tone { saturation: 1.4, brightness: -0.2 };
     let asks = [(0, PLAIN), (4, PLAIN), (0, worker.clone()), (4, worker), (4, TravelParams { later, look, ..PLAIN })];
@@ -262,7 +262,7 @@ fn pieces_that_overlap_fade_into_each_other_and_both_are_heard() {
         (0..3u8).map(|clip| (0..12u8).map(|n| [n * 20, clip * 100, 255 - n * 15]).collect()).collect();
     let clips: Vec<Clip> =
         colours.iter().enumerate().map(|(n, colours)| studio.clip(&format!("{n}.mkv"), colours)).collect();
-    for (overlaps, curve) in [([0, 4], Curve::Even), ([3, 5], Curve::Worker(0.3)), ([1, 0], Curve::Even)] {
+    for (overlaps, curve) in [([0, 4], Curve::Even), ([3, 5], Curve::Sharpened(0.3)), ([1, 0], Curve::Even)] {
         let settings = crate::pipeline::options::Settings::of(&[], crate::pipeline::options::EngineChoice::Dissolve);
         let inputs = Inputs::new(clips.clone(), &settings.unwrap(), true);
         let pieces = vec![(0, 0..12), (1, 1..12), (2, 0..9)];

@@ -76,8 +76,8 @@ fn the_failed_segments_have_nothing_wrong_in_them() {
         assert_eq!(weights, ["1.2;0", "1.05;1.05", "0;1"]);
         // The stored threshold is the phases' own to the last bit, and the lists agree.
         assert_eq!(task.conflicts, [""; 0]);
-        assert_eq!(task.diagnosis().unwrap().fault.unwrap().id, "P-10");
-        assert!(ids(&task).contains(&"P-10"), "{:?}", ids(&task));
+        assert_eq!(task.diagnosis().unwrap().fault.unwrap().name, "preset-looked-up-by-empty-name");
+        assert!(ids(&task).contains(&"preset-looked-up-by-empty-name"), "{:?}", ids(&task));
         assert!(task.ignored.iter().all(|key| key.reason != "no key that wanctl knows"), "{:?}", task.ignored);
     }
 }
@@ -91,7 +91,7 @@ fn the_failed_way_is_thirteen_segments_one_after_the_other() {
     // Each by itself: none needs another one's frames.
     assert_eq!(plan.lanes().len(), 13);
     assert_eq!(task.inputs.iter().filter(|input| input.role == Role::Image).count(), 14);
-    assert_eq!(task.diagnosis().unwrap().fault.unwrap().id, "P-03");
+    assert_eq!(task.diagnosis().unwrap().fault.unwrap().name, "parent-error-overwritten");
     assert_eq!(task.conflicts, [""; 0]);
 }
 
@@ -106,7 +106,7 @@ fn a_stitched_way_has_one_timeline() {
         assert!(plan.seams.iter().skip(1).all(|seam| seam.slots.len() == 89));
         let prompts = ["a", "z", "z", "z", "e"].map(str::to_owned).into();
         assert_eq!(task.values.prompts, Some(Prompts::Each(prompts)));
-        assert_eq!(ids(&task).contains(&"P-33"), overlap == 10);
+        assert_eq!(ids(&task).contains(&"overlap-made-even"), overlap == 10);
         // What the worker's mask made of the images and of the frames carried over.
         let kept = |seam: usize| {
             let latents = &plan.seams[seam].latents;
@@ -114,9 +114,7 @@ fn a_stitched_way_has_one_timeline() {
         };
         assert_eq!((kept(0), kept(1)), (0, if overlap == 10 { 3 } else { 2 }));
         assert_eq!(shown(&plan, 1), (0..overlap).chain([88]).collect::<Vec<_>>());
-        assert_eq!(task.values.curve, Some(Curve::Worker(0.3)));
-        let faults = crate::pipeline::worker_tasks::faults_of_plan(task.era.unwrap(), &plan, &[]);
-        assert!(faults.iter().any(|fault| fault.id == "P-34"));
+        assert_eq!(task.values.curve, Some(Curve::Sharpened(0.3)));
     }
 }
 
@@ -147,7 +145,7 @@ fn looks_have_one_sign_whatever_the_workers_version() {
     let (old, new) = (looks("2026-01-05"), looks("2026-02-20"));
     assert_eq!((old.brightness, new.brightness), (Some(-0.1), Some(0.1)));
     assert_eq!((new.strength, new.desaturate), (Some(0.75), Some(0.5)));
-    assert_eq!((new.later, new.curve), (Some(Tone { saturation: 0.8, brightness: -0.1 }), Some(Curve::Worker(0.0))));
+    assert_eq!((new.later, new.curve), (Some(Tone { saturation: 0.8, brightness: -0.1 }), Some(Curve::Sharpened(0.0))));
     let plain = read(&way(|_| {})).unwrap().values;
     assert_eq!((plain.strength, plain.brightness, plain.later), (None, None, None));
 }
@@ -163,7 +161,7 @@ fn a_clip_goes_on_and_the_first_overlap_stands_twice() {
     let plan = planned(&task);
     assert_eq!(plan.frames(), 100 + 5 * 79);
     assert!(matches!(plan.seams[0].slots[0], Slot::Carry(_)));
-    assert!(ids(&task).contains(&"P-14"));
+    assert!(ids(&task).contains(&"stitch-needs-overlap"));
 }
 
 #[test]
@@ -215,7 +213,7 @@ fn clips_guide_a_journey_in_every_shape_that_tasks_have_them_in() {
         let guided = |at: usize| matches!(plan.seams[0].slots[at], Slot::Structure(_));
         assert!(!guided(0) && guided(film.start.max(1)) && guided(film.end.min(80) - 1), "{change}");
         assert!(!guided(film.start.max(1) - 1));
-        assert!(ids(&task).contains(&"P-21"));
+        assert!(ids(&task).contains(&"structure-under-mask"));
     }
 }
 
@@ -342,7 +340,10 @@ fn a_segments_phases_that_are_those_of_all_are_told_once() {
     assert!(generation(&task, "{}").segments.is_empty());
     assert_eq!(addresses(&task, Role::Lora).len(), 1);
     let alone = read(&way(|details| details["phase_configs_expanded"] = json!(vec![config([1, 2], json!([])); 5])));
-    assert!(!ids(&alone.unwrap()).contains(&"P-62"), "all segments have phases, though the way has none");
+    assert!(
+        !ids(&alone.unwrap()).contains(&"preset-without-loras"),
+        "all segments have phases, though the way has none"
+    );
 }
 
 #[test]

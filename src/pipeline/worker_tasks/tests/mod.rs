@@ -58,7 +58,7 @@ fn segment(change: impl Fn(&mut Value)) -> Value {
 }
 
 fn ids(task: &Task) -> Vec<&str> {
-    task.faults().map(|fault| fault.id).collect()
+    task.faults().map(|fault| fault.name).collect()
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_failed_join_is_read_whole() {
     assert_eq!(values.prompts, Some(Prompts::One("smooth camera glide between scenes".into())));
     assert_eq!((values.steps, values.negative_prompt.as_deref()), (Some(6), Some("")));
     let diagnosis = task.diagnosis().unwrap();
-    assert_eq!((diagnosis.blame, diagnosis.fault.unwrap().id), (Blame::Worker, "P-01"));
+    assert_eq!((diagnosis.blame, diagnosis.fault.unwrap().name), (Blame::Worker, "ffmpeg-error-lost"));
     assert_eq!(task.obstacles().count(), 0);
     let ignored: Vec<_> = task.ignored.iter().map(|key| key.place.as_str()).collect();
     for key in ["worker_id", "params.run_id", "params.priority", "params.orchestrator_task_id"] {
@@ -161,10 +161,10 @@ fn a_null_is_absent_in_a_task() {
     let task = read(&nulls).unwrap();
     assert_eq!(task.values, read(&join(|_| {})).unwrap().values);
     // A null resolution broke the first worker, not the last one.
-    assert!(!ids(&task).contains(&"P-70"));
+    assert!(!ids(&task).contains(&"null-as-value"));
     let mut early = nulls;
     early["created_at"] = "2025-12-24".into();
-    assert!(ids(&read(&early).unwrap()).contains(&"P-70"));
+    assert!(ids(&read(&early).unwrap()).contains(&"null-as-value"));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_chain_is_clips_in_order_with_a_prompt_for_each_seam() {
     assert_eq!((task.values.mode, task.values.made_size), (Some(Mode::Replace), Some(Size::new(896, 496))));
     assert_eq!(task.film.audio, Some(Audio::File("https://x.invalid/song.mp3".into())));
     // Without a phase_config and without LoRAs, the distilled preset is left alone.
-    assert!(ids(&task).contains(&"P-62"));
+    assert!(ids(&task).contains(&"preset-without-loras"));
 
     let looped = chain(&|details| details["loop_first_clip"] = true.into()).unwrap();
     assert!(looped.obstacles().next().unwrap().contains("played backwards"));
@@ -228,7 +228,10 @@ fn portions_are_frames_to_make_again() {
     };
     let Work::Ranges(portions) = inpaint(20, 37).unwrap().work else { panic!() };
     assert_eq!(portions, [Portion { frames: 20..37, prompt: None }]);
-    assert!(!ids(&inpaint(20, 37).unwrap()).contains(&"P-32") && ids(&inpaint(20, 38).unwrap()).contains(&"P-32"));
+    assert!(
+        !ids(&inpaint(20, 37).unwrap()).contains(&"length-not-4n1")
+            && ids(&inpaint(20, 38).unwrap()).contains(&"length-not-4n1")
+    );
     let values = inpaint(20, 37).unwrap().values;
     assert_eq!((values.ranges.unwrap(), values.gap, values.mode), (vec![FrameRange(20..37)], None, None));
     assert!(inpaint(37, 37).unwrap_err().to_string().contains("wanted a frame after the first, 37, found 37"));

@@ -25,7 +25,7 @@ fn join(transitions: Value) -> Value {
 #[test]
 fn pieces_and_overlaps_must_fit_together() {
     let found = stitch_of(read(&join(json!(["t1"]))));
-    let curve = Curve::Worker(0.3);
+    let curve = Curve::Sharpened(0.3);
     assert_eq!(found, Stitch { by: Command::Join, cuts: vec![[0, 0]; 3], overlaps: vec![8, 8], curve });
     assert!(read(&join(json!([]))).unwrap_err().to_string().contains("1 transitions between 2 clips, found []"));
     let travel = |overlaps: Value, before: Option<&str>| {
@@ -34,12 +34,12 @@ fn pieces_and_overlaps_must_fit_together() {
             "initial_continued_video_path": before } }))
     };
     let found = stitch_of(travel(json!([8, 4]), None));
-    let curve = Curve::Worker(0.5);
+    let curve = Curve::Sharpened(0.5);
     assert_eq!(found, Stitch { by: Command::Travel, cuts: vec![[0, 0]; 3], overlaps: vec![8, 4], curve });
     let found = stitch_of(travel(json!([8, 4]), Some("before.mp4")));
     assert_eq!((found.cuts.len(), found.overlaps), (4, vec![8, 8, 4]));
     assert!(travel(json!([8]), None).unwrap_err().to_string().contains("2 overlaps between 3 segments"));
-    assert!(ids(&travel(json!([0, 0]), None).unwrap()).contains(&"P-14"));
+    assert!(ids(&travel(json!([0, 0]), None).unwrap()).contains(&"stitch-needs-overlap"));
 }
 
 #[test]

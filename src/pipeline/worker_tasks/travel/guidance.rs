@@ -58,8 +58,8 @@ pub(super) fn read(places: &[&JsonObject], way: Way, draft: &mut Draft) {
         clips.push((place, address, StructureUse { clip: 0, film: None, frames: None, spread }));
     }
     let Some((place, ..)) = clips.first().cloned() else { return };
-    draft.meets("P-21");
-    draft.meets("P-23");
+    draft.meets("structure-under-mask");
+    draft.meets("structure-too-early");
     let treatment = match (uni3c, kind.as_deref().unwrap_or("flow")) {
         (false, "raw" | "none") => Some(Treatment::Raw),
         (false, "canny") => {

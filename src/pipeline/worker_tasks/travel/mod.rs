@@ -11,6 +11,7 @@ pub(super) use keys::IGNORED;
 pub(super) use segment::segment;
 pub(super) use whole::whole;
 
+use super::era::Era;
 use super::{
     Draft, Role,
     fields::{JsonObject, first},
@@ -19,7 +20,7 @@ use super::{
     spot::JsonValueAt,
 };
 use crate::pipeline::{
-    options::{Each, Era, Length},
+    options::{Each, Length},
     plan::{Curve, Lengths, Round, Tone},
     types::video::Size,
     weights::Conditioning,
@@ -61,7 +62,7 @@ fn ask(frames: Vec<usize>, overlaps: Vec<usize>, draft: &mut Draft) {
     draft.values.segments = Some(frames.len());
     draft.values.frames = Some(Each::Each(frames));
     draft.values.overlap = Some(Each::Each(overlaps));
-    draft.values.lengths = Some(Lengths::Worker);
+    draft.values.lengths = Some(Lengths::Unrounded);
     draft.values.round = Some(match draft.era {
         Era::V2 => Round::Down,
         Era::Oct25 | Era::V1 => Round::Nearest,
@@ -94,7 +95,7 @@ fn common(places: &[&JsonObject], details: &JsonObject, draft: &mut Draft) -> Op
     });
     let way = way.unwrap_or(if vace { Way::Vace } else { Way::I2v });
     if way == Way::I2v && model.as_deref().is_some_and(|model| model.contains("lightning")) && draft.era == Era::V1 {
-        draft.meets("P-72");
+        draft.meets("taken-for-vace");
     }
     let svi = first(&keys("use_svi"), JsonValueAt::truth).unwrap_or(false);
     let apart = details.read("independent_segments", JsonValueAt::truth);
@@ -112,7 +113,7 @@ fn common(places: &[&JsonObject], details: &JsonObject, draft: &mut Draft) -> Op
     let loose = &places[places.len().saturating_sub(2)..];
     sampling::read(places, loose, Family::Travel, draft);
     if size.zip(snap).is_some_and(|(size, snap)| size != snap) {
-        draft.meets("P-57");
+        draft.meets("image-stretched");
     }
     let chained = way == Way::Vace && chained;
     Some(Common { way, asked: size?, chained })
@@ -129,9 +130,9 @@ fn looks(places: &[&JsonObject], draft: &mut Draft) {
     let brightness = number("adjust_brightness_subsequent_starting_frames", 0.0);
     let saturation = number("after_first_post_generation_saturation", 1.0).filter(|saturation| *saturation >= 0.0);
     let brighter = number("after_first_post_generation_brightness", 0.0);
-    let sharp = number("crossfade_sharp_amt", f64::NAN).unwrap_or(WORKERS_SHARPENING);
+    let sharp = number("crossfade_sharp_amt", f64::NAN).unwrap_or(Curve::SHARPENING);
     if strength.or(desaturate).or(brightness).or(brighter).is_some() {
-        draft.meets("P-60");
+        draft.meets("brightness-sign");
     }
     let values = &mut draft.values;
     values.strength = strength.map(|adjustment| (1.0 + adjustment).clamp(0.0, 1.0));
@@ -141,11 +142,8 @@ fn looks(places: &[&JsonObject], draft: &mut Draft) {
     values.brightness = brightness.map(|brightness| (sign * brightness).clamp(-1.0, 1.0));
     let tone = Tone { saturation: saturation.unwrap_or(1.0), brightness: brighter.unwrap_or(0.0) };
     values.later = Some(tone).filter(|tone| *tone != Tone::PLAIN);
-    values.curve = Some(Curve::Worker(sharp));
+    values.curve = Some(Curve::Sharpened(sharp));
 }
-
-/// Of a crossfade, where nobody says it.
-pub(super) const WORKERS_SHARPENING: f64 = 0.3;
 
 /// Why it is refused.
 pub(super) const SVI: &str = "SVI chains segments by a model of its own, which is not here";

@@ -28,7 +28,7 @@ pub(in crate::pipeline::worker_tasks) fn segment(
         }
     };
     if details.at("orchestrator_details").is_some() || details.at("full_orchestrator_payload").is_some() {
-        draft.meets("P-81");
+        draft.meets("copies-disagree");
     }
     let mut places: Vec<&JsonObject> = own.iter().collect();
     places.extend([params, &details]);
@@ -87,7 +87,7 @@ pub(in crate::pipeline::worker_tasks) fn segment(
 
     let (Common { way, asked: size_asked, chained }, index, asked) = (common?, index?, asked?);
     if asked % 4 != 1 {
-        draft.meets(if own.is_some() || alone { "P-32" } else { "P-25" });
+        draft.meets(if own.is_some() || alone { "length-not-4n1" } else { "lengths-rounded-two-ways" });
     }
     // Of what goes before it, the film of one segment has nothing but what it is shown.
     draft.values.apart = Some(true);

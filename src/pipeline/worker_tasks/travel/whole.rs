@@ -1,8 +1,9 @@
 //! `travel_orchestrator`: the whole way, segment by segment.
 
 use super::{Common, Travel, ask, beyond, common, continued, guidance, keys::IGNORED, lengths, looks, references};
+use crate::pipeline::worker_tasks::era::Era;
 use crate::pipeline::{
-    options::{Era, Prompts, Seed},
+    options::{Prompts, Seed},
     worker_tasks::{Draft, Role, fields::JsonObject, join::one_line, loras, sampling, spot::JsonValueAt},
 };
 
@@ -53,7 +54,7 @@ pub(in crate::pipeline::worker_tasks) fn whole(params: &JsonObject, draft: &mut 
         return None;
     }
     if continued && count > 1 {
-        draft.meets("P-14");
+        draft.meets("stitch-needs-overlap");
     }
     // The first of a list stands between the clip gone on from and the first segment too.
     let overlap = |index: usize| match index.checked_sub(1) {
@@ -64,18 +65,18 @@ pub(in crate::pipeline::worker_tasks) fn whole(params: &JsonObject, draft: &mut 
     };
     let shared: Vec<usize> = (0..count).map(overlap).collect();
     if shared.iter().any(|overlap| overlap % 4 == 2) {
-        draft.meets("P-33");
+        draft.meets("overlap-made-even");
     }
     if asked.iter().any(|frames| frames % 4 == 0) && draft.era != Era::V2 {
-        draft.meets("P-25");
+        draft.meets("lengths-rounded-two-ways");
     }
     if count > 1 {
-        draft.meets("P-63");
+        draft.meets("one-seed");
     }
     if chained && count > 1 {
-        draft.meets("P-24");
+        draft.meets("timelines-differ");
         if shared.iter().all(|overlap| *overlap == 0) {
-            draft.meets("P-14");
+            draft.meets("stitch-needs-overlap");
         }
     }
     ask(asked, shared, draft);

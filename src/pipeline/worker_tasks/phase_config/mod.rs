@@ -9,14 +9,14 @@ mod thresholds;
 
 pub use thresholds::thresholds;
 
-use super::{LoraAsk, Multiplier};
 use crate::pipeline::{
     job::schedule::{Expert, Phase, Solver},
+    options::{LoraAsk, Multiplier},
     types::error::{ErrorCode, ErrorDetails, Reportable},
 };
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct PhaseConfig {
+pub(super) struct PhaseConfig {
     pub phases: Vec<Phase>,
     pub shift: f64,
     pub solver: Solver,
@@ -31,14 +31,14 @@ pub struct PhaseConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigLora {
+pub(super) struct ConfigLora {
     pub url: String,
     /// One for each phase, word for word as it was written.
     pub multipliers: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PhaseConfigError {
+pub(super) enum PhaseConfigError {
     #[error("{path}: wanted {wanted}, found {found}")]
     Type { path: String, wanted: &'static str, found: String },
     #[error("{path} is missing")]
@@ -87,7 +87,7 @@ const PHASE_KNOWN: [&str; 3] = ["phase", "guidance_scale", "loras"];
 const LORA_KNOWN: [&str; 2] = ["url", "multiplier"];
 
 impl PhaseConfig {
-    pub fn read(value: &Value) -> Result<Self, PhaseConfigError> {
+    pub(super) fn read(value: &Value) -> Result<Self, PhaseConfigError> {
         let config = object(value, "phase_config")?;
         let mut ignored = strangers(config, "phase_config", &KNOWN);
         let mut warnings = vec![];
@@ -207,7 +207,7 @@ impl PhaseConfig {
     }
 
     /// As the rest of wanctl asks for LoRAs: by URL, for whoever knows where it lies.
-    pub fn lora_asks(&self) -> Vec<LoraAsk> {
+    pub(super) fn lora_asks(&self) -> Vec<LoraAsk> {
         let ask = |lora: &ConfigLora| LoraAsk {
             file: lora.url.clone().into(),
             weights: self.multiplier(lora).parse().expect("every value was read"),
@@ -216,13 +216,13 @@ impl PhaseConfig {
     }
 
     /// `1.2;0`: one of `lora_multipliers`.
-    pub fn multiplier(&self, lora: &ConfigLora) -> String {
+    pub(super) fn multiplier(&self, lora: &ConfigLora) -> String {
         let zeros = std::iter::repeat_n("0", self.phases.len().saturating_sub(lora.multipliers.len()));
         lora.multipliers.iter().map(String::as_str).chain(zeros).collect::<Vec<_>>().join(";")
     }
 
     /// `switch_threshold` and `switch_threshold2`, bit for bit.
-    pub fn thresholds(&self) -> Vec<f32> {
+    pub(super) fn thresholds(&self) -> Vec<f32> {
         let steps: Vec<usize> = self.phases.iter().map(|phase| phase.steps).collect();
         thresholds(self.solver, &steps, self.shift)
     }
