@@ -10,7 +10,10 @@ use std::{
 };
 
 use clap::Parser;
-use color_eyre::{config::HookBuilder, eyre::Report};
+use color_eyre::{
+    config::{HookBuilder, Theme},
+    eyre::Report,
+};
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGXFSZ},
     iterator::Signals,
@@ -75,7 +78,7 @@ fn listen(cancel: &CancelToken) -> std::io::Result<()> {
 
 /// Into the log, with the chain of causes; without the colours and the advice on backtraces that are for a terminal.
 fn log_panics_and_causes() {
-    let (panics, causes) = HookBuilder::blank().into_hooks();
+    let (panics, causes) = HookBuilder::blank().theme(Theme::new()).display_env_section(false).into_hooks();
     panic::set_hook(Box::new(move |info| tracing::error!("{}", panics.panic_report(info))));
     if let Err(error) = causes.install() {
         tracing::warn!("causes of errors will be logged in another form: {error}");

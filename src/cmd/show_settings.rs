@@ -94,7 +94,7 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
             ("frames" | "overlap" | "own_seeds", list) => each(list, " ", text),
             ("negative_prompts", list) => each(list, " / ", Value::to_string),
             ("later", tone) => format!("saturation {} brightness {}", tone["saturation"], tone["brightness"]),
-            ("curve", Value::Object(curve)) => format!("worker's, sharpened by {}", curve["worker"]),
+            ("curve", Value::Object(curve)) => format!("sharpened by {}", curve["sharpened"]),
             ("structure", list) => format!("over {} stretches of the film", list.as_array().map_or(0, Vec::len)),
             ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
             ("loras", loras) => each(loras, ", ", |lora| {

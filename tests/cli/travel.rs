@@ -31,6 +31,7 @@ fn every_image_stands_at_its_printed_frame() {
         ("--frames 17 --overlap 4", vec![0, 16, 32], 33),
         ("--frames 17 --loop", vec![0, 16, 32], 48),
         ("--round up --frames 14", vec![0, 16, 32], 33),
+        ("--frames 17 --lengths unrounded --overlap 6 --curve sharpened", vec![0, 16, 31], 32),
     ] {
         let run = room.run(&format!("travel a.png b.png c.png --lossless --overwrite --json {words}")).good();
         assert_eq!(keys(&run.event("plan")), wanted, "{words}");
