@@ -31,7 +31,7 @@ fn every_image_stands_at_its_printed_frame() {
         ("--frames 17 --overlap 4", vec![0, 16, 32], 33),
         ("--frames 17 --loop", vec![0, 16, 32], 48),
         ("--round up --frames 14", vec![0, 16, 32], 33),
-        ("--frames 17 --lengths unrounded --overlap 6 --curve sharpened", vec![0, 16, 31], 32),
+        ("--frames 17 --lengths unrounded --overlap 6", vec![0, 16, 31], 32),
     ] {
         let run = room.run(&format!("travel a.png b.png c.png --lossless --overwrite --json {words}")).good();
         assert_eq!(keys(&run.event("plan")), wanted, "{words}");
@@ -42,6 +42,22 @@ fn every_image_stands_at_its_printed_frame() {
             assert!(film[at] == *picture, "{words}: {image} at {at}");
         }
     }
+}
+
+#[test]
+fn a_sharpened_cross_fade_changes_only_the_frames_that_cross_fade() {
+    let room = room(3);
+    let film = |curve: &str| {
+        let words = "travel a.png b.png c.png --frames 17 --lengths unrounded --overlap 6 --lossless --overwrite";
+        room.run(&format!("{words} --engine dissolve --curve {curve}")).good();
+        room.frames("a_travel_c.mkv", "rgb24", SIZE)
+    };
+    let (even, sharpened) = (film("even"), film("sharpened"));
+    let changed: Vec<usize> = (0..32).filter(|&frame| even[frame] != sharpened[frame]).collect();
+    assert_eq!(changed, (11..17).collect::<Vec<_>>());
+    room.run("travel a.png b.png --curve cubic").fails(2).says("possible values: even, sharpened");
+    let run = room.run("travel a.png b.png c.png --overlap 4 --frames 17 --curve sharpened --dry-run").good();
+    assert!(run.stdout.contains("curve sharpened by 0.3"), "{}", run.stdout);
 }
 
 #[test]
