@@ -12,8 +12,10 @@ use std::{
 
 /// The modules of `wanctl`, each with its layer.
 const WANCTL: &[(&str, u8)] = &[
-    ("main", 10),
-    ("cmd", 9),
+    ("main", 11),
+    ("cmd", 10),
+    ("pipeline::run::project", 9),
+    ("pipeline::run::resolver", 9),
     ("pipeline::error", 8),
     ("pipeline::run::render", 7),
     ("pipeline::run::slurm", 7),

@@ -5,73 +5,16 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    ArgAction, ValueEnum,
-    builder::{PathBufValueParser, TypedValueParser},
-};
+use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
-    media::{Codec, Fit, X264Preset},
-    options::{Audio, Devices, EngineAsk, EngineChoice, EngineSettings, FilmAsk, FilmSettings, Options, SettingsError},
-    plan::{Align, MaskRule},
-    run::folder::Keep,
-    system::{environment, file_names, output::Replace},
-    types::video::{Fps, Size},
-    worker_tasks::Task,
+    options::{FilmOptions, FilmSettings, SettingsError},
+    run::{folder::Keep, resolver::OptionSources},
+    system::{environment, output::Replace},
+    worker_tasks::{Era, Task},
 };
 
 use super::ui::Verbosity;
-
-/// A file that is there under this name, in whichever Unicode form it is stored.
-pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| file_names::typed(&path))
-}
-
-/// What decides the plan of every film.
-#[derive(clap::Args, Debug)]
-pub(crate) struct ShapeArgs {
-    /// How requested lengths meet the model's latents of 4 frames [default: latent]
-    #[arg(long, help_heading = "Plan")]
-    align: Option<Align>,
-
-    /// When the model's mask keeps a latent [default: exact with --align latent, reference with exact]
-    #[arg(long, help_heading = "Plan")]
-    mask_rule: Option<MaskRule>,
-
-    /// Also go on from the last one to the first; a single clip becomes a seamless loop
-    #[arg(long = "loop", help_heading = "Plan")]
-    pub(crate) looped: bool,
-
-    /// Frames per second of the result, such as 24 or 30000/1001 [default: the first clip's, of images 16]
-    #[arg(long, value_name = "R", allow_hyphen_values = true, help_heading = "Film")]
-    fps: Option<Fps>,
-
-    /// Size of the result [default: the first clip's or image's]
-    #[arg(long, value_name = "WxH", allow_hyphen_values = true, help_heading = "Film")]
-    size: Option<Size>,
-
-    /// How clips and images of another shape are fitted to that size [default: crop]
-    #[arg(long, help_heading = "Film")]
-    fit: Option<Fit>,
-
-    /// Audio track of each clip: 1 is the first audio track of a file
-    /// [default: the one that the file marks as default, else the first]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
-    audio_track: Option<u16>,
-
-    /// Video track of each clip: 1 is the first video track of a file, covers not counted
-    /// [default: the one that the file marks as default, else the first]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true, help_heading = "Film")]
-    video_track: Option<u16>,
-
-    /// Bring clips and images in HDR (PQ, HLG) to BT.709; without it they are refused
-    #[arg(long, help_heading = "Film")]
-    tone_map: bool,
-
-    /// What generates the frames between clips or images [default: auto]
-    #[arg(long, help_heading = "Engine")]
-    engine: Option<EngineChoice>,
-}
 
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]
@@ -80,50 +23,32 @@ pub(crate) struct FilmArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Film")]
     pub(crate) output: Option<PathBuf>,
 
-    /// [default: h264]
-    #[arg(long, help_heading = "Film", help = "Video codec [default: h264]")]
-    codec: Option<Codec>,
-
-    /// Quality of the encode, lower is better and larger [default: 14]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Film")]
-    crf: Option<u32>,
-
-    /// x264 preset, slower is smaller; with --codec h264 only [default: medium]
-    #[arg(long, value_name = "PRESET", help_heading = "Film")]
-    x264_preset: Option<X264Preset>,
-
-    /// FFV1 RGB in mkv: decoded frames equal the frames computed, byte for byte
-    #[arg(long, help_heading = "Film")]
-    lossless: bool,
-
-    /// Keep the clips' sound, mute it, or take it from a file [default: keep]
-    #[arg(long, value_name = "keep|mute|FILE", value_parser = file(), help_heading = "Film")]
-    audio: Option<PathBuf>,
+    #[command(flatten)]
+    options: FilmOptions,
 }
 
-/// How the engine works.
+/// A preset, and how strictly it is taken.
 #[derive(clap::Args, Debug)]
-pub(crate) struct EngineArgs {
-    /// Where the engine computes: auto, cpu, cuda, cuda:N, or several GPUs that work at once: cuda:N,N
-    /// [default: auto]
-    #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
-    device: Option<Devices>,
+pub(crate) struct PresetArgs {
+    /// Preset name or YAML file; auto: the first built-in preset whose weights are found, in the order of
+    /// `inspect --list-models`, unless --model names the weights [default: auto]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Engine")]
+    preset: Option<String>,
 
-    /// Threads of the engine [default: one for every core, shared among --jobs]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true, help_heading = "Engine")]
-    threads: Option<u16>,
+    /// Version of the hosted worker whose defaults and presets a task had [default: by the task's date]
+    #[arg(long, value_name = "ERA", help_heading = "Task")]
+    pub(crate) era: Option<Era>,
 
-    /// Engines that work at once on the CPU, each with the model in memory [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), allow_negative_numbers = true, help_heading = "Engine")]
-    jobs: Option<u16>,
+    /// Treat options and task fields without effect as errors
+    #[arg(long, help_heading = "Run")]
+    pub(crate) strict: bool,
 }
 
-impl EngineArgs {
-    /// Over those of a run that is done again.
-    pub(crate) fn settings(&self, again: Option<EngineSettings>) -> Result<EngineSettings, SettingsError> {
-        let Self { device, threads, jobs } = self;
-        let ask = EngineAsk { device: device.clone(), threads: threads.map(usize::from), jobs: jobs.map(usize::from) };
-        EngineSettings::new(ask, again)
+impl PresetArgs {
+    /// For options of these and of others.
+    pub(crate) fn sources(&self) -> OptionSources<'_> {
+        let Self { preset, era, strict } = self;
+        OptionSources { preset: preset.as_deref(), era: *era, strict: *strict, ..OptionSources::default() }
     }
 }
 
@@ -218,26 +143,6 @@ pub(crate) struct RunArgs {
     verbose: u8,
 }
 
-impl ShapeArgs {
-    /// What was typed of these.
-    pub(crate) fn typed(&self, beside: Options) -> Options {
-        let Self { align, mask_rule, looped, fps, size, fit, audio_track, video_track, tone_map, engine } = self;
-        Options {
-            align: *align,
-            mask_rule: *mask_rule,
-            looped: looped.then_some(true),
-            audio_track: audio_track.map(usize::from),
-            video_track: video_track.map(usize::from),
-            fps: *fps,
-            size: *size,
-            fit: *fit,
-            tone_map: tone_map.then_some(true),
-            engine: *engine,
-            ..beside
-        }
-    }
-}
-
 /// `a_WORD_z`, after the first and the last clip; `a_loop` for one that is joined.
 pub(crate) fn default_name(clips: &[PathBuf], word: &str, extension: &str) -> PathBuf {
     let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
@@ -260,20 +165,9 @@ impl FilmArgs {
         task: Option<&Task>,
         transition: Option<&Path>,
     ) -> Result<(FilmSettings, Option<PathBuf>), SettingsError> {
-        let settings = FilmSettings::new(self.typed().over(task.map(Task::film).unwrap_or_default()))?;
+        let settings = FilmSettings::new(self.options.clone().over(task.map(Task::film).unwrap_or_default()))?;
         self.output.as_deref().into_iter().chain(transition).try_for_each(|name| settings.check_name(name))?;
         Ok((settings, self.output.clone()))
-    }
-
-    /// What was typed of these.
-    fn typed(&self) -> FilmAsk {
-        let Self { output: _, codec, crf, x264_preset, lossless, audio } = self;
-        let audio = audio.as_ref().map(|audio| match audio.to_str() {
-            Some("keep") => Audio::Keep,
-            Some("mute") => Audio::Mute,
-            _ => Audio::File(audio.clone()),
-        });
-        FilmAsk { codec: *codec, crf: *crf, x264_preset: *x264_preset, lossless: *lossless, audio }
     }
 }
 

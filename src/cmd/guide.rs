@@ -8,27 +8,28 @@ use wanctl::pipeline::{
     error::{Error, Result},
     frames::{generated::GeneratedFrames, source::FrameSource},
     media::{Material, Media},
-    options::SettingsError,
+    options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
     report::guide,
+    run::{
+        project::Project,
+        resolver::{JOINS, OptionResolver, OptionSources, TRAVELS},
+    },
     system::output::FolderDestination,
     types::{
         cancel::CancelToken,
         progress::{Progress, Stage},
     },
-    worker_tasks::{Command, Needs, Task},
+    worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
 use super::{
     RunLog, Ui,
-    args::{self, Part, RunArgs, ShapeArgs},
-    asked::{Asked, JOINS, PresetArgs, TRAVELS, Words},
-    join_args::JoinArgs,
+    args::{self, Part, PresetArgs, RunArgs},
     session::{self, Prepared, Scene},
-    show_plan,
+    show_plan, show_settings,
     task::TaskArgs,
     travel_args::{Told, TravelArgs},
     ui::Answer,
-    work::Work,
 };
 
 /// Draw what the engine would be shown: guide.mp4, mask.mp4, plan.json, sheet.png
@@ -39,14 +40,14 @@ use super::{
 #[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Video files or images, in the order of the film
-    #[arg(value_name = "INPUT", value_parser = args::file(), required_unless_present_any = ["task", "story"])]
+    #[arg(value_name = "INPUT", value_parser = existing_file(), required_unless_present_any = ["task", "story"])]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    join: JoinArgs,
+    join: JoinOptions,
     #[command(flatten)]
     travel: TravelArgs,
     #[command(flatten)]
-    shape: ShapeArgs,
+    common: CommonOptions,
     #[command(flatten)]
     task: TaskArgs,
     #[command(flatten)]
@@ -59,7 +60,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
-    let Args { inputs, join, travel, shape, task, preset, output, run } = args;
+    let Args { inputs, join, travel, common, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
     let named = output.clone().or_else(|| match travel.story.is_none() && task.is_absent() {
         true => Some(args::default_name(&inputs, "guide", "")),
@@ -74,46 +75,47 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
         Some(task) => task.command() == Command::Travel,
         None => travel.story.is_some() || are_images(&inputs, &media)?,
     };
-    let (task, models) = (task.as_ref(), &[][..]);
-    let work = if travels {
-        refuse(join.first(), "join of clips")?;
-        let Told { typed, story, paths } = travel.told(&inputs, &shape)?;
-        let words = Words { flags: typed, task, story: story.as_ref(), models, program: None, shown: TRAVELS };
-        let asked = Asked::new(&preset, words, ui)?;
-        Work::travel(
-            task.map_or(Ok(paths.clone()), |task| task.journey(&needs).map(|below| paths.over(below)))?,
-            &asked,
-        )?
+    let task = task.as_ref();
+    let story;
+    let (inputs, sources) = if travels {
+        refuse(flags_said(&join).into_iter().map(|(flag, _)| flag).next(), "join of clips")?;
+        let Told { typed, story: told, paths } = travel.told(&inputs, &common)?;
+        story = told;
+        let paths = task.map_or(Ok(paths.clone()), |task| task.journey(&needs).map(|below| paths.over(below)))?;
+        let sources = OptionSources { flags: typed, task, story: story.as_ref(), shown: TRAVELS, ..preset.sources() };
+        (InputPaths::Journey(paths), sources)
     } else {
         refuse(travel.first(), "journey through images")?;
-        let words =
-            Words { flags: join.typed(&inputs, &shape)?, task, story: None, models, program: None, shown: JOINS };
-        let asked = Asked::new(&preset, words, ui)?;
-        Work::join(task.map_or(Ok(inputs), |task| task.clips(&needs))?, &asked)?
+        let flags = Options { common, join, ..Options::default() };
+        flags.check_clip_count(inputs.len())?;
+        let clips = task.map_or(Ok(inputs), |task| task.clips(&needs))?;
+        (InputPaths::Clips(clips), OptionSources { flags, task, shown: JOINS, ..preset.sources() })
     };
-    let output = output.unwrap_or_else(|| match (task.and_then(Task::output_stem), &work) {
+    let options = OptionResolver::new(sources, ui)?.resolve_without_weights(inputs.content())?;
+    let project = Project { inputs, options };
+    let output = output.unwrap_or_else(|| match (task.and_then(Task::output_stem), &project.inputs) {
         (Some(stem), _) => format!("{stem}_guide").into(),
-        (None, Work::Join { clips, .. } | Work::Stitch { pieces: clips, .. }) => args::default_name(clips, "guide", ""),
-        (None, Work::Travel { paths, .. }) => args::default_name(&paths.images, "guide", ""),
+        (None, InputPaths::Clips(clips) | InputPaths::Pieces(clips, _)) => args::default_name(clips, "guide", ""),
+        (None, InputPaths::Journey(paths)) => args::default_name(&paths.images, "guide", ""),
     });
     if run.dry_run {
-        let prepared = session::prepare(&work, false, &media, ui)?;
-        prepared.announce(&work, None, ui);
+        let prepared = session::prepare(&project, false, &media, ui)?;
+        prepared.announce(&project.options, ui);
         let Prepared { plan, .. } = prepared;
         if !ui.json() {
             ui.print(&show_plan::plan(&plan, None));
-            ui.print(&work.lines(None).join("\n"));
+            ui.print(&show_settings::lines(&project.options).join("\n"));
         }
         return Ok(Answer::Yes);
     }
     let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
-    let prepared = session::prepare(&work, false, &media, ui)?;
+    let prepared = session::prepare(&project, false, &media, ui)?;
     let scene = Scene { command: "guide", part: Part::Whole, args: &run, resumed: None };
     session::with_run(scene, ui, log, |folder| {
-        prepared.announce(&work, None, ui);
+        prepared.announce(&project.options, ui);
         let Prepared { inputs, plan } = prepared;
         folder.record("plan", &plan)?;
-        let frame_source = FrameSource { media: &media, inputs: &inputs, fit: work.fit() };
+        let frame_source = FrameSource { media: &media, inputs: &inputs, fit: *project.options.common.fit };
         let mut between = GeneratedFrames::dissolve();
         let place = destination.temporary();
         guide::write_plan(&plan, place)?;
@@ -126,7 +128,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
             ui.begin(Stage::Guide, seam.slots.len());
             let known = between.stand_in(&frame_source, &plan, number)?;
             guide::write(&frame_source, &plan, number, &known, &place, ui).map_err(|error| {
-                Error::from(error).at(format!("{} {} of {}", work.parts().of, number + 1, plan.seams.len()))
+                Error::from(error).at(format!("{} {} of {}", project.options.parts.of, number + 1, plan.seams.len()))
             })?;
         }
         let path = destination.finish()?;
@@ -153,6 +155,6 @@ fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
     }
 }
 
-fn refuse(option: Option<&'static str>, of: &'static str) -> Result<(), SettingsError> {
+fn refuse(option: Option<String>, of: &'static str) -> Result<(), SettingsError> {
     option.map_or(Ok(()), |option| Err(SettingsError::NotOfThis { option, of }))
 }

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     error::{Error, Result},
     frames::film::Inputs,
     media::{Clip, Material, Media},
-    options::{EngineChoice, Preset, PresetError, Settings, story::Story},
+    options::{Content, EngineChoice, Facts, Kind, Preset, PresetError, existing_file, resolve, story::Story},
     plan::FramePlan,
     run::{
         engine::Engine,
@@ -38,7 +38,7 @@ use super::{
 #[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model or of a run
-    #[arg(value_name = "FILE", value_parser = args::file(), required_unless_present = "list_models")]
+    #[arg(value_name = "FILE", value_parser = existing_file(), required_unless_present = "list_models")]
     files: Vec<PathBuf>,
 
     /// Which weights are here, what they are, and which presets can run with them
@@ -76,7 +76,7 @@ impl Args {
 }
 
 /// What a file is taken for.
-enum Kind {
+enum FileKind {
     Run,
     Story,
     /// Also one that is not there, by its name.
@@ -87,7 +87,7 @@ enum Kind {
     Media,
 }
 
-impl Kind {
+impl FileKind {
     fn of(file: &Path) -> Self {
         if folder::is_run_folder(file) {
             return Self::Run;
@@ -111,8 +111,8 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     }
     let (media, program) = (Media::new(cancel.clone()), Engine::new(ProcessLimits::new(cancel.clone())));
     let about = About { era, models: &models };
-    let kinds: Vec<Kind> = files.iter().map(|file| Kind::of(file)).collect();
-    let media_files = files.iter().zip(&kinds).filter(|(_, kind)| matches!(kind, Kind::Media));
+    let kinds: Vec<FileKind> = files.iter().map(|file| FileKind::of(file)).collect();
+    let media_files = files.iter().zip(&kinds).filter(|(_, kind)| matches!(kind, FileKind::Media));
     let media_files: Vec<PathBuf> = media_files.map(|(file, _)| file.clone()).collect();
     ui.begin(Stage::Probe, 0);
     let mut probed = media.probe_files(&media_files).into_iter();
@@ -120,19 +120,19 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let (mut clips, mut answer) = (vec![], Answer::Yes);
     for (file, kind) in files.iter().zip(kinds) {
         let told = match kind {
-            Kind::Run => inspect_run::inspect(file, ui),
-            Kind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
-            Kind::Preset(preset) => {
+            FileKind::Run => inspect_run::inspect(file, ui),
+            FileKind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
+            FileKind::Preset(preset) => {
                 preset.map_err(Error::from).and_then(|preset| library::inspect(&preset, &about, ui))
             }
-            Kind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
-            Kind::Weights => match weights(file, ui) {
+            FileKind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
+            FileKind::Weights => match weights(file, ui) {
                 Err(CheckpointError::Empty { path }) if path == *file && file.is_dir() => {
                     Err(RunError::ForeignFolder { path }.into())
                 }
                 told => told.map_err(Error::from),
             },
-            Kind::Media => match probed.next().expect("one answer for each file") {
+            FileKind::Media => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
                     let clip = footage_of(file, &material, ui);
                     match media.usable(material, false) {
@@ -249,9 +249,10 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
 
 /// What `wanctl join` would do with these clips and no options.
 fn as_joined(clips: Vec<Clip>) -> Result<(FramePlan, Vec<Warning>)> {
-    let settings = Settings::of(&[], EngineChoice::Auto)?;
-    let inputs = Inputs::new(clips, &settings, false);
-    let plan = settings.plan(inputs.sources(), inputs.film.for_plan())?;
+    let options = resolve(&[], Facts::of(Content::Clips(clips.len()), EngineChoice::Auto))?;
+    let inputs = Inputs::new(clips, &options.common, false);
+    let Kind::Join(join) = &options.kind else { unreachable!("clips are joined") };
+    let plan = join.plan(&options.common, inputs.sources(), inputs.film.for_plan())?;
     let warnings = session::warnings(&inputs, &plan).collect();
     Ok((plan, warnings))
 }

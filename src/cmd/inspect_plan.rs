@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 use wanctl::pipeline::{
     error::Result,
     media::Media,
-    options::{self, EngineChoice, JourneyPaths, JourneySettings, Layer, Settings, SettingsError},
+    options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, ResolvedOptions, SettingsError, resolve},
     plan::{self, Continued, FramePlan, JoinParams, Places, Source},
+    run::project::Project,
     types::{
         progress::{Silent, Warning},
         video::{Fps, Size},
     },
-    worker_tasks::{Role, Task, Work as Wanted},
+    worker_tasks::{InputPaths, Role, Task, Work},
 };
 
-use super::{session, work::Work};
+use super::session;
 
 /// A plan of what is inspected.
 pub(crate) struct Planned {
@@ -35,89 +36,80 @@ impl Planned {
     }
 }
 
-impl Work {
-    /// What a task asks for; files that are not here go by their addresses.
-    pub(crate) fn of_task(task: &Task, layers: &[Layer]) -> Result<Self, SettingsError> {
-        let all = |roles: &[Role]| -> Vec<PathBuf> {
-            let inputs = task.inputs.iter().filter(|input| roles.contains(&input.role));
-            inputs.map(|input| input.file.clone().unwrap_or_else(|| PathBuf::from(&input.address))).collect()
-        };
-        Ok(match &task.work {
-            Wanted::Join | Wanted::Ranges(_) => {
-                Self::Join { clips: all(&[Role::Clip]), settings: Settings::of(layers, EngineChoice::Wan)? }
-            }
-            Wanted::Stitch(stitch) => Self::Stitch {
-                pieces: all(&[Role::Clip, Role::Transition]),
-                stitch: stitch.clone(),
-                settings: Settings::of(layers, EngineChoice::Dissolve)?,
-            },
-            Wanted::Journey | Wanted::Travel(_) => {
-                let paths = JourneyPaths {
-                    images: all(&[Role::Image]),
-                    continued: all(&[Role::Clip]).into_iter().next(),
-                    structure: all(&[Role::Guide]),
-                    references: all(&[Role::Reference]),
-                };
-                let continued = paths.continued.is_some();
-                let parts = options::count(layers, paths.images.len(), continued)?;
-                let settings = JourneySettings::of(layers, EngineChoice::Wan, parts, continued)?;
-                let settings = match &task.work {
-                    Wanted::Travel(travel) => settings.for_model(travel.way.conditioning())?,
-                    _ => settings,
-                };
-                Self::Travel { paths, parts, settings: Box::new(settings) }
-            }
-        })
-    }
-
-    /// The plan of its files where all of them are here.
-    pub(crate) fn planned(&self, all_here: bool, lossless: bool, media: &Media) -> Result<Planned> {
-        if !all_here {
-            return Ok(Planned { plan: self.plan_of_others()?, sure: false, warnings: vec![] });
+/// What a task asks for, as far as no weights are needed; files that are not here go by their addresses.
+pub(crate) fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, SettingsError> {
+    let all = |roles: &[Role]| -> Vec<PathBuf> {
+        let inputs = task.inputs.iter().filter(|input| roles.contains(&input.role));
+        inputs.map(|input| input.file.clone().unwrap_or_else(|| PathBuf::from(&input.address))).collect()
+    };
+    let (inputs, engine) = match &task.work {
+        Work::Join | Work::Ranges(_) => (InputPaths::Clips(all(&[Role::Clip])), EngineChoice::Wan),
+        Work::Stitch(stitch) => {
+            let pieces = all(&[Role::Clip, Role::Transition]);
+            (InputPaths::Pieces(pieces, stitch.clone()), EngineChoice::Dissolve)
         }
-        let (inputs, plan) = self.plan(lossless, media, &Silent)?;
-        let warnings = session::warnings(&inputs, &plan).collect();
-        Ok(Planned { plan, sure: true, warnings })
-    }
+        Work::Journey | Work::Travel(_) => {
+            let paths = JourneyPaths {
+                images: all(&[Role::Image]),
+                continued: all(&[Role::Clip]).into_iter().next(),
+                structure: all(&[Role::Guide]),
+                references: all(&[Role::Reference]),
+            };
+            (InputPaths::Journey(paths), EngineChoice::Wan)
+        }
+    };
+    let conditioning = match &task.work {
+        Work::Travel(travel) => Some(travel.way.conditioning()),
+        _ => None,
+    };
+    let facts = Facts { conditioning, ..Facts::by_names(layers, inputs.content(), engine) };
+    Ok(Project { options: resolve(layers, facts)?, inputs })
+}
 
-    /// The plan of files that fit, in the place of its own.
-    fn plan_of_others(&self) -> Result<FramePlan> {
-        Ok(match self {
-            Self::Join { clips, settings } => {
-                let fps = rate(settings.fps.value);
-                let JoinParams { context, gap, .. } = settings.ask(fps);
-                let last = settings.ranges.last().map_or(gap, |range| range.0.end);
-                let film = film(fps, settings.made_size.value);
-                let clips = clips.iter().map(|path| clip(path, 2 * (context + last), &film)).collect();
-                settings.plan(clips, film)?
-            }
-            Self::Travel { paths, settings, .. } => {
-                let JourneyPaths { images, continued, structure, references } = paths;
-                let film = film(rate(settings.fps.value), settings.made_size.value);
-                let still = |path: &PathBuf| Source { still: true, ..clip(path, 1, &film) };
-                // As long as any model takes.
-                let long = |path: &PathBuf| clip(path, 129, &film);
-                let continued =
-                    continued.as_ref().map(|path| Continued { clip: long(path), in_film: !*settings.apart });
-                let places = Places {
-                    images: images.iter().map(still).collect(),
-                    continued,
-                    structure: structure.iter().map(long).collect(),
-                    references: references.iter().map(still).collect(),
-                };
-                settings.plan(places, film)?
-            }
-            Self::Stitch { pieces, stitch, settings } => {
-                let film = film(rate(settings.fps.value), None);
-                let pieces: Vec<Source> = pieces.iter().map(|path| clip(path, 1000, &film)).collect();
-                plan::stitch(pieces.clone(), film, &stitch.ask(&pieces)?)?
-            }
-        })
+impl Planned {
+    /// The plan of its files where all of them are here.
+    pub(crate) fn of(project: &Project, all_here: bool, lossless: bool, media: &Media) -> Result<Self> {
+        if !all_here {
+            return Ok(Self { plan: plan_of_others(project)?, sure: false, warnings: vec![] });
+        }
+        let (inputs, plan) = project.plan(lossless, media, &Silent)?;
+        let warnings = session::warnings(&inputs, &plan).collect();
+        Ok(Self { plan, sure: true, warnings })
     }
 }
 
-fn rate(asked: Option<Fps>) -> Fps {
-    asked.unwrap_or_else(|| Fps::new(16, 1).expect("a rate"))
+/// The plan of files that fit, in the place of its own.
+fn plan_of_others(project: &Project) -> Result<FramePlan> {
+    let Project { inputs, options: ResolvedOptions { common, kind, .. } } = project;
+    let fps = common.fps.unwrap_or_else(|| Fps::new(16, 1).expect("a rate"));
+    let film = film(fps, *common.made_size);
+    Ok(match (inputs, kind) {
+        (InputPaths::Clips(clips), Kind::Join(join)) => {
+            let JoinParams { context, gap, .. } = join.params(common, fps);
+            let last = join.ranges.last().map_or(gap, |range| range.0.end);
+            let clips = clips.iter().map(|path| clip(path, 2 * (context + last), &film)).collect();
+            join.plan(common, clips, film)?
+        }
+        (InputPaths::Journey(JourneyPaths { images, continued, structure, references }), Kind::Travel(travel)) => {
+            let still = |path: &PathBuf| Source { still: true, ..clip(path, 1, &film) };
+            // As long as any model takes.
+            let long = |path: &PathBuf| clip(path, 129, &film);
+            let continued = continued.as_ref().map(|path| Continued { clip: long(path), in_film: !*travel.apart });
+            let places = Places {
+                images: images.iter().map(still).collect(),
+                continued,
+                structure: structure.iter().map(long).collect(),
+                references: references.iter().map(still).collect(),
+            };
+            travel.plan(common, places, film)?
+        }
+        (InputPaths::Pieces(pieces, stitch), Kind::Stitch(_)) => {
+            let film = self::film(fps, None);
+            let pieces: Vec<Source> = pieces.iter().map(|path| clip(path, 1000, &film)).collect();
+            plan::stitch(pieces.clone(), film, &stitch.ask(&pieces)?)?
+        }
+        (inputs, kind) => unreachable!("options for {inputs:?} were resolved as {kind:?}"),
+    })
 }
 
 fn film(fps: Fps, size: Option<Size>) -> plan::Film {

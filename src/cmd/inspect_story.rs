@@ -8,15 +8,19 @@ use wanctl::pipeline::{
     error::{Error, Result},
     job::Device,
     media::Media,
-    options::{JourneyPaths, Options, Parts, story::Story},
-    run::engine::Engine,
+    options::{JourneyPaths, Parts, story::Story},
+    run::{
+        engine::Engine,
+        project::Project,
+        resolver::{OptionResolver, OptionSources, TRAVELS},
+    },
     types::progress::{Progress, Stage},
     weights::{CheckpointError, Places, Surroundings},
+    worker_tasks::InputPaths,
 };
 
 use super::{
     Ui,
-    asked::{Asked, PresetArgs, TRAVELS, Words},
     inspect_plan::Planned,
     inspect_task::{About, kept},
     resolved::{Memory, Resolved},
@@ -24,7 +28,6 @@ use super::{
     show_plan, show_settings,
     show_task::Rows,
     ui::{Answer, Failure},
-    work::Work,
 };
 
 /// One story, whole. `program` is asked what it can hold where the story names no engine.
@@ -35,7 +38,7 @@ pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &
     let mut problems = vec![];
     ui.begin(Stage::Probe, 0);
     for error in media
-        .probe_usable(&files, story.values.tracks(), story.values.tone_map.unwrap_or(false))
+        .probe_usable(&files, story.values.tracks(), story.values.common.tone_map.unwrap_or(false))
         .into_iter()
         .filter_map(Result::err)
     {
@@ -54,7 +57,7 @@ pub(crate) fn inspect(path: &Path, about: &About<'_>, program: &Engine, media: &
     let (journey, unresolved) = kept(Journey::of(&story, about, program, ui).map(Some));
     tell(unresolved)?;
     ui.begin(Stage::Plan, 0);
-    let planned = journey.as_ref().map(|journey| journey.resolved.work.planned(all_here, false, media));
+    let planned = journey.as_ref().map(|journey| Planned::of(&journey.resolved.project, all_here, false, media));
     let (plan, refused) = kept(planned.transpose());
     tell(refused)?;
     ui.end_progress();
@@ -80,33 +83,32 @@ struct Journey {
 
 impl Journey {
     fn of(story: &Story, &About { era, models }: &About<'_>, program: &Engine, ui: &Ui) -> Result<Self> {
-        let ask = |program| {
-            let (flags, story) = (Options::default(), Some(story));
-            let words = Words { flags, task: None, story, models, program, shown: TRAVELS };
-            Asked::new(&PresetArgs::of_era(era), words, ui)
+        let resolver = |program| {
+            let sources =
+                OptionSources { era, story: Some(story), models, program, shown: TRAVELS, ..OptionSources::default() };
+            OptionResolver::new(sources, ui)
         };
-        let (mut asked, mut lacks) = match ask(Some((program, Device::Auto))) {
-            Err(error) if is_for_weights(&error) => (ask(None)?, Some(error)),
-            asked => (asked?, None),
+        let inputs = InputPaths::Journey(story.paths.clone());
+        let content = inputs.content();
+        let (mut resolver, mut lacks) = match resolver(Some((program, Device::Auto))) {
+            Err(error) if is_for_weights(&error) => (resolver(None)?, Some(error)),
+            resolver => (resolver?, None),
         };
-        let work = Work::travel(story.paths.clone(), &asked)?;
+        resolver.resolve_without_weights(content)?;
         let found = match lacks {
-            Some(_) => Ok(None),
-            None => asked.wan(work.parts(), None, ui).map(Some),
+            Some(_) => None,
+            None => Some(resolver.resolve(content, None, ui)),
         };
-        let because = asked.because.clone();
-        let resolved = match found {
-            Ok(Some(wan)) => {
-                let work = work.for_model(&asked)?;
-                Resolved { work, generation: wan.map(|wan| wan.generation), layers: asked.layers }
-            }
-            Err(error) if !is_for_weights(&error) => return Err(error),
+        let options = match found {
+            Some(Ok(options)) => options,
+            Some(Err(error)) if !is_for_weights(&error) => return Err(error),
             missing => {
-                lacks = lacks.or(missing.err());
-                asked.take_names();
-                Resolved::by_names(work.for_model(&asked)?, asked.layers)?
+                lacks = lacks.or(missing.and_then(Result::err));
+                resolver.resolve_by_names(content)?
             }
         };
+        let because = resolver.because.clone();
+        let resolved = Resolved { project: Project { inputs, options }, layers: resolver.layers };
         Ok(Self { resolved, because, lacks: lacks.map(|error| ui.failure(&error)) })
     }
 }
@@ -144,7 +146,7 @@ impl Seen {
             "path": path,
             "preset": preset,
             "files": paths,
-            "settings": resolved.map(|resolved| json!({ "plan": resolved.work.settings(), "wan": resolved.generation })),
+            "settings": resolved.map(|resolved| json!({ "plan": resolved.options(), "wan": resolved.options().generation() })),
             "engine_because": journey.as_ref().and_then(|journey| journey.because.as_ref()),
             "plan": plan.as_ref().map(Planned::json),
             "warnings": plan.as_ref().map_or(&[][..], |planned| &planned.warnings),
@@ -160,7 +162,7 @@ impl Seen {
     fn text(&self) -> String {
         let Self { story: Story { path, paths, preset, values: _ }, journey, plan, memory, problems } = self;
         let mut rows = Rows::default();
-        rows.row("story", told(paths, journey.as_ref().map(|journey| journey.resolved.work.parts())));
+        rows.row("story", told(paths, journey.as_ref().map(|journey| journey.resolved.options().parts)));
         if let Some(preset) = preset {
             rows.row("preset", preset);
         }
@@ -174,8 +176,8 @@ impl Seen {
             None => {}
         }
         if let Some(Journey { resolved, because: _, lacks }) = journey {
-            rows.lines(show_settings::by_source(resolved.sourced()));
-            if let Some(generation) = &resolved.generation {
+            rows.lines(show_settings::lines(resolved.options()));
+            if let Some(generation) = resolved.options().generation() {
                 rows.lines(show_settings::samplers(generation).lines());
             }
             if let Some(memory) = memory {

@@ -14,13 +14,12 @@ use wanctl::pipeline::{
 
 use super::{
     Ui,
-    inspect_plan::Planned,
+    inspect_plan::{Planned, project_of_task},
     resolved::{Memory, Resolved},
     show,
     show_task::{self, Rows},
     task::PlaceArgs,
     ui::{Answer, Failure},
-    work::Work,
 };
 
 /// What a task or a story may be looked at with.
@@ -42,7 +41,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
         Some((_, resolved)) if files.problems.is_empty() => {
             let needed = task.inputs.iter().filter(|input| !matches!(input.role, Role::Audio | Role::Lora));
             let all_here = needed.clone().all(|input| input.file.is_some());
-            kept(resolved.work.planned(all_here, task.film.lossless, media).map(Some))
+            kept(Planned::of(&resolved.project, all_here, task.film.lossless.unwrap_or(false), media).map(Some))
         }
         _ => (None, None),
     };
@@ -67,7 +66,7 @@ fn resolve(task: &Task) -> Result<(Option<Preset>, Resolved)> {
     let preset = task.preset.as_deref().map(Preset::find).transpose()?;
     let of_preset = preset.as_ref().map(|preset| worker_tasks::preset_of_era(preset, task.era));
     let layers: Vec<Layer> = of_preset.into_iter().chain([task.layer()]).collect();
-    Ok((preset, Resolved::by_names(Work::of_task(task, &layers)?, layers)?))
+    Ok((preset, Resolved { project: project_of_task(task, &layers)?, layers }))
 }
 
 /// What there is, and why there is none.
@@ -144,7 +143,7 @@ impl Seen<'_> {
             "task": row,
             "era": era,
             "preset": preset,
-            "settings": resolved.map(|resolved| resolved.work.settings()),
+            "settings": resolved.map(Resolved::options),
             "sampler": resolved.and_then(Resolved::sampler),
             "memory": memory.as_ref().map(Memory::json),
             "film": film,
@@ -224,7 +223,7 @@ impl Files {
         for (input, probed) in here.into_iter().zip(media.probe_usable(
             &paths,
             task.values.tracks(),
-            task.values.tone_map.unwrap_or(false),
+            task.values.common.tone_map.unwrap_or(false),
         )) {
             match probed {
                 Ok(material) => facts.push((input.clone(), material)),

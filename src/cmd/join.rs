@@ -4,21 +4,19 @@ use std::{path::PathBuf, time::Instant};
 
 use wanctl::pipeline::{
     error::Result,
-    options::Parts,
+    options::{CommonOptions, EngineSettings, ExecOptions, JoinOptions, Options, Parts, existing_file},
+    run::resolver::{JOINS, OptionSources},
     types::cancel::CancelToken,
-    worker_tasks::{Command, Needs},
+    worker_tasks::{Command, InputPaths, Needs},
 };
 
 use super::{
     RunLog, Ui,
-    args::{self, EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
-    asked::{JOINS, PresetArgs},
-    join_args::JoinArgs,
+    args::{self, FilmArgs, PartArgs, PresetArgs, RunArgs},
     making::{self, Begun, Making},
     task::TaskArgs,
     ui::Answer,
     wan_args::WanArgs,
-    work::Work,
 };
 
 /// Join clips in order into one film
@@ -28,14 +26,14 @@ use super::{
 #[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Video files, in the order of the film
-    #[arg(value_name = "CLIP", value_parser = args::file(), required_unless_present = "task")]
+    #[arg(value_name = "CLIP", value_parser = existing_file(), required_unless_present = "task")]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    join: JoinArgs,
+    join: JoinOptions,
     #[command(flatten)]
-    shape: ShapeArgs,
+    common: CommonOptions,
     #[command(flatten)]
-    engine: EngineArgs,
+    exec: ExecOptions,
     #[command(flatten)]
     wan: WanArgs,
     #[command(flatten)]
@@ -55,26 +53,34 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { inputs, join, shape, task, preset, engine, wan, film, transition, part, run } = args;
-    let typed = join.typed(&inputs, &shape)?;
+    let Args { inputs, join, common, task, preset, exec, wan, film, transition, part, run } = args;
+    let typed = Options { common, join, wan: wan.options(), ..Options::default() };
+    typed.check_clip_count(inputs.len())?;
     let part = part.part();
-    let ranges = typed.ranges.as_ref().map_or(0, Vec::len);
-    let seams = if ranges > 0 { ranges } else { (inputs.len() + usize::from(shape.looped)).saturating_sub(1) };
+    let ranges = typed.join.ranges.as_ref().map_or(0, Vec::len);
+    let seams = if ranges > 0 {
+        ranges
+    } else {
+        (inputs.len() + usize::from(typed.common.looped == Some(true))).saturating_sub(1)
+    };
     let stem = task.is_absent().then(|| args::default_name(&inputs, if ranges > 0 { "range" } else { "join" }, ""));
     making::refuse_taken(&film, (stem, transition.as_deref()), (part, Parts::seams(seams)), &inputs, &run)?;
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), transition.as_deref())?;
-    let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
-    let asked = begun.asked(&preset, (&wan, typed), (task.as_ref(), None), (JOINS, with.device.first()), ui)?;
-    let needs = Needs { sound: true, prompts: asked.reads_prompts_of_a_task() };
-    let work = match &task {
-        None => Work::join(inputs, &asked)?,
+    let with = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
+    let sources =
+        OptionSources { flags: typed, task: task.as_ref(), models: &wan.models, shown: JOINS, ..preset.sources() };
+    let resolver = begun.resolver(sources, with.device.first(), ui)?;
+    let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
+    let inputs = match &task {
+        None => InputPaths::Clips(inputs),
         Some(task) => match task.stitch(Command::Join, &needs)? {
-            Some(pieces) => Work::stitch(pieces, &asked)?,
-            None => Work::join(task.clips(&needs)?, &asked)?,
+            Some((pieces, stitch)) => InputPaths::Pieces(pieces, stitch),
+            None => InputPaths::Clips(task.clips(&needs)?),
         },
     };
     let task = task.as_ref();
-    Making { work, asked, task, part, film, output, transition, with, run: &run, begun: &begun, started }.make(ui, log)
+    Making { inputs, resolver, task, part, film, output, transition, with, run: &run, begun: &begun, started }
+        .make(ui, log)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::Result,
-    options::{EngineChoice, LoraFiles, ModelKind, Preset, PresetError, Sampling, Settings},
+    options::{Content, EngineChoice, Facts, LoraFiles, ModelKind, Preset, PresetError, Sampling, resolve},
     weights::{Checkpoint, Places, Surroundings},
     worker_tasks::preset_of_era,
 };
@@ -98,8 +98,8 @@ pub(crate) fn preset(name: &std::path::Path) -> Option<Result<Preset, PresetErro
 /// Every value of it, resolved as if nothing else were asked.
 pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Answer> {
     let layers = [preset_of_era(preset, era)];
-    let settings = Settings::of(&layers, EngineChoice::Auto)?;
-    let kind = preset.values.published.as_ref().map(ModelKind::from);
+    let settings = resolve(&layers, Facts::of(Content::Clips(2), EngineChoice::Auto))?;
+    let kind = preset.values.wan.model_files.as_ref().map(ModelKind::from);
     let sampling = kind.map(|kind| Sampling::of(&layers, kind, &LoraFiles::new())).transpose()?;
     let lacks = preset.lacks(&Places::new(models, Surroundings::here()));
     let Preset { name, aliases, about, path, values, fps, max_frames, .. } = preset;
@@ -113,7 +113,7 @@ pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &
     if !ui.json() {
         let mut values = show_settings::sourced(&settings);
         values.extend(sampling.iter().flat_map(show_settings::sourced));
-        let texts = [("prompt", prompt(preset)), ("negative prompt", preset.values.negative_prompt.clone())];
+        let texts = [("prompt", prompt(preset)), ("negative prompt", preset.values.wan.negative_prompt.clone())];
         values.extend(texts.into_iter().filter_map(|(name, text)| {
             Some((name.to_owned(), Value::from(text?).to_string(), layers[0].from.to_string()))
         }));
@@ -123,7 +123,7 @@ pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &
 }
 
 fn prompt(preset: &Preset) -> Option<String> {
-    match preset.values.prompts.as_ref()? {
+    match preset.values.wan.prompts.as_ref()? {
         wanctl::pipeline::options::Prompts::One(prompt) => Some(prompt.clone()),
         _ => None,
     }

@@ -12,14 +12,14 @@ use wanctl::pipeline::{
     frames::{film::plain, generated::GeneratedFrames, source::FrameSource},
     job::{Device, memory::Sizes},
     media::Media,
-    options::{
-        Audio, EngineChoice, EngineSettings, FilmSettings, Generation, Options, Parts, SettingsError, story::Story,
-    },
+    options::{Audio, EngineSettings, FilmSettings, Generation, Parts, SettingsError},
     plan::FramePlan,
     run::{
         engine::Engine,
         folder::{PartLock, RunDir, RunError, Share},
+        project::Project,
         render::Render,
+        resolver::{OptionResolver, OptionSources},
         slurm::Slurm,
     },
     system::{
@@ -27,20 +27,17 @@ use wanctl::pipeline::{
         environment,
         output::{self, Destination, Replace, folder_of},
     },
-    types::cancel::CancelToken,
-    weights::Conditioning,
-    worker_tasks::{Recorded, Task},
+    types::{cancel::CancelToken, progress::Progress},
+    worker_tasks::{Command, InputPaths, Recorded, Task},
 };
 
 use super::{
     RunLog, Ui,
     args::{self, FilmArgs, Part, RunArgs},
-    asked::{Asked, PresetArgs, Words},
     session::{self, Prepared},
     show_plan, show_settings,
     ui::Answer,
-    wan_args::{self, WanArgs},
-    work::Work,
+    wan_args,
 };
 
 /// What a command starts with: the time it has, and the programs it may start.
@@ -56,21 +53,13 @@ impl Begun {
         Self { media: Media::new(cancel.clone()), program: Engine::new(ProcessLimits::new(cancel.clone())), cancel }
     }
 
-    /// What was typed, over a task or a story, over a preset; `shown`: how a model of this command is shown frames.
-    pub(crate) fn asked(
-        &self,
-        preset: &PresetArgs,
-        (wan, typed): (&WanArgs, Options),
-        (task, story): (Option<&Task>, Option<&Story>),
-        (shown, device): (&[Conditioning], Device),
-        ui: &Ui,
-    ) -> Result<Asked> {
-        let flags = wan.typed(typed);
-        let program = Some((&self.program, device));
-        let words = Words { flags: flags.clone(), task, story, models: wan.models(), program, shown };
-        let mut asked = Asked::new(preset, words, ui)?;
-        asked.check_options(wan_args::given(&flags), ui)?;
-        Ok(asked)
+    /// Resolves options for a run, which an engine on this device generates.
+    pub(crate) fn resolver(&self, sources: OptionSources<'_>, device: Device, ui: &Ui) -> Result<OptionResolver> {
+        let typed = wan_args::typed(&sources.flags);
+        let mut resolver =
+            OptionResolver::new(OptionSources { program: Some((&self.program, device)), ..sources }, ui)?;
+        resolver.check_flags(typed, ui)?;
+        Ok(resolver)
     }
 }
 
@@ -109,8 +98,8 @@ pub(crate) fn default_output(stem: PathBuf, part: Part, parts: Parts, film: &Fil
 
 /// Everything that was said, understood.
 pub(crate) struct Making<'a> {
-    pub(crate) work: Work,
-    pub(crate) asked: Asked,
+    pub(crate) inputs: InputPaths,
+    pub(crate) resolver: OptionResolver,
     pub(crate) task: Option<&'a Task>,
     pub(crate) part: Part,
     pub(crate) film: FilmSettings,
@@ -124,7 +113,7 @@ pub(crate) struct Making<'a> {
 
 impl Making<'_> {
     pub(crate) fn make(self, ui: &Ui, log: &RunLog) -> Result<Answer> {
-        let parts = self.work.parts();
+        let parts = self.resolver.parts(self.inputs.content())?;
         match self.part {
             Part::One(part) if part >= parts.count => {
                 return Err(SettingsError::NoSuchPart { part: part + 1, parts }.into());
@@ -132,13 +121,13 @@ impl Making<'_> {
             Part::Emit if parts.count == 0 => return Err(SettingsError::NoParts.into()),
             _ => {}
         }
-        let output = self.output();
+        let output = self.output(parts);
         if self.run.dry_run {
             return self.show(&output, ui);
         }
         let transitions = numbered(self.transition.as_deref(), parts);
         output::distinct(transitions.iter().map(PathBuf::as_path).chain([output.as_path()]))?;
-        let mut inputs = self.work.files();
+        let mut inputs = self.inputs.files();
         if let Audio::File(file) = &self.film.audio {
             inputs.push(file.clone());
         }
@@ -147,8 +136,8 @@ impl Making<'_> {
         let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
 
         let resumable = json!({
-            "inputs": self.work.files().iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
-            "asked": self.asked.task(),
+            "inputs": self.inputs.files().iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
+            "asked": self.resolver.requested(),
         });
         let resumed = self.resumed(&resumable, ui)?;
         if let Some(run) = &resumed {
@@ -160,20 +149,22 @@ impl Making<'_> {
             names.filter_map(Value::as_str).for_each(|name| output::remove_leftovers(&folder_of(Path::new(name))));
         }
         let seed = resumed.as_ref().and_then(|run| run.recorded("settings")["wan"]["seed"]["value"].as_u64());
-        let Self { work, mut asked, part, film, with, run, begun, started, .. } = self;
+        let Self { inputs, mut resolver, part, film, with, run, begun, started, .. } = self;
         let Begun { cancel, media, program } = begun;
         // Before anything is decoded: what is missing of gigabytes of weights is soon said.
-        let wan = asked.wan(parts, seed, ui)?;
-        let work = work.for_model(&asked)?;
-        let recorded = Recorded::new(&work.inputs(), work.again(wan.as_ref()), &film, with.clone())?;
+        let options = resolver.resolve(inputs.content(), seed, ui)?;
+        let recorded = Recorded::new(&inputs, options.to_options(), &film, with.clone())?;
         let home = std::path::absolute(&output)?;
         let note = recorded.note(home.parent().unwrap_or(&home));
 
-        let prepared = prepare(&work, &film, media, ui)?;
+        let project = Project { inputs, options };
+        let prepared = prepare(&project, &film, media, ui)?;
+        let Project { inputs: paths, options } = project;
+        let (command, wan) = (paths.command(), options.wan());
         let names = transitions.iter().map(|transition| std::path::absolute(transition.path()));
         let (whole, names) = (!matches!(part, Part::One(_)), names.collect::<Result<Vec<_>, _>>()?);
 
-        let scene = session::Scene { command: work.command().word(), part, args: run, resumed };
+        let scene = session::Scene { command: command.word(), part, args: run, resumed };
         session::with_run(scene, ui, log, |folder| {
             folder.record("repeat", &recorded)?;
             folder.is_for(&resumable)?;
@@ -181,28 +172,28 @@ impl Making<'_> {
                 folder.record("output", &home)?;
                 folder.record("transitions", &names)?;
             }
-            let makers = session::makers(&work, wan.as_ref(), ui);
-            prepared.announce(&work, wan.as_ref(), ui);
+            let makers = session::makers(&options, ui);
+            prepared.announce(&options, ui);
             let Prepared { inputs, plan } = prepared;
             folder.record(
                 "settings",
                 &json!({
-                    "plan": work.settings(),
+                    "plan": options,
                     "film": film,
                     "wan": wan,
-                    "asked": asked.merged(),
-                    "engine_because": asked.because,
-                    "ignored": asked.unread,
+                    "asked": resolver.merged(),
+                    "engine_because": resolver.because,
+                    "ignored": resolver.unread,
                 }),
             )?;
             folder.record("plan", &plan)?;
-            let seeds = wan.as_ref().map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>());
+            let seeds = wan.map(|wan| (0..parts.count).map(|part| wan.seed_of(part)).collect::<Vec<_>>());
             folder.record("seeds", &seeds)?;
             if part == Part::Emit {
-                let gpu = work.engine() == EngineChoice::Wan && with.device.first() != Device::Cpu;
-                return emit(folder, &plan, (&work, &home), (gpu, run.replace()), ui);
+                let gpu = wan.is_some() && with.device.first() != Device::Cpu;
+                return emit(folder, &plan, (command, &home), (gpu, run.replace()), ui);
             }
-            let frame_source = FrameSource { media, inputs: &inputs, fit: work.fit() };
+            let frame_source = FrameSource { media, inputs: &inputs, fit: *options.common.fit };
             let place = folder.path().to_owned();
             let between = GeneratedFrames::dissolve();
             let mut render =
@@ -241,7 +232,7 @@ impl Making<'_> {
                 "frames": finished.film.frames,
                 "fps": finished.film.fps,
                 "engine": session::engine_name(makers.as_deref().and_then(<[_]>::first)),
-                "seed": wan.as_ref().map(|wan| wan.seed),
+                "seed": wan.map(|wan| wan.seed),
                 "seeds": seeds,
                 "keys": plan.journey.as_ref().map(|journey| &journey.keys),
                 "seconds": seconds(started.elapsed()),
@@ -252,35 +243,36 @@ impl Making<'_> {
     }
 
     /// The film's name.
-    fn output(&self) -> PathBuf {
+    fn output(&self, parts: Parts) -> PathBuf {
         if let Some(output) = &self.output {
             return output.clone();
         }
         let stem = match self.task.and_then(Task::output_stem) {
             Some(stem) => PathBuf::from(stem),
-            None => match &self.work {
-                Work::Join { clips, settings } => {
-                    args::default_name(clips, if settings.ranges.is_empty() { "join" } else { "range" }, "")
+            None => match &self.inputs {
+                InputPaths::Clips(clips) => {
+                    let ranges = self.resolver.merged().join.ranges.is_some_and(|ranges| !ranges.is_empty());
+                    args::default_name(clips, if ranges { "range" } else { "join" }, "")
                 }
-                Work::Travel { paths, .. } => args::default_name(&paths.images, "travel", ""),
-                Work::Stitch { pieces, .. } => args::default_name(pieces, "stitch", ""),
+                InputPaths::Journey(paths) => args::default_name(&paths.images, "travel", ""),
+                InputPaths::Pieces(pieces, _) => args::default_name(pieces, "stitch", ""),
             },
         };
-        default_output(stem, self.part, self.work.parts(), &self.film)
+        default_output(stem, self.part, parts, &self.film)
     }
 
     /// The plan, and with which numbers it would be made.
     fn show(self, output: &Path, ui: &Ui) -> Result<Answer> {
-        let Self { work, mut asked, film, begun, .. } = self;
-        let wan = asked.wan(work.parts(), None, ui)?;
-        let work = work.for_model(&asked)?;
-        let prepared = prepare(&work, &film, &begun.media, ui)?;
-        prepared.announce(&work, wan.as_ref(), ui);
+        let Self { inputs, mut resolver, film, begun, .. } = self;
+        let options = resolver.resolve(inputs.content(), None, ui)?;
+        let project = Project { inputs, options };
+        let prepared = prepare(&project, &film, &begun.media, ui)?;
+        prepared.announce(&project.options, ui);
         let Prepared { plan, .. } = prepared;
         if !ui.json() {
             ui.print(&show_plan::plan(&plan, Some(output)));
-            ui.print(&work.lines(wan.as_ref()).join("\n"));
-            if let Some(wan) = &wan {
+            ui.print(&show_settings::lines(&project.options).join("\n"));
+            if let Some(wan) = project.options.wan() {
                 let Generation { dtype, offload, vae_tile, .. } = &wan.generation;
                 ui.print(&show_settings::samplers(&wan.generation));
                 let asked = show_settings::work(&plan, (**dtype, **offload, **vae_tile));
@@ -312,8 +304,8 @@ impl Making<'_> {
 }
 
 /// The facts of all files, the one that is heard among them, and the plan.
-fn prepare(work: &Work, film: &FilmSettings, media: &Media, ui: &Ui) -> Result<Prepared> {
-    let prepared = session::prepare(work, film.lossless, media, ui)?;
+fn prepare(project: &Project, film: &FilmSettings, media: &Media, ui: &Ui) -> Result<Prepared> {
+    let prepared = session::prepare(project, film.lossless, media, ui)?;
     if let Audio::File(file) = &film.audio {
         media.probe_sound(file)?;
     }
@@ -324,7 +316,7 @@ fn prepare(work: &Work, film: &FilmSettings, media: &Media, ui: &Ui) -> Result<P
 fn emit(
     run: &RunDir,
     plan: &FramePlan,
-    (work, output): (&Work, &Path),
+    (command, output): (Command, &Path),
     (gpu, replace): (bool, Replace),
     ui: &Ui,
 ) -> Result<Value> {
@@ -332,7 +324,7 @@ fn emit(
     let told = std::env::vars().filter(|(name, _)| name.starts_with("WANCTL_") && name != environment::WORK_DIR.name);
     let script = Slurm {
         program: &std::env::current_exe()?,
-        command: work.command().word(),
+        command: command.word(),
         run: &folder,
         output,
         overwrite: replace == Replace::Existing,

@@ -10,7 +10,6 @@ use wanctl::pipeline::{
 };
 
 mod args;
-mod asked;
 mod board;
 mod guide;
 mod inspect;
@@ -19,7 +18,6 @@ mod inspect_run;
 mod inspect_story;
 mod inspect_task;
 mod join;
-mod join_args;
 mod library;
 mod log;
 mod making;
@@ -35,7 +33,6 @@ mod travel;
 mod travel_args;
 mod ui;
 mod wan_args;
-mod work;
 
 pub(crate) use log::{RunLog, install as install_log};
 pub(crate) use ui::{Answer, Ui, report_usage};

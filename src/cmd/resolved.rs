@@ -3,23 +3,21 @@
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    error::Result,
     job::{
         Dtype, Offload, VaeTile,
         memory::{Need, Sizes, Work as Load},
         schedule::Expert,
     },
-    options::{EngineChoice, Generation, Layer, Lora, LoraFiles, ModelKind, Options, Sampling, Weights},
+    options::{Generation, Layer, Lora, Options, ResolvedOptions, Sampling, WanOptions, Weights},
     plan::FramePlan,
+    run::project::Project,
     weights::Places,
 };
 
-use super::{show, show_settings, show_task, work::Work};
+use super::{show, show_settings, show_task};
 
 pub(crate) struct Resolved {
-    pub(crate) work: Work,
-    /// None for another engine than a Wan model, and where nobody says which model it is.
-    pub(crate) generation: Option<Generation>,
+    pub(crate) project: Project,
     pub(crate) layers: Vec<Layer>,
 }
 
@@ -32,25 +30,16 @@ pub(crate) struct Memory {
 }
 
 impl Resolved {
-    /// By the names of the model's files alone.
-    pub(crate) fn by_names(work: Work, layers: Vec<Layer>) -> Result<Self> {
-        let Options { published, phases, .. } = Options::merged(&layers);
-        let by_phases = || {
-            let two_experts = phases?.iter().any(|phase| phase.expert == Expert::Low);
-            Some(ModelKind { two_experts, boundary: None, flow_shift: None })
-        };
-        let model = published.as_ref().map(ModelKind::from).or_else(by_phases);
-        let model = model.filter(|_| work.engine() == EngineChoice::Wan && !matches!(work, Work::Stitch { .. }));
-        let generation = model.map(|model| Generation::of(&layers, model, &LoraFiles::new(), work.parts()));
-        Ok(Self { work, generation: generation.transpose()?, layers })
+    pub(crate) fn options(&self) -> &ResolvedOptions {
+        &self.project.options
     }
 
     /// By the headers of the model's files where they are here, else by the names that they were published under.
     pub(crate) fn memory(&self, plan: &FramePlan, places: &Places) -> Option<Memory> {
-        self.generation.as_ref()?;
-        let Options { published, dtype, offload, vae_tile, .. } = Options::merged(&self.layers);
+        self.options().generation()?;
+        let WanOptions { model_files, dtype, offload, vae_tile, .. } = Options::merged(&self.layers).wan;
         let here = Weights::find(&self.layers, places).ok().and_then(|weights| Sizes::of(&weights.models).ok());
-        let sizes = here.or_else(|| Sizes::by_name(&published?))?;
+        let sizes = here.or_else(|| Sizes::by_name(&model_files?))?;
         let asked = (dtype.unwrap_or(Dtype::Auto), offload.unwrap_or(Offload::Auto), vae_tile.unwrap_or(VaeTile::Auto));
         let load = show_settings::work(plan, asked);
         let on_a_gpu = if load.dtype == Dtype::Auto { Dtype::Bf16 } else { load.dtype };
@@ -60,7 +49,7 @@ impl Resolved {
 
     /// LoRAs that by their names are for the other expert than some steps that they work in.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        let Some(Generation { sampling, segments, .. }) = &self.generation else { return vec![] };
+        let Some(Generation { sampling, segments, .. }) = self.options().generation() else { return vec![] };
         let mut remarks = vec![];
         for Sampling { loras, schedule, .. } in [sampling].into_iter().chain(segments.iter().flatten()) {
             let wrong = |lora: &&Lora| {
@@ -87,7 +76,7 @@ impl Resolved {
 
     /// How it is sampled; of segments those that are sampled otherwise.
     pub(crate) fn sampler(&self) -> Option<Value> {
-        let Generation { sampling, segments, .. } = self.generation.as_ref()?;
+        let Generation { sampling, segments, .. } = self.options().generation()?;
         let told = |sampling: &Sampling| {
             let mut told = json!(sampling);
             told["thresholds"] = json!(show_task::thresholds(sampling));
@@ -98,13 +87,6 @@ impl Resolved {
             sampler["segments"] = segments.iter().map(|own| own.as_ref().map(told)).collect();
         }
         Some(sampler)
-    }
-
-    /// Name, value and source of each setting.
-    pub(crate) fn sourced(&self) -> Vec<(String, String, String)> {
-        let mut values = self.work.sourced();
-        values.extend(self.generation.iter().flat_map(show_settings::sourced));
-        values
     }
 }
 

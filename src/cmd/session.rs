@@ -7,16 +7,19 @@ use wanctl::pipeline::{
     frames::film::Inputs,
     job::Backend,
     media::Media,
-    options::{EngineChoice, WanSettings},
+    options::{EngineChoice, ResolvedOptions},
     plan::FramePlan,
-    run::folder::{Keep, Outcome, RunDir, Share},
+    run::{
+        folder::{Keep, Outcome, RunDir, Share},
+        project::Project,
+    },
     types::progress::{Progress, Warning},
 };
 
 use super::{
     RunLog, Ui,
     args::{Part, RunArgs},
-    work::Work,
+    show_settings,
 };
 
 /// Facts, then a plan.
@@ -26,19 +29,19 @@ pub(crate) struct Prepared {
 }
 
 /// Reads and plans; nothing is written, so that what is refused here leaves nothing.
-pub(crate) fn prepare(work: &Work, lossless: bool, media: &Media, ui: &Ui) -> Result<Prepared> {
-    let (inputs, plan) = work.plan(lossless, media, ui)?;
+pub(crate) fn prepare(project: &Project, lossless: bool, media: &Media, ui: &Ui) -> Result<Prepared> {
+    let (inputs, plan) = project.plan(lossless, media, ui)?;
     ui.end_progress();
     Ok(Prepared { inputs, plan })
 }
 
 impl Prepared {
     /// Tells what will be made.
-    pub(crate) fn announce(&self, work: &Work, wan: Option<&WanSettings>, ui: &Ui) {
+    pub(crate) fn announce(&self, options: &ResolvedOptions, ui: &Ui) {
         let Self { inputs, plan } = self;
         warnings(inputs, plan).for_each(|warning| ui.warn(warning));
-        ui.event("plan", &json!({ "plan": plan, "settings": { "plan": work.settings(), "wan": wan } }));
-        for line in work.lines(wan) {
+        ui.event("plan", &json!({ "plan": plan, "settings": { "plan": options, "wan": options.wan() } }));
+        for line in show_settings::lines(options) {
             tracing::info!("{line}");
         }
     }
@@ -54,9 +57,9 @@ pub(crate) fn warnings(inputs: &Inputs, plan: &FramePlan) -> impl Iterator<Item 
 }
 
 /// Which engine does the work; one request for each seam or segment. None is dissolve, which needs no program.
-pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<Vec<Backend>> {
-    let parts = work.parts().count;
-    if let Some(wan) = wan {
+pub(crate) fn makers(options: &ResolvedOptions, ui: &Ui) -> Option<Vec<Backend>> {
+    let parts = options.parts.count;
+    if let Some(wan) = options.wan() {
         let seeds: Vec<u64> = (0..parts).map(|part| wan.seed_of(part)).collect();
         match seeds.iter().all(|seed| *seed == wan.seed) {
             true => ui.note(&format!("seed {}", wan.seed)),
@@ -64,7 +67,7 @@ pub(crate) fn makers(work: &Work, wan: Option<&WanSettings>, ui: &Ui) -> Option<
         }
         return Some((0..parts).map(|part| Backend::Wan(Box::new(wan.request(part)))).collect());
     }
-    let maker = match work.engine() {
+    let maker = match *options.common.engine {
         EngineChoice::Rife => Some(Backend::Rife),
         EngineChoice::Auto | EngineChoice::Wan => unreachable!("resolved before"),
         EngineChoice::Dissolve => None,

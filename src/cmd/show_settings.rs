@@ -11,7 +11,7 @@ use wanctl::pipeline::{
         memory::{Need, RowsAtOnce, Sizes, Work, giga},
         schedule::Step,
     },
-    options::{Generation, Lora, Part, Preset, Sampling},
+    options::{Generation, Kind, Lora, Part, Preset, ResolvedOptions, Sampling},
     plan::FramePlan,
     weights::{Lacking, name as weights},
 };
@@ -71,6 +71,22 @@ pub(crate) fn by_source(values: Vec<(String, String, String)>) -> Vec<String> {
     lines.collect()
 }
 
+/// Everything that was resolved, as lines of text.
+pub(crate) fn lines(options: &ResolvedOptions) -> Vec<String> {
+    by_source(resolved(options))
+}
+
+/// Name, value and source of every option, those of the model among them.
+pub(crate) fn resolved(options: &ResolvedOptions) -> Vec<(String, String, String)> {
+    let mut values = match &options.kind {
+        // What a join is asked says nothing of pieces that are there already.
+        Kind::Stitch(_) => vec![],
+        Kind::Join(_) | Kind::Travel(_) => sourced(options),
+    };
+    values.extend(options.generation().into_iter().flat_map(sourced));
+    values
+}
+
 /// Name, value and source of everything that has a source.
 pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(settings) else { return vec![] };
@@ -78,12 +94,13 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
         let from = field.get("from")?.as_str()?.to_owned();
         let text = match (name.as_str(), field.get("value")?) {
             // The table of steps has them.
-            ("phases" | "guidance" | "loras" | "ranges" | "structure", Value::Array(list)) if list.is_empty() => {
+            ("phases" | "guidance" | "loras" | "ranges" | "structure_use", Value::Array(list)) if list.is_empty() => {
                 return None;
             }
             // What nobody asked for goes without saying.
             (
-                "strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure" | "lengths",
+                "strength" | "desaturate" | "brightness" | "later" | "curve" | "treatment" | "structure_use"
+                | "lengths",
                 _,
             ) if from == "built-in" => {
                 return None;
@@ -91,11 +108,11 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
             ("frames" | "overlap", Value::Array(list)) if list.iter().all(|other| *other == list[0]) => {
                 text(list.first()?)
             }
-            ("frames" | "overlap" | "own_seeds", list) => each(list, " ", text),
+            ("frames" | "overlap" | "seeds", list) => each(list, " ", text),
             ("negative_prompts", list) => each(list, " / ", Value::to_string),
             ("later", tone) => format!("saturation {} brightness {}", tone["saturation"], tone["brightness"]),
             ("curve", Value::Object(curve)) => format!("sharpened by {}", curve["sharpened"]),
-            ("structure", list) => format!("over {} stretches of the film", list.as_array().map_or(0, Vec::len)),
+            ("structure_use", list) => format!("over {} stretches of the film", list.as_array().map_or(0, Vec::len)),
             ("phases", phases) => each(phases, "+", |phase| format!("{} {}", phase["steps"], text(&phase["expert"]))),
             ("loras", loras) => each(loras, ", ", |lora| {
                 format!("{} {}", weights(Path::new(&text(&lora["file"]))), text(&lora["weights"]))
@@ -104,7 +121,7 @@ pub(crate) fn sourced(settings: &impl Serialize) -> Vec<(String, String, String)
             ("guidance", list) => each(list, ";", text),
             ("prompts", Value::Array(list)) => each(&Value::Array(list.clone()), " / ", Value::to_string),
             ("seed", seed) if *seed == -1 => "random".into(),
-            ("cfg_zero", zero @ Value::Object(_)) => format!("after {} steps", zero["zero_steps"]),
+            ("cfg_zero_steps", zero) if *zero == 0 => return None,
             ("negative_prompt", value) => value.to_string(),
             (_, Value::Null | Value::Bool(false)) => return None,
             ("looped" | "anchors", Value::Bool(true)) => "on".into(),
@@ -189,7 +206,7 @@ pub(crate) fn preset(
         row("aliases", aliases.join(", "));
     }
     row("from", path.as_ref().map_or("built in".into(), |path| path.display().to_string()));
-    if let Some(published) = &asked.published {
+    if let Some(published) = &asked.wan.model_files {
         row("models", published.at.join(", "));
     }
     let trained = [fps.map(|fps| format!("{fps} fps")), max_frames.map(|frames| format!("{frames} frames at a time"))];

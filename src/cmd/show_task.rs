@@ -244,8 +244,8 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
 
 /// What was resolved, under who said it, and what comes of it step by step.
 pub(crate) fn resolved(resolved: &Resolved, rows: &mut Rows) {
-    rows.lines(show_settings::by_source(resolved.sourced()));
-    let Some(generation) = &resolved.generation else { return };
+    rows.lines(show_settings::lines(resolved.options()));
+    let Some(generation) = resolved.options().generation() else { return };
     // Segments that are sampled otherwise have others.
     if generation.segments.is_empty() {
         let thresholds: Vec<_> = thresholds(&generation.sampling).iter().map(ToString::to_string).collect();

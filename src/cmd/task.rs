@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use wanctl::pipeline::{
     error::Result,
     media::Media,
+    options::existing_file,
     types::progress::{Progress, Warning},
     worker_tasks::{Assets, Era, Kind, Mapping, Task, TaskError, looks_like_json},
 };
 
-use super::{Ui, args, asked::PresetArgs};
+use super::{Ui, args::PresetArgs};
 
 /// What stands in place of clips and images.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TaskArgs {
     /// In place of clips and images: a task as the hosted worker stores it, a run.json, or a film that wanctl wrote
-    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "inputs", help_heading = "Task")]
+    #[arg(long, value_name = "FILE", value_parser = existing_file(), conflicts_with = "inputs", help_heading = "Task")]
     task: Option<PathBuf>,
 
     #[command(flatten)]

@@ -63,8 +63,12 @@ impl Progress for Ui {
         self.track.within(self, done, share);
     }
 
+    fn note(&self, line: &str) {
+        self.line(line);
+    }
+
     fn warn(&self, warning: Warning) {
-        self.note(&format!("warning: {}", warning.message));
+        self.line(&format!("warning: {}", warning.message));
         tracing::debug!(code = warning.code, "warning: {}", warning.message);
         self.event("warning", &warning);
     }
@@ -115,6 +119,10 @@ impl Progress for Voice<'_> {
 
     fn made(&self, seam: usize) {
         self.board.made(seam);
+    }
+
+    fn note(&self, line: &str) {
+        self.ui.note(line);
     }
 
     fn warn(&self, warning: Warning) {

@@ -4,21 +4,20 @@ use std::{path::PathBuf, time::Instant};
 
 use wanctl::pipeline::{
     error::Result,
-    options::Parts,
+    options::{CommonOptions, EngineSettings, ExecOptions, Parts, existing_file},
+    run::resolver::{OptionSources, TRAVELS},
     types::cancel::CancelToken,
-    worker_tasks::{Command, Needs},
+    worker_tasks::{Command, InputPaths, Needs},
 };
 
 use super::{
     RunLog, Ui,
-    args::{self, EngineArgs, FilmArgs, PartArgs, RunArgs, ShapeArgs},
-    asked::{PresetArgs, TRAVELS},
+    args::{self, FilmArgs, PartArgs, PresetArgs, RunArgs},
     making::{self, Begun, Making},
     task::TaskArgs,
     travel_args::{Told, TravelArgs},
     ui::Answer,
     wan_args::WanArgs,
-    work::Work,
 };
 
 /// Move through images in order, one segment between every two
@@ -29,14 +28,14 @@ use super::{
 #[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
 pub(crate) struct Args {
     /// Images, in the order of the film
-    #[arg(value_name = "IMAGE", value_parser = args::file(), required_unless_present_any = ["task", "story"])]
+    #[arg(value_name = "IMAGE", value_parser = existing_file(), required_unless_present_any = ["task", "story"])]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     travel: TravelArgs,
     #[command(flatten)]
-    shape: ShapeArgs,
+    common: CommonOptions,
     #[command(flatten)]
-    engine: EngineArgs,
+    exec: ExecOptions,
     #[command(flatten)]
     wan: WanArgs,
     #[command(flatten)]
@@ -53,8 +52,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
     let started = Instant::now();
-    let Args { inputs, travel, shape, task, preset, engine, wan, film, part, run } = args;
-    let Told { typed, story, paths } = travel.told(&inputs, &shape)?;
+    let Args { inputs, travel, common, task, preset, exec, wan, film, part, run } = args;
+    let Told { mut typed, story, paths } = travel.told(&inputs, &common)?;
+    typed.wan = wan.options();
     let part = part.part();
     let stem = task.is_absent().then(|| args::default_name(&paths.images, "travel", ""));
     let files: Vec<PathBuf> = paths.all().cloned().collect();
@@ -62,18 +62,26 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
     let begun = Begun::new(&run, cancel);
     let task = task.open(&preset, &begun.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), None)?;
-    let with = engine.settings(task.as_ref().and_then(|task| task.engine.clone()))?;
-    let said = (task.as_ref(), story.as_ref());
-    let asked = begun.asked(&preset, (&wan, typed), said, (TRAVELS, with.device.first()), ui)?;
-    let needs = Needs { sound: true, prompts: asked.reads_prompts_of_a_task() };
-    let work = match &task {
-        None => Work::travel(paths, &asked)?,
+    let with = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
+    let sources = OptionSources {
+        flags: typed,
+        task: task.as_ref(),
+        story: story.as_ref(),
+        models: &wan.models,
+        shown: TRAVELS,
+        ..preset.sources()
+    };
+    let resolver = begun.resolver(sources, with.device.first(), ui)?;
+    let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
+    let inputs = match &task {
+        None => InputPaths::Journey(paths),
         Some(task) => match task.stitch(Command::Travel, &needs)? {
-            Some(pieces) => Work::stitch(pieces, &asked)?,
-            None => Work::travel(paths.over(task.journey(&needs)?), &asked)?,
+            Some((pieces, stitch)) => InputPaths::Pieces(pieces, stitch),
+            None => InputPaths::Journey(paths.over(task.journey(&needs)?)),
         },
     };
     let task = task.as_ref();
     let transition = None;
-    Making { work, asked, task, part, film, output, transition, with, run: &run, begun: &begun, started }.make(ui, log)
+    Making { inputs, resolver, task, part, film, output, transition, with, run: &run, begun: &begun, started }
+        .make(ui, log)
 }

@@ -7,64 +7,29 @@ use std::{
 
 use wanctl::pipeline::{
     options::{
-        Each, JourneyPaths, Options, SeedMode,
+        CommonOptions, JourneyPaths, Options, TravelOptions, existing_file, flags_said,
         story::{Story, StoryError},
     },
-    plan::{Curve, Lengths, Round, Treatment},
+    plan::Treatment,
     system::file_names,
 };
-
-use super::args::{self, ShapeArgs};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct TravelArgs {
     /// A travel as YAML: images, prompts, frames, seeds and LoRAs of each segment
-    #[arg(long, value_name = "FILE", value_parser = args::file(), conflicts_with = "task", help_heading = "Travel")]
+    #[arg(long, value_name = "FILE", value_parser = existing_file(), conflicts_with = "task", help_heading = "Travel")]
     pub(crate) story: Option<PathBuf>,
 
-    /// Frames of each segment, both its images included [default: 81]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Travel")]
-    frames: Option<u32>,
-
-    /// Frames of the previous segment given as context; a multiple of 4 [default: 0]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), allow_negative_numbers = true, help_heading = "Travel")]
-    overlap: Option<u32>,
-
-    /// How a length is rounded that is not 4n+1 [default: down]
-    #[arg(long, value_name = "WHERE", help_heading = "Travel")]
-    round: Option<Round>,
-
     /// A clip to continue from; the film begins with it
-    #[arg(long = "continue", value_name = "CLIP", value_parser = args::file(), help_heading = "Travel")]
+    #[arg(long = "continue", value_name = "CLIP", value_parser = existing_file(), help_heading = "Travel")]
     continued: Option<PathBuf>,
-
-    /// Opacity of the previous segment's frames over grey, 0 to 1 [default: 1]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
-    strength: Option<f64>,
-
-    /// Desaturation of the previous segment's frames, 0 to 1 [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
-    desaturate: Option<f64>,
-
-    /// Brightness added to the previous segment's frames, -1 to 1 [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Travel")]
-    brightness: Option<f64>,
-
-    /// Whether the lengths of segments and overlaps are rounded to the model's latents of 4 frames [default: rounded]
-    #[arg(long, value_name = "HOW", help_heading = "Travel")]
-    lengths: Option<Lengths>,
-
-    /// How segments that overlap cross-fade in the film [default: even]
-    #[arg(long, value_name = "CURVE", help_heading = "Travel")]
-    curve: Option<Curve>,
 
     /// A clip whose frames guide those of the film, one by one from its start: as they are (raw), or as edges
     #[arg(long, value_name = "CLIP[,raw|edges]", help_heading = "Travel")]
     structure: Option<Structure>,
 
-    /// Seeds of the segments [default: same]
-    #[arg(long, value_name = "MODE", help_heading = "Wan")]
-    seed_mode: Option<SeedMode>,
+    #[command(flatten)]
+    options: TravelOptions,
 }
 
 /// What was typed of a journey, and the story under it.
@@ -76,21 +41,8 @@ pub(crate) struct Told {
 
 impl TravelArgs {
     /// What was typed of these, for these images; those of the story where there are none.
-    pub(crate) fn told(&self, images: &[PathBuf], shape: &ShapeArgs) -> Result<Told, StoryError> {
-        let Self {
-            story,
-            frames,
-            overlap,
-            round,
-            continued,
-            strength,
-            desaturate,
-            brightness,
-            lengths,
-            curve,
-            structure,
-            seed_mode,
-        } = self;
+    pub(crate) fn told(&self, images: &[PathBuf], common: &CommonOptions) -> Result<Told, StoryError> {
+        let Self { story, continued, structure, options } = self;
         let story = story.as_deref().map(Story::read).transpose()?;
         let mut paths = story.as_ref().map_or_else(JourneyPaths::default, |story| story.paths.clone());
         if !images.is_empty() {
@@ -99,57 +51,22 @@ impl TravelArgs {
         if let Some(clip) = continued {
             paths.continued = Some(clip.clone());
         }
-        if let Some(Structure { clip, .. }) = structure {
+        let mut travel = options.clone();
+        if let Some(Structure { clip, treatment }) = structure {
             paths.structure = vec![clip.clone()];
+            travel.treatment = Some(*treatment);
         }
-        let whole = |number: u32| number as usize;
-        let typed = shape.typed(Options {
-            frames: frames.map(whole).map(Each::All),
-            overlap: overlap.map(whole).map(Each::All),
-            round: *round,
-            strength: *strength,
-            desaturate: *desaturate,
-            brightness: *brightness,
-            lengths: *lengths,
-            curve: *curve,
-            treatment: structure.as_ref().map(|structure| structure.treatment),
-            seed_mode: *seed_mode,
-            ..Options::default()
-        });
+        let typed = Options { common: common.clone(), travel, ..Options::default() };
         Ok(Told { typed, story, paths })
     }
 
     /// The first of these that was typed.
-    pub(crate) fn first(&self) -> Option<&'static str> {
-        let Self {
-            story,
-            frames,
-            overlap,
-            round,
-            continued,
-            strength,
-            desaturate,
-            brightness,
-            lengths,
-            curve,
-            structure,
-            seed_mode,
-        } = self;
-        let given = [
-            (story.is_some(), "--story"),
-            (frames.is_some(), "--frames"),
-            (overlap.is_some(), "--overlap"),
-            (round.is_some(), "--round"),
-            (continued.is_some(), "--continue"),
-            (strength.is_some(), "--strength"),
-            (desaturate.is_some(), "--desaturate"),
-            (brightness.is_some(), "--brightness"),
-            (lengths.is_some(), "--lengths"),
-            (curve.is_some(), "--curve"),
-            (structure.is_some(), "--structure"),
-            (seed_mode.is_some(), "--seed-mode"),
-        ];
-        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    pub(crate) fn first(&self) -> Option<String> {
+        let Self { story, continued, structure, options } = self;
+        let files =
+            [(story.is_some(), "--story"), (continued.is_some(), "--continue"), (structure.is_some(), "--structure")];
+        let file = files.into_iter().find_map(|(given, option)| given.then(|| option.to_owned()));
+        file.or_else(|| flags_said(options).into_iter().map(|(flag, _)| flag).next())
     }
 }
 

@@ -16,7 +16,7 @@ use wanctl::pipeline::{
     error::{Error, Result},
     system::environment,
     types::{
-        error::{ErrorCode, ErrorDetails, Reportable},
+        error::{ErrorCode, ErrorDetails, Reportable, message_of},
         progress::Stage,
     },
 };
@@ -106,7 +106,7 @@ impl Ui {
     }
 
     /// A line for people; not with `-q`.
-    pub(crate) fn note(&self, text: &str) {
+    pub(super) fn line(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.bars.suspend(|| say(text));
         }
@@ -142,7 +142,7 @@ impl Ui {
             code,
             exit: code.exit(),
             stage: self.track.stage(),
-            message: chain(error),
+            message: message_of(error),
             details: error.details(),
             run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
         }
@@ -168,21 +168,6 @@ impl Ui {
 /// A line on stderr. A reader that went away is no reason to stop the work, and `eprintln!` would panic.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// Contexts first, the cause last.
-fn chain(error: &Error) -> String {
-    let mut parts: Vec<String> = vec![];
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        next = error.source();
-        // Errors that show their source in their own text would say it twice.
-        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
-            parts.push(text);
-        }
-    }
-    parts.join(": ")
 }
 
 /// The error object of the contract.

@@ -15,11 +15,11 @@ use wanctl::pipeline::{
     },
     job::{self, Backend, FrameFile},
     media::{Fit, Media},
-    options::{EngineAsk, EngineSettings, FilmAsk, FilmSettings},
+    options::{EngineSettings, ExecOptions, FilmOptions, FilmSettings},
     plan::{FramePlan, Origin, SegmentAsk, Slot, TravelParams, travel},
     run::{engine::Engine, render::Render},
     system::child::ProcessLimits,
-    types::{cancel::CancelToken, progress::Silent},
+    types::{cancel::CancelToken, error::message_of, progress::Silent},
 };
 
 use super::{engine::fake, harness::Room};
@@ -57,7 +57,7 @@ impl Chain {
 
     /// Has this program make all of it.
     fn make(&self, program: PathBuf, jobs: usize) -> Result<(), String> {
-        let settings = FilmSettings::new(FilmAsk { lossless: true, ..FilmAsk::default() }).unwrap();
+        let settings = FilmSettings::new(FilmOptions { lossless: Some(true), ..FilmOptions::default() }).unwrap();
         let frame_source = FrameSource { media: &self.media, inputs: &self.inputs, fit: Fit::Crop };
         let mut render = Render {
             frame_source,
@@ -68,11 +68,11 @@ impl Chain {
             between: GeneratedFrames::dissolve(),
         };
         let engine = Engine::at(program, ProcessLimits::new(CancelToken::default()));
-        let place = EngineSettings::new(EngineAsk { jobs: Some(jobs), ..EngineAsk::default() }, None).unwrap();
+        let place = EngineSettings::new(ExecOptions { jobs: Some(jobs), ..ExecOptions::default() }, None).unwrap();
         let makers = vec![Backend::Rife; self.plan.seams.len()];
         let all: Vec<usize> = (0..self.plan.seams.len()).collect();
         let outcomes = render.run_engine(&engine, &makers, &place, ("chain", &all), &Silent);
-        outcomes.map(|outcomes| assert_eq!(outcomes.len(), makers.len())).map_err(|error| format!("{error:#}"))
+        outcomes.map(|outcomes| assert_eq!(outcomes.len(), makers.len())).map_err(|error| message_of(&error))
     }
 
     fn folder(&self, seam: usize) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Numbers that cannot be, whoever says them.
 
-use super::{Each, Guidance, Layer, Options, SettingsError, Source, pick};
+use super::{Each, Guidance, Layer, Options, SettingsError, Source, TravelOptions, WanOptions, pick};
+use crate::pipeline::plan::{PlanError, check_ranges};
 
 pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     for Layer { from, values } in layers {
@@ -19,10 +20,10 @@ pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
         layers.iter().find(|layer| layer.from == Source::Flag && says(&layer.values)).map(|layer| layer.from.clone())
     };
     let found = [
-        ("loop", decided(|values| values.looped)),
-        ("anchors", decided(|values| values.anchors)),
-        ("gap", typed(|values| values.gap.is_some())),
-        ("mode", typed(|values| values.mode.is_some())),
+        ("loop", decided(|values| values.common.looped)),
+        ("anchors", decided(|values| values.join.anchors)),
+        ("gap", typed(|values| values.join.gap.is_some())),
+        ("mode", typed(|values| values.join.mode.is_some())),
     ];
     match found.into_iter().find_map(|(option, from)| Some((option, from?))) {
         Some((option, from)) => Err(SettingsError::BesideRange { option, from }),
@@ -30,9 +31,22 @@ pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
     }
 }
 
+impl Options {
+    /// Refuses a number of clips that the options of a join cannot be about, before any clip is opened; of none there is a
+    /// task.
+    pub fn check_clip_count(&self, clips: usize) -> Result<(), PlanError> {
+        let ranges = self.join.ranges.as_deref().unwrap_or_default();
+        match (clips, ranges.is_empty()) {
+            (1, true) if self.common.looped != Some(true) => Err(PlanError::TooFewClips { found: 1 }),
+            (found @ 2.., false) => Err(PlanError::RangeOfClips { found }),
+            _ => check_ranges(&ranges.iter().map(|range| range.0.clone()).collect::<Vec<_>>()),
+        }
+    }
+}
+
 /// The first that is wrong: which, what it is, and what it can be.
 fn wrong(values: &Options) -> Option<(&'static str, String, &'static str)> {
-    let Options { steps, phases, guidance, thresholds, shift, control_scale, blend, segments, .. } = values;
+    let WanOptions { steps, phases, guidance, thresholds, shift, control_scale, .. } = &values.wan;
     let outside = |value: f64, least: f64, most: f64| !(least..=most).contains(&value);
     if let Some(steps) = steps.filter(|steps| !(1..=1000).contains(steps)) {
         return Some(("steps", steps.to_string(), "1 to 1000"));
@@ -71,7 +85,7 @@ fn wrong(values: &Options) -> Option<(&'static str, String, &'static str)> {
     if let Some(scale) = control_scale.filter(|scale| outside(*scale, 0.0, 10.0)) {
         return Some(("control_scale", scale.to_string(), "0 to 10"));
     }
-    let Options { strength, desaturate, brightness, later, frames, overlap, .. } = values;
+    let TravelOptions { strength, desaturate, brightness, later, frames, overlap, segment_count, .. } = &values.travel;
     let brighter = later.map(|later| later.brightness);
     for (option, value, least, most, wanted) in [
         ("strength", *strength, 0.0, 1.0, "0 to 1"),
@@ -94,17 +108,17 @@ fn wrong(values: &Options) -> Option<(&'static str, String, &'static str)> {
             return Some((option, most.to_string(), "at most 100000"));
         }
     }
-    if let Some(segments) = segments.filter(|segments| !(1..=1000).contains(segments)) {
+    if let Some(segments) = segment_count.filter(|segments| !(1..=1000).contains(segments)) {
         return Some(("segments", segments.to_string(), "1 to 1000"));
     }
-    blend.filter(|blend| *blend > 65_535).map(|blend| ("blend", blend.to_string(), "0 to 65535"))
+    values.join.blend.filter(|blend| *blend > 65_535).map(|blend| ("blend", blend.to_string(), "0 to 65535"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pipeline::{
-        options::{EngineChoice, Settings},
+        options::{Content, EngineChoice, Facts, resolve},
         types::error::{ErrorCode, Reportable},
     };
 
@@ -112,7 +126,9 @@ mod tests {
     fn what_a_range_has_no_use_for_is_refused_where_it_would_count() {
         let layer = |from: Source, text: &str| Layer { from, values: serde_json::from_str(text).unwrap() };
         let range = || layer(Source::Task("film.mp4".into()), r#"{"ranges": ["2..5"], "gap": 9, "mode": "replace"}"#);
-        let of = |layers: &[Layer]| Settings::of(layers, EngineChoice::Rife).map(|settings| settings.seams(1).count);
+        let of = |layers: &[Layer]| {
+            resolve(layers, Facts::of(Content::Clips(1), EngineChoice::Rife)).map(|resolved| resolved.parts.count)
+        };
         assert_eq!(of(&[range()]).unwrap(), 1);
         assert_eq!(of(&[range(), layer(Source::Flag, r#"{"looped": false, "anchors": false}"#)]).unwrap(), 1);
         for (text, option) in [

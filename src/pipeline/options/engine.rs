@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, thread};
 
 use serde::{Deserialize, Serialize};
 
-use super::SettingsError;
+use super::{ExecOptions, SettingsError};
 use crate::pipeline::job::{Device, Place};
 
 /// How the engine does its work. It is no part of what is asked: a run can be gone on with elsewhere.
@@ -19,22 +19,14 @@ pub struct EngineSettings {
     pub jobs: usize,
 }
 
-/// The same as it was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EngineAsk {
-    pub device: Option<Devices>,
-    pub threads: Option<usize>,
-    pub jobs: Option<usize>,
-}
-
 fn one() -> usize {
     1
 }
 
 impl EngineSettings {
     /// What was asked, over those of a run that is done again.
-    pub fn new(ask: EngineAsk, again: Option<Self>) -> Result<Self, SettingsError> {
-        let EngineAsk { device, threads, jobs } = ask;
+    pub fn new(ask: ExecOptions, again: Option<Self>) -> Result<Self, SettingsError> {
+        let ExecOptions { device, threads, jobs } = ask;
         let built_in = Self { device: Devices::default(), threads: None, jobs: 1 };
         let again = again.unwrap_or(built_in);
         // A device and a number of jobs are one answer to one question.
@@ -149,8 +141,8 @@ impl FromStr for Devices {
 mod tests {
     use super::*;
 
-    fn asked(device: Option<&str>, threads: Option<usize>, jobs: Option<usize>) -> EngineAsk {
-        EngineAsk { device: device.map(|device| device.parse().unwrap()), threads, jobs }
+    fn asked(device: Option<&str>, threads: Option<usize>, jobs: Option<usize>) -> ExecOptions {
+        ExecOptions { device: device.map(|device| device.parse().unwrap()), threads, jobs }
     }
 
     #[test]
@@ -211,11 +203,12 @@ mod tests {
     #[test]
     fn what_is_typed_of_devices_and_jobs_takes_the_place_of_both() {
         let of = |ask, again| EngineSettings::new(ask, Some(again)).unwrap();
-        let gpus = of(asked(Some("cuda:0,1"), Some(4), None), EngineSettings::new(EngineAsk::default(), None).unwrap());
+        let gpus =
+            of(asked(Some("cuda:0,1"), Some(4), None), EngineSettings::new(ExecOptions::default(), None).unwrap());
         let jobs = of(asked(None, None, Some(3)), gpus.clone());
         assert_eq!((jobs.device.to_string(), jobs.jobs, jobs.threads), ("auto".into(), 3, Some(4)));
         assert_eq!(of(asked(Some("cuda:1"), None, None), jobs.clone()).jobs, 1);
-        assert_eq!(of(EngineAsk::default(), gpus.clone()), gpus);
-        assert_eq!(of(EngineAsk::default(), jobs.clone()), jobs);
+        assert_eq!(of(ExecOptions::default(), gpus.clone()), gpus);
+        assert_eq!(of(ExecOptions::default(), jobs.clone()), jobs);
     }
 }

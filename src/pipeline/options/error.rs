@@ -63,11 +63,11 @@ pub enum SettingsError {
     #[error("{} is an image, and {} a video", image.display(), clip.display())]
     Mixed { image: PathBuf, clip: PathBuf },
     #[error("{option} is of a {of}")]
-    NotOfThis { option: &'static str, of: &'static str },
+    NotOfThis { option: String, of: &'static str },
     #[error("--jobs {jobs} is of the CPU, and the device is {device}")]
     Jobs { jobs: usize, device: String },
     #[error("--engine {engine} takes no {option}")]
-    NotForEngine { engine: EngineChoice, option: &'static str },
+    NotForEngine { engine: EngineChoice, option: String },
 }
 
 /// A wrong option, or a file that is wrong.

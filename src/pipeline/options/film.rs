@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::SettingsError;
+use super::{FilmOptions, SettingsError};
 use crate::pipeline::media::{Codec, X264Preset};
 
+/// The film's sound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audio {
@@ -15,31 +16,18 @@ pub enum Audio {
     File(PathBuf),
 }
 
-/// The same as it was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FilmAsk {
-    pub codec: Option<Codec>,
-    pub crf: Option<u32>,
-    /// Only of H.264.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub x264_preset: Option<X264Preset>,
-    pub lossless: bool,
-    pub audio: Option<Audio>,
-}
-
-impl FilmAsk {
+impl FilmOptions {
     /// This, and where it says nothing, what lies below. Codec, quality and losslessness go together.
     pub fn over(self, below: Self) -> Self {
         let Self { codec, crf, x264_preset, lossless, audio } = self;
         let audio = audio.or(below.audio);
-        match codec.is_some() || lossless {
+        match codec.is_some() || lossless == Some(true) {
             true => Self { codec, crf, x264_preset, lossless, audio },
             false => Self {
                 codec: below.codec,
                 crf: crf.or(below.crf),
                 x264_preset: x264_preset.or(below.x264_preset),
-                lossless: below.lossless,
+                lossless: lossless.or(below.lossless),
                 audio,
             },
         }
@@ -60,8 +48,9 @@ pub struct FilmSettings {
 
 impl FilmSettings {
     /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
-    pub fn new(ask: FilmAsk) -> Result<Self, SettingsError> {
-        let FilmAsk { codec, crf, x264_preset, lossless, audio } = ask;
+    pub fn new(ask: FilmOptions) -> Result<Self, SettingsError> {
+        let FilmOptions { codec, crf, x264_preset, lossless, audio } = ask;
+        let lossless = lossless.unwrap_or(false);
         let audio = audio.unwrap_or(Audio::Keep);
         let codec = match (codec, lossless) {
             (None | Some(Codec::Ffv1), true) => Codec::Ffv1,

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    Layer, LoraFiles, ModelKind, Options, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced,
+    Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced, WanOptions,
     layer::{of_segments, pick_own},
     pick,
 };
 use crate::pipeline::{
-    job::{CfgZero, Dtype, Noise, Offload, VaeTile},
+    job::{Dtype, Noise, Offload, VaeTile},
     system::text,
 };
 
@@ -32,9 +32,9 @@ pub struct Generation {
     pub seed_mode: Sourced<SeedMode>,
     /// Of single segments, whatever the mode says.
     #[serde(skip_serializing_if = "is_empty")]
-    pub own_seeds: Sourced<Vec<Option<u64>>>,
+    pub seeds: Sourced<Vec<Option<u64>>>,
     pub control_scale: Sourced<f64>,
-    pub cfg_zero: Sourced<Option<CfgZero>>,
+    pub cfg_zero_steps: Sourced<usize>,
     pub dtype: Sourced<Dtype>,
     pub vae_tile: Sourced<VaeTile>,
     pub offload: Sourced<Offload>,
@@ -47,41 +47,40 @@ impl Generation {
     pub fn of(asked: &[Layer], model: ModelKind, loras: &LoraFiles, parts: Parts) -> Result<Self, SettingsError> {
         let sampling = Sampling::of(asked, model, loras)?;
         let segments = segments(asked, parts, &sampling, |layers| Sampling::of(layers, model, loras))?;
-        let prompts = pick(asked, |asked| asked.prompts.clone());
+        let prompts = pick(asked, |asked| asked.wan.prompts.clone());
         let prompts = prompts.unwrap_or(Sourced::built_in(Prompts::One(String::new())));
         let prompts = Sourced { value: prompts.value.of(parts, &prompts.from)?, from: prompts.from };
         let negative_prompt =
-            pick(asked, |asked| asked.negative_prompt.clone()).unwrap_or(Sourced::built_in(String::new()));
+            pick(asked, |asked| asked.wan.negative_prompt.clone()).unwrap_or(Sourced::built_in(String::new()));
         let negative_prompts =
-            pick_own(asked, |asked| asked.negative_prompts.clone(), |asked| asked.negative_prompt.is_some());
+            pick_own(asked, |asked| asked.wan.negative_prompts.clone(), |asked| asked.wan.negative_prompt.is_some());
         let negative_prompts = parts.single(negative_prompts, "negative prompts")?;
-        let own_seeds = pick_own(asked, |asked| asked.seeds.clone(), |asked| asked.seed.is_some());
-        let own_seeds = parts.single(own_seeds, "seeds")?;
-        let zero = pick(asked, |asked| asked.cfg_zero_steps).unwrap_or(Sourced::built_in(0));
+        let seeds = pick_own(asked, |asked| asked.wan.seeds.clone(), |asked| asked.wan.seed.is_some());
+        let seeds = parts.single(seeds, "seeds")?;
+        let zero = pick(asked, |asked| asked.wan.cfg_zero_steps).unwrap_or(Sourced::built_in(0));
         let all = || [&sampling].into_iter().chain(segments.iter().flatten());
         if all().any(|sampling| zero.value >= *sampling.steps) {
             let (option, wanted) = ("cfg_zero_steps", "fewer than the steps that there are");
             return Err(SettingsError::Range { option, found: zero.value.to_string(), wanted, from: zero.from });
         }
-        let cfg_zero = zero.map(|zero_steps| (zero_steps > 0).then_some(CfgZero { zero_steps }));
         let guided = all().any(|sampling| sampling.guidance.iter().any(|guidance| *guidance > 1.0));
         let mut ignored = vec![];
         if negative_prompt.from == Source::Flag && !negative_prompt.is_empty() && !guided {
             ignored.push("the negative prompt counts only where the guidance is above 1, and it is nowhere".to_owned());
         }
         Ok(Self {
-            cfg_zero,
-            seed: pick(asked, |asked| asked.seed).unwrap_or(Sourced::built_in(Seed::Random)),
-            noise: pick(asked, |asked| asked.noise).unwrap_or(Sourced::built_in(Noise::Cpu)),
-            control_scale: pick(asked, |asked| asked.control_scale).unwrap_or(Sourced::built_in(1.0)),
-            dtype: pick(asked, |asked| asked.dtype).unwrap_or(Sourced::built_in(Dtype::Auto)),
-            vae_tile: pick(asked, |asked| asked.vae_tile).unwrap_or(Sourced::built_in(VaeTile::Auto)),
-            offload: pick(asked, |asked| asked.offload).unwrap_or(Sourced::built_in(Offload::Auto)),
+            cfg_zero_steps: zero,
+            seed: pick(asked, |asked| asked.wan.seed).unwrap_or(Sourced::built_in(Seed::Random)),
+            noise: pick(asked, |asked| asked.wan.noise).unwrap_or(Sourced::built_in(Noise::Cpu)),
+            control_scale: pick(asked, |asked| asked.wan.control_scale).unwrap_or(Sourced::built_in(1.0)),
+            dtype: pick(asked, |asked| asked.wan.dtype).unwrap_or(Sourced::built_in(Dtype::Auto)),
+            vae_tile: pick(asked, |asked| asked.wan.vae_tile).unwrap_or(Sourced::built_in(VaeTile::Auto)),
+            offload: pick(asked, |asked| asked.wan.offload).unwrap_or(Sourced::built_in(Offload::Auto)),
             prompts,
             negative_prompt,
             negative_prompts,
-            seed_mode: pick(asked, |asked| asked.seed_mode).unwrap_or(Sourced::built_in(SeedMode::Same)),
-            own_seeds,
+            seed_mode: pick(asked, |asked| asked.travel.seed_mode).unwrap_or(Sourced::built_in(SeedMode::Same)),
+            seeds,
             segments,
             sampling,
             ignored,
@@ -102,7 +101,7 @@ fn segments(
     sampling: impl Fn(&[Layer]) -> Result<Sampling, SettingsError>,
 ) -> Result<Vec<Option<Sampling>>, SettingsError> {
     for Layer { from, values } in asked {
-        let Options { segment_loras, segment_sampling, .. } = values;
+        let WanOptions { segment_loras, segment_sampling, .. } = &values.wan;
         let lists = [
             (segment_loras.as_ref().map(Vec::len), "lists of LoRAs"),
             (segment_sampling.as_ref().map(Vec::len), "ways of sampling"),

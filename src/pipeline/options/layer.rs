@@ -3,18 +3,10 @@
 use std::{fmt, ops::Deref, path::PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::{Each, EngineChoice, FrameRange, Guidance, Length, LoraAsk, Prompts, Seed, SeedMode, StructureUse};
-use crate::pipeline::{
-    job::{
-        Dtype, Noise, Offload, VaeTile,
-        schedule::{Grid, Phase, Solver},
-    },
-    media::{Fit, TrackChoice},
-    plan::{Align, Curve, Lengths, MaskRule, Mode, Round, Tone, Treatment},
-    types::video::{Fps, Size},
-    weights::{Published, Wanted},
-};
+use super::{LoraAsk, Options, WanOptions};
+use crate::pipeline::job::schedule::{Phase, Solver};
 
 /// Who says a value. In this order they overrule each other, but for `Weights`, which stand between `BuiltIn` and the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,113 +107,16 @@ impl SegmentSampling {
             _ => source.clone(),
         };
         let (phases, shift, solver) = (Some(phases), Some(shift), Some(solver));
-        Layer { from, values: Options { phases, shift, solver, loras, ..Options::default() } }
+        Layer { from, values: WanOptions { phases, shift, solver, loras, ..WanOptions::default() }.into() }
     }
-}
-
-macro_rules! overrides {
-    ($($(#[$about:meta])* $name:ident: $kind:ty,)+) => {
-        /// Every option that decides the plan, the model or its sampling. The names are those in presets and in run.json.
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct Options {
-            $($(#[$about])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$kind>,)+
-        }
-
-        impl Options {
-            /// Of all layers together.
-            pub fn merged(layers: &[Layer]) -> Self {
-                Self { $($name: pick(layers, |values| values.$name.clone()).map(|picked| picked.value),)+ }
-            }
-        }
-    };
 }
 
 impl Options {
-    /// The tracks that are requested of each clip.
-    pub fn tracks(&self) -> TrackChoice {
-        TrackChoice { video: self.video_track, audio: self.audio_track }
+    /// Of all layers together.
+    pub fn merged(layers: &[Layer]) -> Self {
+        let all: Map<String, Value> = layers.iter().flat_map(|layer| layer.values.said()).collect();
+        serde_json::from_value(Value::Object(all)).expect("options are read as they are written")
     }
-}
-
-overrides! {
-    context: Length,
-    gap: Length,
-    mode: Mode,
-    align: Align,
-    mask_rule: MaskRule,
-    blend: usize,
-    fps: Fps,
-    size: Size,
-    /// The size in which a model makes frames, on its grid of 16.
-    made_size: Size,
-    fit: Fit,
-    /// Tracks of each clip, counted from 1 among those of their kind.
-    video_track: usize,
-    audio_track: usize,
-    /// Whether clips and images in HDR are brought to BT.709.
-    tone_map: bool,
-    looped: bool,
-    /// Frames of one clip that are made again.
-    ranges: Vec<FrameRange>,
-    anchors: bool,
-    /// How many segments a journey has, where its images do not say it.
-    segments: usize,
-    /// How long each is.
-    frames: Each<usize>,
-    /// Frames that each shows of what goes before it.
-    overlap: Each<usize>,
-    round: Round,
-    lengths: Lengths,
-    /// Of the frames carried over, with the next two.
-    strength: f64,
-    desaturate: f64,
-    brightness: f64,
-    /// Of the frames made after the first segment.
-    later: Tone,
-    curve: Curve,
-    /// Whether the clip that a journey goes on from stays out of the film.
-    apart: bool,
-    /// Where the journey's structure clips guide it; unsaid, each from its start frame by frame.
-    structure: Vec<StructureUse>,
-    treatment: Treatment,
-    engine: EngineChoice,
-    /// Files and folders by their paths; a part of the model that is among them goes before one of `published`.
-    model: Vec<Wanted>,
-    /// The model's files by the names they were published under.
-    published: Published,
-    loras: Vec<LoraAsk>,
-    /// Of single segments, in place of `loras`, and of those that their own sampling says.
-    segment_loras: Vec<Option<Vec<LoraAsk>>>,
-    /// Of single segments, in place of `phases`, `shift` and `solver`.
-    segment_sampling: Vec<Option<SegmentSampling>>,
-    prompts: Prompts,
-    negative_prompt: String,
-    /// Of single segments.
-    negative_prompts: Vec<Option<String>>,
-    /// Which expert does how many steps, with which guidance. A layer that says them hides what those below it say of
-    /// steps, guidance and thresholds.
-    phases: Vec<Phase>,
-    /// Of all phases together.
-    steps: usize,
-    guidance: Guidance,
-    /// Timesteps, 0 to 1000, at which the next phase begins: for steps of which the phases do not say whose they are.
-    thresholds: Vec<f64>,
-    shift: f64,
-    solver: Solver,
-    grid: Grid,
-    seed: Seed,
-    seed_mode: SeedMode,
-    /// Of single segments.
-    seeds: Vec<Option<u64>>,
-    noise: Noise,
-    /// In how many of the first steps nothing moves, with guidance that is scaled after them (CFG-Zero*); 0 is plain guidance.
-    cfg_zero_steps: usize,
-    /// How strongly the guide holds the model; 1 is as it was trained.
-    control_scale: f64,
-    dtype: Dtype,
-    vae_tile: VaeTile,
-    offload: Offload,
 }
 
 /// What the last layer that says something says.
@@ -243,14 +138,14 @@ pub(super) fn pick_own<T>(
 /// same layer says of all.
 pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<Layer>)> {
     let own = |Layer { from, values }: &Layer, segment: usize| {
-        let Options { segment_sampling, segment_loras, .. } = values;
+        let WanOptions { segment_sampling, segment_loras, .. } = &values.wan;
         let sampling = segment_sampling.as_ref().and_then(|all| all.get(segment)?.clone());
         let loras = segment_loras.as_ref().and_then(|all| all.get(segment)?.clone());
-        let loras = loras.map(|loras| Options { loras: Some(loras), ..Options::default() });
+        let loras = loras.map(|loras| WanOptions { loras: Some(loras), ..WanOptions::default() }.into());
         [sampling.map(|own| own.over(from)), loras.map(|values| Layer { from: from.clone(), values })]
     };
     let said = |Layer { values, .. }: &Layer| {
-        let Options { segment_sampling, segment_loras, .. } = values;
+        let WanOptions { segment_sampling, segment_loras, .. } = &values.wan;
         segment_sampling.as_ref().map_or(0, Vec::len).max(segment_loras.as_ref().map_or(0, Vec::len))
     };
     let most = layers.iter().map(said).max().unwrap_or(0);
@@ -267,6 +162,7 @@ pub(super) fn of_segments(layers: &[Layer]) -> impl Iterator<Item = (usize, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::options::Seed;
 
     fn layer(from: Source, values: Options) -> Layer {
         Layer { from, values }
@@ -281,14 +177,14 @@ mod tests {
                 .enumerate()
                 .map(|(i, from)| {
                     let steps = (said >> i & 1 == 1).then_some(i);
-                    layer(from.clone(), Options { steps, ..Options::default() })
+                    layer(from.clone(), WanOptions { steps, ..WanOptions::default() }.into())
                 })
                 .collect();
-            let found = pick(&layers, |values| values.steps);
+            let found = pick(&layers, |values| values.wan.steps);
             let wanted = said.checked_ilog2().map(|last| last as usize);
             assert_eq!(found.as_ref().map(|found| found.value), wanted);
             assert_eq!(found.map(|found| found.from), wanted.map(|last| sources[last].clone()));
-            assert_eq!(Options::merged(&layers).steps, wanted);
+            assert_eq!(Options::merged(&layers).wan.steps, wanted);
         }
     }
 
@@ -297,7 +193,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Options>(text).unwrap();
         assert_eq!(read(r#"{"steps": null, "shift": null, "fps": null}"#), Options::default());
         let zero = read(r#"{"steps": 0, "blend": 0, "seed": 0, "anchors": false}"#);
-        assert_eq!((zero.steps, zero.blend, zero.seed), (Some(0), Some(0), Some(Seed::Fixed(0))));
+        assert_eq!((zero.wan.steps, zero.join.blend, zero.wan.seed), (Some(0), Some(0), Some(Seed::Fixed(0))));
         let built_in = layer(Source::BuiltIn, read(r#"{"steps": 50, "blend": 4, "seed": 7, "anchors": true}"#));
         let merged = Options::merged(&[built_in, layer(Source::Flag, zero.clone())]);
         assert_eq!(merged, zero);
@@ -311,7 +207,7 @@ mod tests {
             "prompts": {"each": ["a", "b"]}, "phases": [{"steps": 2, "expert": "high", "guidance": 3.0}],
             "guidance": {"some": [3.0, null]}, "solver": "dpm++", "seed": -1, "noise": "cpu", "vae_tile": {"pixels": 256}}"#;
         let values: Options = serde_json::from_str(text).unwrap();
-        assert_eq!(values.seed, Some(Seed::Random));
+        assert_eq!(values.wan.seed, Some(Seed::Random));
         let written = serde_json::to_string(&values).unwrap();
         assert_eq!(serde_json::from_str::<Options>(&written).unwrap(), values, "{written}");
         let unknown = serde_json::from_str::<Options>(r#"{"step": 6}"#).unwrap_err().to_string();

@@ -4,9 +4,10 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A LoRA as it is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+use crate::pipeline::system::yaml::{self, FromText};
+
+/// A LoRA as it is requested; read from `file` and `weights`, or from a text as on the command line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoraAsk {
     /// A path, or a name to be looked for where weights lie.
     pub file: PathBuf,
@@ -22,6 +23,26 @@ impl FromStr for LoraAsk {
             Some((file, weights)) if !file.is_empty() => Ok(Self { file: file.into(), weights: weights.parse()? }),
             _ => Err("wanted a path, `=` and a weight, such as style.safetensors=0.8 or fast.safetensors=1;0".into()),
         }
+    }
+}
+
+impl FromText for LoraAsk {
+    const WANTED: &str = "a LoRA such as style.safetensors=0.8, or `file` and `weights`";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl<'de> Deserialize<'de> for LoraAsk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            file: PathBuf,
+            weights: Multiplier,
+        }
+        yaml::text_or_map(deserializer, |Fields { file, weights }| Self { file, weights })
     }
 }
 

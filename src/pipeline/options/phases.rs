@@ -16,17 +16,17 @@ pub(super) fn phased(
     (grid, solver, shift): (Grid, Solver, f64),
 ) -> Result<Phased, SettingsError> {
     let timesteps = |steps| schedule::levels(grid, solver, steps, shift).timesteps;
-    let top = layers.iter().rposition(|layer| layer.values.phases.is_some());
+    let top = layers.iter().rposition(|layer| layer.values.wan.phases.is_some());
     let over = &layers[top.unwrap_or(0)..];
-    let steps = pick(over, |asked| asked.steps);
-    let thresholds = pick(over, |asked| asked.thresholds.clone());
+    let steps = pick(over, |asked| asked.wan.steps);
+    let thresholds = pick(over, |asked| asked.wan.thresholds.clone());
 
-    let (mut phases, steps, guidance) = match pick(over, |asked| asked.phases.clone()) {
+    let (mut phases, steps, guidance) = match pick(over, |asked| asked.wan.phases.clone()) {
         Some(mut phases) => {
             fit(&phases, experts)?;
             let own: usize = phases.value.iter().map(|phase| phase.steps).sum();
             let steps = steps.unwrap_or(Sourced { value: own, from: phases.from.clone() });
-            let moved = pick(&layers[top.map_or(0, |top| top + 1)..], |asked| asked.thresholds.clone()).is_some();
+            let moved = pick(&layers[top.map_or(0, |top| top + 1)..], |asked| asked.wan.thresholds.clone()).is_some();
             if steps.value != own || moved {
                 // With more or fewer steps the phases stay where they are between noise and picture.
                 let thresholds = match thresholds {
@@ -53,7 +53,7 @@ pub(super) fn phased(
             (Sourced { value: phases, from: steps.from.clone() }, steps, guidance)
         }
     };
-    let guidance = match pick(over, |asked| asked.guidance.clone()) {
+    let guidance = match pick(over, |asked| asked.wan.guidance.clone()) {
         None => guidance,
         Some(asked) => scaled(asked, guidance.value)?,
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, LoraAsk, Multiplier, Options, SettingsError, Source, Sourced, check,
+    Guidance, Layer, LoraAsk, Multiplier, SettingsError, Source, Sourced, WanOptions, check,
     phases::{Phased, high_phases, phased},
     pick,
 };
@@ -72,16 +72,19 @@ impl ModelKind {
             // LightX2V f8aee98, configs/wan22_vace; the border as diffusers has it.
             true => (40, 8.0, 3.5, Some(vec![875.0])),
         };
-        let built_in = Options {
+        let built_in = WanOptions {
             steps: Some(steps),
             shift: Some(shift),
             guidance: Some(Guidance::All(guidance)),
             thresholds,
-            ..Options::default()
+            ..WanOptions::default()
         };
         let thresholds = self.boundary.map(|boundary| vec![boundary * 1000.0]);
-        let of_weights = Options { shift: self.flow_shift, thresholds, ..Options::default() };
-        [Layer { from: Source::BuiltIn, values: built_in }, Layer { from: Source::Weights, values: of_weights }]
+        let of_weights = WanOptions { shift: self.flow_shift, thresholds, ..WanOptions::default() };
+        [
+            Layer { from: Source::BuiltIn, values: built_in.into() },
+            Layer { from: Source::Weights, values: of_weights.into() },
+        ]
     }
 }
 
@@ -91,9 +94,9 @@ impl Sampling {
         check::ranges(asked)?;
         let layers: Vec<Layer> = model.layers().into_iter().chain(asked.iter().cloned()).collect();
         let layers = &layers[..];
-        let solver = pick(layers, |asked| asked.solver).unwrap_or(Sourced::built_in(Solver::Unipc));
-        let grid = pick(layers, |asked| asked.grid).unwrap_or(Sourced::built_in(Grid::Diffusers));
-        let shift = pick(layers, |asked| asked.shift).expect("the lowest layer says it");
+        let solver = pick(layers, |asked| asked.wan.solver).unwrap_or(Sourced::built_in(Solver::Unipc));
+        let grid = pick(layers, |asked| asked.wan.grid).unwrap_or(Sourced::built_in(Grid::Diffusers));
+        let shift = pick(layers, |asked| asked.wan.shift).expect("the lowest layer says it");
         let experts: &[Expert] = if model.two_experts { &[Expert::High, Expert::Low] } else { &[Expert::High] };
         let Phased { phases, steps, guidance } = phased(layers, experts, (*grid, *solver, *shift))?;
         Ok(Self {
@@ -121,7 +124,7 @@ fn loras(
     files: &LoraFiles,
     phases: &Sourced<Vec<Phase>>,
 ) -> Result<Sourced<Vec<Lora>>, SettingsError> {
-    let Some(asked) = pick(layers, |asked| asked.loras.clone()) else { return Ok(Sourced::built_in(vec![])) };
+    let Some(asked) = pick(layers, |asked| asked.wan.loras.clone()) else { return Ok(Sourced::built_in(vec![])) };
     let steps: Vec<usize> = phases.iter().map(|phase| phase.steps).collect();
     let lora = |LoraAsk { file, weights }: LoraAsk| {
         let file = files.get(&file).cloned().unwrap_or(file);

@@ -11,32 +11,17 @@
 //! overlap: 8
 //! ```
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::path::{Path, PathBuf};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer};
 
+use super::{Each, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Options, Prompts, Source, fields::read_with_options};
 use crate::pipeline::{
-    media::Fit,
-    options::{
-        Each, EngineChoice, JOURNEY_FRAMES, JourneyPaths, Layer, LoraAsk, Options, Prompts, Seed, SeedMode, Source,
-    },
-    plan::{Round, Treatment},
     system::{
         file_names::{self, Lookalikes, RENAME},
-        yaml::{self, YamlError},
+        yaml::{self, FromText, YamlError},
     },
-    types::{
-        error::{ErrorCode, ErrorDetails, Reportable},
-        video::{Fps, Size},
-    },
+    types::error::{ErrorCode, ErrorDetails, Reportable},
 };
 
 /// A story, its paths made whole.
@@ -98,12 +83,11 @@ impl Reportable for StoryError {
     }
 }
 
-/// As it is written.
+/// What a story says besides options, which it says of all segments.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default)]
-    images: Vec<Either<Stop>>,
+    images: Vec<Stop>,
     #[serde(default)]
     segments: Vec<Leg>,
     #[serde(rename = "continue")]
@@ -111,27 +95,10 @@ struct Written {
     #[serde(default)]
     references: Vec<PathBuf>,
     structure: Option<PathBuf>,
-    treatment: Option<Treatment>,
     preset: Option<String>,
-    engine: Option<EngineChoice>,
-    prompt: Option<String>,
-    negative_prompt: Option<String>,
-    frames: Option<usize>,
-    overlap: Option<usize>,
-    round: Option<Round>,
-    fps: Option<Text<Fps>>,
-    size: Option<Text<Size>>,
-    fit: Option<Fit>,
-    tone_map: Option<bool>,
-    #[serde(rename = "loop")]
-    looped: Option<bool>,
-    strength: Option<f64>,
-    desaturate: Option<f64>,
-    brightness: Option<f64>,
-    seed: Option<Seed>,
-    seed_mode: Option<SeedMode>,
-    loras: Option<Vec<Lora>>,
 }
+
+const KEYS: &[&str] = &["images", "segments", "continue", "references", "structure", "preset"];
 
 /// What is said of one segment.
 #[derive(Debug, Default, Deserialize)]
@@ -141,98 +108,41 @@ struct Leg {
     negative_prompt: Option<String>,
     frames: Option<usize>,
     seed: Option<u64>,
-    loras: Option<Vec<Lora>>,
+    loras: Option<Vec<LoraAsk>>,
 }
 
 /// An image, alone or with the segment that starts there.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Stop {
     image: PathBuf,
-    prompt: Option<String>,
-    negative_prompt: Option<String>,
-    frames: Option<usize>,
-    seed: Option<u64>,
-    loras: Option<Vec<Lora>>,
-}
-
-impl Stop {
-    fn parts(self) -> (PathBuf, Option<Leg>) {
-        let Self { image, prompt, negative_prompt, frames, seed, loras } = self;
-        let says = prompt.is_some() || negative_prompt.is_some() || frames.is_some() || seed.is_some();
-        let leg = (says || loras.is_some()).then_some(Leg { prompt, negative_prompt, frames, seed, loras });
-        (image, leg)
-    }
-}
-
-/// One value, or several by their names: which of them is told by its shape, so that what is wrong inside is told as such.
-#[derive(Debug)]
-struct Either<T>(T);
-
-/// As on the command line: `832x480`, `24`, `30000/1001`, `style.safetensors=0.8`.
-#[derive(Debug)]
-struct Text<T>(T);
-
-type Lora = Either<LoraAsk>;
-
-trait FromText: Sized {
-    const WANTED: &str;
-    fn from_text(text: &str) -> Result<Self, String>;
+    segment: Option<Leg>,
 }
 
 impl FromText for Stop {
     const WANTED: &str = "the path of an image, or `image` and what is said of the segment that starts there";
+
     fn from_text(text: &str) -> Result<Self, String> {
-        Ok(Self { image: text.into(), prompt: None, negative_prompt: None, frames: None, seed: None, loras: None })
+        Ok(Self { image: text.into(), segment: None })
     }
 }
 
-impl FromText for LoraAsk {
-    const WANTED: &str = "a LoRA such as style.safetensors=0.8, or `file` and `weights`";
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-struct Shape<T>(PhantomData<T>);
-
-impl<'de, T: FromText + Deserialize<'de>> Visitor<'de> for Shape<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::WANTED)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        T::from_text(text).map_err(E::custom)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
-    }
-}
-
-impl<'de, T: FromText + Deserialize<'de>> Deserialize<'de> for Either<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Shape(PhantomData)).map(Self)
-    }
-}
-
-impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Text<T> {
+impl<'de> Deserialize<'de> for Stop {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "wanted a number or text")]
-        enum Scalar {
-            Whole(u64),
-            Number(f64),
-            Words(String),
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            image: PathBuf,
+            prompt: Option<String>,
+            negative_prompt: Option<String>,
+            frames: Option<usize>,
+            seed: Option<u64>,
+            loras: Option<Vec<LoraAsk>>,
         }
-        let text = match Scalar::deserialize(deserializer)? {
-            Scalar::Whole(number) => number.to_string(),
-            Scalar::Number(number) => number.to_string(),
-            Scalar::Words(words) => words,
-        };
-        text.parse().map(Self).map_err(D::Error::custom)
+        yaml::text_or_map(deserializer, |Fields { image, prompt, negative_prompt, frames, seed, loras }| {
+            let says = prompt.is_some() || negative_prompt.is_some() || frames.is_some() || seed.is_some();
+            let segment = (says || loras.is_some()).then_some(Leg { prompt, negative_prompt, frames, seed, loras });
+            Self { image, segment }
+        })
     }
 }
 
@@ -244,46 +154,20 @@ impl Story {
     }
 
     pub fn read(path: &Path) -> Result<Self, StoryError> {
-        let written = yaml::read_file(path).map_err(|error| StoryError::File { path: path.to_owned(), error })?;
-        Self::of(written, path)
-    }
-
-    fn of(written: Written, path: &Path) -> Result<Self, StoryError> {
-        let Written {
-            images,
-            segments,
-            continued,
-            references,
-            structure,
-            treatment,
-            preset,
-            engine,
-            prompt,
-            negative_prompt,
-            frames,
-            overlap,
-            round,
-            fps,
-            size,
-            fit,
-            tone_map,
-            looped,
-            strength,
-            desaturate,
-            brightness,
-            seed,
-            seed_mode,
-            loras,
-        } = written;
+        let text = yaml::text_of(path);
+        let read = text.and_then(|text| read_with_options(&text, KEYS));
+        let (written, mut values): (Written, Options) =
+            read.map_err(|error| StoryError::File { path: path.to_owned(), error })?;
+        let Written { images, segments, continued, references, structure, preset } = written;
         let home = path.parent().unwrap_or(Path::new(""));
         let here = |file: PathBuf| file_names::written(&home.join(file));
         let (images, beside): (Vec<PathBuf>, Vec<Option<Leg>>) =
-            images.into_iter().map(|Either(stop)| stop.parts()).unzip();
+            images.into_iter().map(|Stop { image, segment }| (image, segment)).unzip();
         let told = beside.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         if told > 0 && !segments.is_empty() {
             return Err(StoryError::Twice { path: path.to_owned() });
         }
-        let between = images.len() - usize::from(looped != Some(true) && !images.is_empty());
+        let between = images.len() - usize::from(values.common.looped != Some(true) && !images.is_empty());
         let legs: Vec<Leg> = match told {
             0 => segments,
             // What is said beside an image is of the segment after it; a clip that is gone on from comes before them all.
@@ -293,51 +177,41 @@ impl Story {
                 (0..first).map(|_| None).chain(beside).map(Option::unwrap_or_default).collect()
             }
         };
-        let asked = |loras: Vec<Lora>| {
-            let ask = |Either(LoraAsk { file, weights }): Lora| {
+        let placed = |loras: Vec<LoraAsk>| {
+            let place = |LoraAsk { file, weights }: LoraAsk| {
                 let own = here(file.clone())?;
                 // Others are looked for by their names where weights lie.
                 Ok(LoraAsk { file: if own.is_file() { own } else { file }, weights })
             };
-            loras.into_iter().map(ask).collect::<Result<Vec<_>, Lookalikes>>()
+            loras.into_iter().map(place).collect::<Result<Vec<_>, Lookalikes>>()
         };
-        let mut values = Options {
-            engine,
-            prompts: prompt.clone().map(Prompts::One),
-            negative_prompt,
-            frames: frames.map(Each::All),
-            overlap: overlap.map(Each::All),
-            round,
-            fps: fps.map(|fps| fps.0),
-            size: size.map(|size| size.0),
-            fit,
-            tone_map,
-            looped,
-            strength,
-            desaturate,
-            brightness,
-            treatment,
-            seed,
-            seed_mode,
-            loras: loras.map(asked).transpose()?,
-            ..Options::default()
-        };
+        values.wan.loras = values.wan.loras.map(placed).transpose()?;
         if !legs.is_empty() {
-            values.segments = Some(legs.len());
+            values.travel.segment_count = Some(legs.len());
             if legs.iter().any(|leg| leg.prompt.is_some()) {
-                let common = prompt.unwrap_or_default();
+                let common = match values.wan.prompts.take() {
+                    Some(Prompts::One(prompt)) => prompt,
+                    _ => String::new(),
+                };
                 let own = |leg: &Leg| leg.prompt.clone().unwrap_or_else(|| common.clone());
-                values.prompts = Some(Prompts::Each(legs.iter().map(own).collect()));
+                values.wan.prompts = Some(Prompts::Each(legs.iter().map(own).collect()));
             }
             if legs.iter().any(|leg| leg.frames.is_some()) {
-                let own = |leg: &Leg| leg.frames.or(frames).unwrap_or(JOURNEY_FRAMES);
-                values.frames = Some(Each::Each(legs.iter().map(own).collect()));
+                let common = values.travel.frames.take().unwrap_or(Each::All(JOURNEY_FRAMES));
+                values.travel.frames = Some(match common.of(legs.len()) {
+                    Ok(common) => {
+                        let own = |(leg, common): (&Leg, usize)| leg.frames.unwrap_or(common);
+                        Each::Each(legs.iter().zip(common).map(own).collect())
+                    }
+                    // As many lengths as there are no segments: refused where the segments are counted.
+                    Err(_) => common,
+                });
             }
-            values.negative_prompts = said(&legs, |leg| leg.negative_prompt.clone());
-            values.seeds = said(&legs, |leg| leg.seed);
+            values.wan.negative_prompts = said(&legs, |leg| leg.negative_prompt.clone());
+            values.wan.seeds = said(&legs, |leg| leg.seed);
             if legs.iter().any(|leg| leg.loras.is_some()) {
-                let own = legs.into_iter().map(|leg| leg.loras.map(asked).transpose());
-                values.segment_loras = Some(own.collect::<Result<_, _>>()?);
+                let own = legs.into_iter().map(|leg| leg.loras.map(placed).transpose());
+                values.wan.segment_loras = Some(own.collect::<Result<_, _>>()?);
             }
         }
         let paths = JourneyPaths {
@@ -382,28 +256,28 @@ mod tests {
         for text in [beside, apart] {
             let Story { paths, values, .. } = story(text).unwrap();
             assert_eq!(paths.images, ["a.png", "b.png", "c.png"].map(PathBuf::from));
-            assert_eq!(values.segments, Some(2));
-            assert_eq!(values.prompts, Some(Prompts::Each(vec!["light".into(), "hedge".into()])));
-            assert_eq!(values.frames, Some(Each::Each(vec![81, 49])));
-            assert_eq!(values.seeds, Some(vec![None, Some(3)]));
+            assert_eq!(values.travel.segment_count, Some(2));
+            assert_eq!(values.wan.prompts, Some(Prompts::Each(vec!["light".into(), "hedge".into()])));
+            assert_eq!(values.travel.frames, Some(Each::Each(vec![81, 49])));
+            assert_eq!(values.wan.seeds, Some(vec![None, Some(3)]));
         }
         // Beside the last image stands one more segment, or with a loop the one that leads back.
         let last = "images: [a.png, {image: b.png, prompt: on}]\n";
-        assert_eq!(story(last).unwrap().values.segments, Some(2));
-        assert_eq!(story(&format!("{last}loop: true\n")).unwrap().values.segments, Some(2));
+        assert_eq!(story(last).unwrap().values.travel.segment_count, Some(2));
+        assert_eq!(story(&format!("{last}loop: true\n")).unwrap().values.travel.segment_count, Some(2));
         let after = story(&format!("{last}continue: c.mp4\n")).unwrap().values;
-        assert_eq!(after.prompts, Some(Prompts::Each(vec![String::new(), String::new(), "on".into()])));
+        assert_eq!(after.wan.prompts, Some(Prompts::Each(vec![String::new(), String::new(), "on".into()])));
         let first = story("images: [{image: a.png, prompt: on}, b.png, c.png]").unwrap().values;
-        assert_eq!(first.prompts, Some(Prompts::Each(vec!["on".into(), String::new()])));
+        assert_eq!(first.wan.prompts, Some(Prompts::Each(vec!["on".into(), String::new()])));
         assert_eq!(story("images: [a.png]").unwrap().values, Options::default());
     }
 
     #[test]
     fn the_example_is_a_story() {
         let Story { paths, values, .. } = story(include_str!("../../../examples/story.yaml")).unwrap();
-        assert_eq!((paths.images.len(), paths.references.len(), values.segments), (4, 1, Some(3)));
-        assert_eq!(values.frames, Some(Each::Each(vec![81, 49, 81])));
-        assert_eq!(values.segment_loras.unwrap()[2].as_ref().unwrap().len(), 1);
+        assert_eq!((paths.images.len(), paths.references.len(), values.travel.segment_count), (4, 1, Some(3)));
+        assert_eq!(values.travel.frames, Some(Each::Each(vec![81, 49, 81])));
+        assert_eq!(values.wan.segment_loras.unwrap()[2].as_ref().unwrap().len(), 1);
     }
 
     #[test]
@@ -412,7 +286,7 @@ mod tests {
         let mut told = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         let Story { paths, values, .. } = story(told.find(|text| text.starts_with("images:")).unwrap()).unwrap();
         // A clip that is gone on from makes one segment more.
-        assert_eq!((paths.images.len(), values.segments), (4, Some(4)));
+        assert_eq!((paths.images.len(), values.travel.segment_count), (4, Some(4)));
     }
 
     #[test]
@@ -420,11 +294,11 @@ mod tests {
         let text =
             "images: [a.png]\nfps: 30000/1001\nsize: 832x480\nloras: [a=1;0, {file: b, weights: 0.5}]\nfit: pad\n";
         let values = story(text).unwrap().values;
-        assert_eq!((values.fps, values.size), ("30000/1001".parse().ok(), "832x480".parse().ok()));
-        let loras = values.loras.unwrap();
+        assert_eq!((values.common.fps, values.common.size), ("30000/1001".parse().ok(), "832x480".parse().ok()));
+        let loras = values.wan.loras.unwrap();
         assert_eq!(loras, ["a=1;0".parse().unwrap(), "b=0.5".parse().unwrap()]);
-        assert_eq!(story("fps: 24\n").unwrap().values.fps, "24".parse().ok());
-        assert_eq!(story("fps: 23.5\n").unwrap().values.fps, "23.5".parse().ok());
+        assert_eq!(story("fps: 24\n").unwrap().values.common.fps, "24".parse().ok());
+        assert_eq!(story("fps: 23.5\n").unwrap().values.common.fps, "23.5".parse().ok());
     }
 
     #[test]

@@ -35,14 +35,43 @@ pub enum EngineChoice {
     Dissolve,
 }
 
-/// The prompts of all seams.
+/// The prompts of all segments; read from a text, a list, or as they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub enum Prompts {
     One(String),
     Each(Vec<String>),
     /// A file with one on each line.
     File(PathBuf),
+}
+
+impl Serialize for Prompts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Prompts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted a text, or one for each segment")]
+        enum Either {
+            One(String),
+            Each(Vec<String>),
+            Written(#[serde(with = "Prompts")] Prompts),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::One(prompt) => Self::One(prompt),
+            Either::Each(prompts) => Self::Each(prompts),
+            Either::Written(prompts) => prompts,
+        })
+    }
+}
+
+impl From<String> for Prompts {
+    fn from(prompt: String) -> Self {
+        Self::One(prompt)
+    }
 }
 
 /// The same for all segments, or one for each.
@@ -108,9 +137,9 @@ impl SeedMode {
     }
 }
 
-/// How far from the negative prompt.
+/// Guidance scale (CFG); read from a number, a list, or as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub enum Guidance {
     /// One for all phases.
     All(f64),
@@ -126,6 +155,43 @@ pub enum Seed {
     /// Written -1.
     Random,
     Fixed(u64),
+}
+
+impl Serialize for Guidance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Guidance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted a number, or one for each phase")]
+        enum Either {
+            All(f64),
+            Each(Vec<f64>),
+            Written(#[serde(with = "Guidance")] Guidance),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::All(scale) => Self::All(scale),
+            Either::Each(scales) => Self::Each(scales),
+            Either::Written(guidance) => guidance,
+        })
+    }
+}
+
+impl FromStr for Guidance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let value = |part: &str| part.trim().parse().ok().filter(|value: &f64| (0.0..=100.0).contains(value));
+        let values: Option<Vec<f64>> = text.split(';').map(value).collect();
+        match values.as_deref() {
+            Some([one]) => Ok(Self::All(*one)),
+            Some(each) => Ok(Self::Each(each.to_vec())),
+            None => Err(format!("`{text}` is no guidance, wanted numbers from 0 to 100 such as 5 or 3.5;1")),
+        }
+    }
 }
 
 impl Length {

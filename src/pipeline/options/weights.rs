@@ -15,8 +15,8 @@ pub struct Weights {
 
 impl Weights {
     pub fn find(layers: &[Layer], places: &Places) -> Result<Self, CheckpointError> {
-        let named: Vec<Wanted> = pick(layers, |asked| asked.model.clone()).map_or(vec![], |asked| asked.value);
-        let published = pick(layers, |asked| asked.published.clone()).map(|asked| asked.value);
+        let named: Vec<Wanted> = pick(layers, |asked| asked.wan.model.clone()).map_or(vec![], |asked| asked.value);
+        let published = pick(layers, |asked| asked.wan.model_files.clone()).map(|asked| asked.value);
         let located = published.as_ref().map_or_else(Located::default, |published| places.locate(published));
         for Wanted { path, .. } in &located.wanted {
             file_names::written(path)?;
@@ -29,8 +29,8 @@ impl Weights {
             }
             models => Ok(models?),
         };
-        let of_all = pick(layers, |asked| asked.loras.clone());
-        let of_segments = of_segments(layers).filter_map(|(_, layers)| pick(&layers, |asked| asked.loras.clone()));
+        let of_all = pick(layers, |asked| asked.wan.loras.clone());
+        let of_segments = of_segments(layers).filter_map(|(_, layers)| pick(&layers, |asked| asked.wan.loras.clone()));
         let (mut loras, mut missing) = (LoraFiles::new(), vec![]);
         for asked in of_all.into_iter().chain(of_segments).flat_map(|asked| asked.value) {
             if loras.contains_key(&asked.file) {
@@ -69,9 +69,9 @@ fn no_lora(asked: &LoraAsk) -> Lacking {
 impl Preset {
     /// What of its weights is not here; empty where it can run.
     pub fn lacks(&self, places: &Places) -> Vec<Lacking> {
-        let published = self.values.published.as_ref();
+        let published = self.values.wan.model_files.as_ref();
         let parts = published.map_or(vec![], |published| places.locate(published).missing);
-        let loras = self.values.loras.iter().flatten();
+        let loras = self.values.wan.loras.iter().flatten();
         let loras = loras.filter(|lora| !lora.file.is_file() && places.find(&lora.file).is_none());
         parts.into_iter().map(|(_, lacking)| lacking).chain(loras.map(no_lora)).collect()
     }

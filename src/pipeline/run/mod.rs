@@ -2,6 +2,8 @@
 
 pub mod engine;
 pub mod folder;
+pub mod project;
 pub mod render;
+pub mod resolver;
 pub mod slurm;
 pub mod soundtrack;

@@ -6,10 +6,17 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
+    marker::PhantomData,
     path::Path,
 };
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{
+        DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::MapAccessDeserializer,
+    },
+};
 
 use crate::pipeline::system::text::{self, TextError};
 
@@ -34,12 +41,16 @@ pub(crate) fn is_named_so(path: &Path) -> bool {
 const MOST: u64 = 1 << 20;
 
 pub(crate) fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, YamlError> {
+    read(&text_of(path)?)
+}
+
+pub(crate) fn text_of(path: &Path) -> Result<String, YamlError> {
     let mut bytes = vec![];
     File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
         return Err(YamlError::Large);
     }
-    read(&text::decode(&bytes)?)
+    Ok(text::decode(&bytes)?.into_owned())
 }
 
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
@@ -50,11 +61,50 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
         Count(&Cell::new(0)).deserialize(serde_yaml::Deserializer::from_str(text))?;
         serde_yaml::from_str(text)
     };
-    read().map_err(|error: serde_yaml::Error| {
-        let problem = error.to_string();
-        let near = near_to_unknown(&problem);
-        YamlError::Wrong { problem, near }
-    })
+    read().map_err(wrong)
+}
+
+/// Refuses a text whose outer mapping has a key of which `unknown` says what is wrong.
+pub(crate) fn check_keys(text: &str, unknown: impl Fn(&str) -> Option<String>) -> Result<(), YamlError> {
+    read::<IgnoredAny>(text)?;
+    Keys(unknown).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(wrong)
+}
+
+fn wrong(error: serde_yaml::Error) -> YamlError {
+    let problem = error.to_string();
+    let near = near_to_unknown(&problem);
+    YamlError::Wrong { problem, near }
+}
+
+/// Walks the keys of a mapping.
+struct Keys<F>(F);
+
+impl<'de, F: Fn(&str) -> Option<String>> DeserializeSeed<'de> for Keys<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        struct Walk<F>(F);
+
+        impl<'de, F: Fn(&str) -> Option<String>> Visitor<'de> for Walk<F> {
+            type Value = ();
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                while let Some(key) = map.next_key::<String>()? {
+                    if let Some(problem) = (self.0)(&key) {
+                        return Err(A::Error::custom(problem));
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Ok(())
+            }
+        }
+
+        deserializer.deserialize_map(Walk(self.0))
+    }
 }
 
 /// The words that a file says something of: the keys of its mapping, or where it is no YAML those at the left margin.
@@ -148,6 +198,39 @@ impl<'de> Visitor<'de> for Count<'_> {
         }
         Ok(())
     }
+}
+
+/// What can be written as one text, or as several values by their names.
+pub(crate) trait FromText: Sized {
+    /// What a message says was wanted.
+    const WANTED: &str;
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+/// Which of them is told by its shape, so that what is wrong inside is told as such.
+pub(crate) fn text_or_map<'de, D: Deserializer<'de>, T: FromText, M: Deserialize<'de>>(
+    deserializer: D,
+    of_map: impl FnOnce(M) -> T,
+) -> Result<T, D::Error> {
+    struct Shape<T, M, F>(F, PhantomData<(T, M)>);
+
+    impl<'de, T: FromText, M: Deserialize<'de>, F: FnOnce(M) -> T> Visitor<'de> for Shape<T, M, F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(T::WANTED)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            T::from_text(text).map_err(E::custom)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            M::deserialize(MapAccessDeserializer::new(map)).map(self.0)
+        }
+    }
+
+    deserializer.deserialize_any(Shape(of_map, PhantomData))
 }
 
 /// serde tells an unknown word first and the known ones after it, each between backticks.

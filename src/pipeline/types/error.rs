@@ -61,3 +61,18 @@ pub trait Reportable: std::error::Error {
     fn code(&self) -> ErrorCode;
     fn details(&self) -> ErrorDetails;
 }
+
+/// The whole message of an error: contexts first, the cause last, joined by colons.
+pub fn message_of(error: &dyn std::error::Error) -> String {
+    let mut parts: Vec<String> = vec![];
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        next = error.source();
+        // Errors that show their source in their own text would say it twice.
+        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}

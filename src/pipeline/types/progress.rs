@@ -58,6 +58,8 @@ pub trait Progress: Send + Sync {
     /// So many, and this share of the next one, from 0 to 1.
     fn within(&self, done: usize, share: f64);
     fn warn(&self, warning: Warning);
+    /// A line for people, such as what was chosen for them.
+    fn note(&self, _line: &str) {}
     /// A seam or segment is made.
     fn made(&self, _seam: usize) {}
     /// For so many that work on these parts of a film at once: a voice each.

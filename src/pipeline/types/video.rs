@@ -61,8 +61,17 @@ impl Serialize for Size {
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let [width, height] = <[u32; 2]>::deserialize(deserializer)?;
-        Self::new(width, height).to_string().parse().map_err(D::Error::custom)
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted a size such as 1280x720")]
+        enum Either {
+            Sides([u32; 2]),
+            Text(String),
+        }
+        let text = match Either::deserialize(deserializer)? {
+            Either::Sides([width, height]) => Self::new(width, height).to_string(),
+            Either::Text(text) => text,
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -113,7 +122,19 @@ impl Serialize for Fps {
 
 impl<'de> Deserialize<'de> for Fps {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted a rate such as 24 or 30000/1001")]
+        enum Either {
+            Whole(u64),
+            Number(f64),
+            Text(String),
+        }
+        let text = match Either::deserialize(deserializer)? {
+            Either::Whole(rate) => rate.to_string(),
+            Either::Number(rate) => rate.to_string(),
+            Either::Text(text) => text,
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -4,13 +4,13 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use super::era::Era;
 use super::{Ignored, Role, TaskFile, spot::Notes};
-use crate::pipeline::options::{FilmAsk, Options};
+use crate::pipeline::options::{FilmOptions, Options};
 
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) era: Era,
     pub(super) values: Options,
-    pub(super) film: FilmAsk,
+    pub(super) film: FilmOptions,
     pub(super) preset: Option<String>,
     pub(super) inputs: Vec<TaskFile>,
     pub(super) differs: Vec<Ignored>,
@@ -26,7 +26,7 @@ impl Draft {
         Self {
             era,
             values: Options::default(),
-            film: FilmAsk::default(),
+            film: FilmOptions::default(),
             preset: None,
             inputs: vec![],
             differs: vec![],

@@ -45,7 +45,7 @@ pub fn changed_between_eras(preset: &Preset) -> bool {
 pub fn preset_of_era(preset: &Preset, era: Option<Era>) -> Layer {
     let mut layer = preset.layer();
     if changed_between_eras(preset) && matches!(era, Some(Era::V1 | Era::V2)) {
-        layer.values.loras = Some(vec![]);
+        layer.values.wan.loras = Some(vec![]);
     }
     layer
 }
@@ -58,7 +58,7 @@ mod tests {
     fn an_era_has_the_loras_that_the_workers_preset_had_then() {
         for name in LOST_THEIR_LORAS {
             let preset = Preset::find(name).unwrap();
-            let loras = |era| preset_of_era(&preset, era).values.loras.unwrap();
+            let loras = |era| preset_of_era(&preset, era).values.wan.loras.unwrap();
             assert_eq!(loras(None), loras(Some(Era::Oct25)));
             assert_eq!(loras(None).len(), 2, "{name}");
             assert_eq!((loras(Some(Era::V1)), loras(Some(Era::V2))), (vec![], vec![]));

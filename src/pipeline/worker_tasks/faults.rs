@@ -93,10 +93,10 @@ pub(super) fn of_task(
         met.extend(["several-encodes", "sound-dropped"]);
     }
     let distilled = preset.is_some_and(|preset| preset.contains("lightning"));
-    if distilled && !has_phase_config && values.loras.is_none() && era != Era::Oct25 {
+    if distilled && !has_phase_config && values.wan.loras.is_none() && era != Era::Oct25 {
         met.push("preset-without-loras");
     }
-    if era == Era::V1 && values.loras.as_ref().is_some_and(|loras| loras.len() > 1) {
+    if era == Era::V1 && values.wan.loras.as_ref().is_some_and(|loras| loras.len() > 1) {
         met.push("weights-for-first-lora");
     }
     // Between the look-up's beginning and its repair.
@@ -105,7 +105,7 @@ pub(super) fn of_task(
     if segment && row.day().is_some_and(|day| broken.contains(&day)) {
         met.push("preset-looked-up-by-empty-name");
     }
-    if segment && values.seed == Some(Seed::Fixed(0)) {
+    if segment && values.wan.seed == Some(Seed::Fixed(0)) {
         met.push("zero-as-absent");
     }
     met

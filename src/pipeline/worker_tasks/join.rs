@@ -128,21 +128,21 @@ pub(super) fn settings(places: &[&JsonObject], draft: &mut Draft) {
     };
     let truth = |key| first(&keys(key), JsonValueAt::truth).unwrap_or(false);
     let values = &mut draft.values;
-    values.context = Some(whole("context_frame_count", 8));
-    values.gap = Some(whole("gap_frame_count", 53));
-    values.mode = Some(if truth("replace_mode") { Mode::Replace } else { Mode::Insert });
-    values.anchors = Some(truth("keep_bridging_images"));
-    values.negative_prompt = first(&keys("negative_prompt"), JsonValueAt::text).map(|text| one_line(&text));
-    values.seed = Some(first(&keys("seed"), sampling::seed).unwrap_or(Seed::Random));
+    values.join.context = Some(whole("context_frame_count", 8));
+    values.join.gap = Some(whole("gap_frame_count", 53));
+    values.join.mode = Some(if truth("replace_mode") { Mode::Replace } else { Mode::Insert });
+    values.join.anchors = Some(truth("keep_bridging_images"));
+    values.wan.negative_prompt = first(&keys("negative_prompt"), JsonValueAt::text).map(|text| one_line(&text));
+    values.wan.seed = Some(first(&keys("seed"), sampling::seed).unwrap_or(Seed::Random));
 
     let fps = first(&keys("fps"), |spot| if spot.is_zero() { Some(None) } else { spot.rate().map(Some) }).flatten();
     let own = truth("use_input_video_fps");
     // The first worker kept the clip's own rate where none was asked for; later ones made everything 16.
     let default = (draft.era != Era::Oct25).then(|| "16".parse().expect("a rate"));
-    values.fps = fps.filter(|_| !own).or(default.filter(|_| !own));
+    values.common.fps = fps.filter(|_| !own).or(default.filter(|_| !own));
 
     let size = first(&keys("resolution"), JsonValueAt::size).filter(|_| !truth("use_input_video_resolution"));
-    values.made_size = size.map(snapped);
+    values.common.made_size = size.map(snapped);
     if places.iter().any(|fields| fields.is_null("resolution")) && draft.era != Era::V2 {
         draft.meets("null-as-value");
     }
@@ -193,7 +193,7 @@ impl Draft {
             self.meets("first-line-of-prompt");
         }
         let prompts: Vec<String> = prompts.into_iter().map(|prompt| one_line(&prompt.unwrap_or_default())).collect();
-        self.values.prompts = Some(match prompts.as_slice() {
+        self.values.wan.prompts = Some(match prompts.as_slice() {
             [one, rest @ ..] if rest.iter().all(|other| other == one) => Prompts::One(one.clone()),
             _ => Prompts::Each(prompts),
         });

@@ -20,7 +20,7 @@ pub(super) struct Lora {
 /// Asks for these; each is a file that the task names. None is an answer too where a phase_config says all.
 pub(super) fn ask(loras: Vec<Lora>, says_all: bool, draft: &mut Draft) {
     let asks = asked(loras, draft);
-    draft.values.loras = (says_all || !asks.is_empty()).then_some(asks);
+    draft.values.wan.loras = (says_all || !asks.is_empty()).then_some(asks);
 }
 
 /// The same of one segment; what several ask for alike is one file that the task names.
@@ -60,7 +60,7 @@ pub(super) fn of_segments(details: &JsonObject, segments: usize, draft: &mut Dra
     let Some(all) = details.read("loras_per_segment_expanded", |spot| spot.of_segments(segments)) else { return };
     let lists: Vec<_> = all.into_iter().map(|own| own.map(|own| asked(read(&own, draft), draft))).collect();
     if lists.iter().any(Option::is_some) {
-        draft.values.segment_loras = Some(lists);
+        draft.values.wan.segment_loras = Some(lists);
     }
 }
 

@@ -46,7 +46,7 @@ pub use stitch::Stitch;
 pub use travel::{Travel, Way};
 
 use crate::pipeline::{
-    options::{EngineChoice, EngineSettings, FilmAsk, JourneyPaths, Layer, Options, Source},
+    options::{EngineChoice, EngineSettings, FilmOptions, JourneyPaths, Layer, Options, Source},
     plan::Align,
     system::file_names,
     weights::Places,
@@ -66,7 +66,7 @@ pub struct Task {
     pub work: Work,
     pub preset: Option<String>,
     pub values: Options,
-    pub film: FilmAsk,
+    pub film: FilmOptions,
     /// How the run's engine worked.
     pub engine: Option<EngineSettings>,
     pub inputs: Vec<TaskFile>,
@@ -174,11 +174,11 @@ impl Task {
             Kind::IndividualSegment => travel::segment(&params, true, &mut draft).map(Work::Travel),
         };
         // What the worker did it with, and how: nothing else is the same task.
-        draft.values.engine = Some(match &work {
+        draft.values.common.engine = Some(match &work {
             Some(Work::Stitch(_)) => EngineChoice::Dissolve,
             _ => EngineChoice::Wan,
         });
-        draft.values.align = Some(Align::Exact);
+        draft.values.common.align = Some(Align::Exact);
         let Draft { values, film, preset, inputs, differs, by_a_model, cannot, mut faults, has_phase_config, .. } =
             draft;
         let notes = notes.take();
@@ -220,7 +220,7 @@ impl Task {
             work,
             preset: None,
             values: Options::default(),
-            film: FilmAsk::default(),
+            film: FilmOptions::default(),
             engine: None,
             inputs: vec![],
             ignored: vec![],
@@ -270,10 +270,10 @@ impl Task {
     /// The same settings as a layer. LoRAs that lie here go by their paths, others by their names.
     pub fn layer(&self) -> Layer {
         let mut values = self.values.clone();
-        let of_segments = values.segment_loras.iter_mut().flatten().flatten().flatten();
-        let sampling = values.segment_sampling.iter_mut().flatten().flatten();
+        let of_segments = values.wan.segment_loras.iter_mut().flatten().flatten().flatten();
+        let sampling = values.wan.segment_sampling.iter_mut().flatten().flatten();
         let of_sampling = sampling.flat_map(|own| own.loras.iter_mut().flatten());
-        for lora in values.loras.iter_mut().flatten().chain(of_segments).chain(of_sampling) {
+        for lora in values.wan.loras.iter_mut().flatten().chain(of_segments).chain(of_sampling) {
             let address = lora.file.to_string_lossy().into_owned();
             let input = self.inputs.iter().find(|input| input.address == address);
             // A run of wanctl knows its LoRAs by their paths, and names no inputs for them.
@@ -287,7 +287,7 @@ impl Task {
     }
 
     /// How the film's codec and sound are asked for.
-    pub fn film(&self) -> FilmAsk {
+    pub fn film(&self) -> FilmOptions {
         let audio = self.inputs.iter().find(|input| input.role == Role::Audio).and_then(|input| input.file.clone());
         let mut film = self.film.clone();
         if let Some(file) = audio {

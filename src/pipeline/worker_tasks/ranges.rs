@@ -20,7 +20,7 @@ pub struct Portion {
 /// `inpaint_frames`: one range, its end excluded.
 pub(super) fn inpaint(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion>> {
     settings(&[params], draft);
-    draft.values.fps = None;
+    draft.values.common.fps = None;
     if let Some(spot) = params.at("fps") {
         draft.differs(spot.place().into(), "frames are counted at the clip's own rate, which the film keeps");
     }
@@ -47,7 +47,7 @@ pub(super) fn inpaint(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Port
 pub(super) fn edit(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion>> {
     let details = params.need("orchestrator_details", "an object", JsonValueAt::fields)?;
     settings(&[&details], draft);
-    draft.values.fps = details.read("source_video_fps", JsonValueAt::rate);
+    draft.values.common.fps = details.read("source_video_fps", JsonValueAt::rate);
     let keeps_edges = details.read("replace_mode", JsonValueAt::truth).unwrap_or(false);
     if let Some(address) = details.need("source_video_url", "the clip", JsonValueAt::text) {
         draft.input(Role::Clip, details.place("source_video_url"), address);
@@ -100,13 +100,13 @@ pub(super) fn edit(params: &JsonObject, draft: &mut Draft) -> Option<Vec<Portion
 
 /// The same as settings. What the worker made of them, joins with gaps, they are not here.
 fn asked(portions: Vec<Portion>, draft: &mut Draft) -> Vec<Portion> {
-    draft.values.ranges = Some(portions.iter().map(|portion| FrameRange(portion.frames.clone())).collect());
-    (draft.values.gap, draft.values.mode) = (None, None);
+    draft.values.join.ranges = Some(portions.iter().map(|portion| FrameRange(portion.frames.clone())).collect());
+    (draft.values.join.gap, draft.values.join.mode) = (None, None);
     portions
 }
 
 fn context(draft: &Draft) -> usize {
-    match draft.values.context {
+    match draft.values.join.context {
         Some(Length::Frames(frames)) => frames,
         _ => 8,
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Command, Role, Stitch, Task, TaskFile, Work, envelope::not_a_task, error::TaskError};
 use crate::pipeline::{
     media::Codec,
-    options::{Audio, EngineSettings, FilmAsk, FilmSettings, JourneyPaths, Options},
+    options::{Audio, Content, EngineSettings, FilmOptions, FilmSettings, JourneyPaths, Options},
 };
 
 const VERSION: u32 = 1;
@@ -34,7 +34,7 @@ pub struct Recorded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stitch: Option<Stitch>,
     settings: Options,
-    film: FilmAsk,
+    film: FilmOptions,
     engine: EngineSettings,
 }
 
@@ -46,6 +46,40 @@ pub enum InputPaths {
     Pieces(Vec<PathBuf>, Stitch),
 }
 
+impl InputPaths {
+    /// As far as options depend on them.
+    pub fn content(&self) -> Content {
+        match self {
+            Self::Clips(clips) => Content::Clips(clips.len()),
+            Self::Journey(JourneyPaths { images, continued, structure, references }) => Content::Images {
+                images: images.len(),
+                continued: continued.is_some(),
+                structure: !structure.is_empty(),
+                references: !references.is_empty(),
+            },
+            Self::Pieces(..) => Content::Pieces,
+        }
+    }
+
+    /// What works on them.
+    pub fn command(&self) -> Command {
+        match self {
+            Self::Clips(_) => Command::Join,
+            Self::Journey(_) => Command::Travel,
+            Self::Pieces(_, stitch) => stitch.by,
+        }
+    }
+
+    /// All of them, in the order of the plan's.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Clips(clips) => clips.clone(),
+            Self::Journey(paths) => paths.all().cloned().collect(),
+            Self::Pieces(pieces, _) => pieces.clone(),
+        }
+    }
+}
+
 impl Recorded {
     /// `settings`: with what was chosen on the way.
     pub fn new(
@@ -55,11 +89,11 @@ impl Recorded {
         engine: EngineSettings,
     ) -> io::Result<Self> {
         let FilmSettings { codec, crf, x264_preset, lossless, audio } = film;
-        let film = FilmAsk {
+        let film = FilmOptions {
             codec: Some(*codec),
             crf: (*codec != Codec::Ffv1).then_some(*crf),
             x264_preset: *x264_preset,
-            lossless: *lossless,
+            lossless: Some(*lossless),
             audio: Some(match audio {
                 Audio::File(file) => Audio::File(std::path::absolute(file)?),
                 other => other.clone(),

@@ -29,9 +29,9 @@ pub(super) enum Family {
 pub(super) fn read(phased: &[&JsonObject], loose: &[&JsonObject], family: Family, draft: &mut Draft) {
     let single = Single::read(loose);
     // The worker always drew its noise and its levels as Wan2GP does.
-    draft.values.grid = Some(Grid::Wan2gp);
+    draft.values.wan.grid = Some(Grid::Wan2gp);
     let zero_step = loose.iter().find_map(|fields| fields.read("cfg_zero_step", JsonValueAt::integer));
-    draft.values.cfg_zero_steps = zero_step.and_then(|step| usize::try_from(step + 1).ok());
+    draft.values.wan.cfg_zero_steps = zero_step.and_then(|step| usize::try_from(step + 1).ok());
     for key in ["latent_noise_mask_strength", "vid2vid_init_video"] {
         if let Some(spot) = loose.iter().find_map(|fields| fields.at(key))
             && !spot.is_zero()
@@ -59,9 +59,9 @@ pub(super) fn read(phased: &[&JsonObject], loose: &[&JsonObject], family: Family
             }
             draft.has_phase_config = true;
             let PhaseConfig { phases, shift, solver, .. } = config;
-            draft.values.phases = Some(phases);
-            draft.values.shift = Some(shift);
-            draft.values.solver = Some(solver);
+            draft.values.wan.phases = Some(phases);
+            draft.values.wan.shift = Some(shift);
+            draft.values.wan.solver = Some(solver);
             own
         }
         None => {
@@ -83,7 +83,7 @@ pub(super) fn of_segments(details: &JsonObject, segments: usize, draft: &mut Dra
         if spot.fields()?.read("svi2pro", JsonValueAt::truth) == Some(true) {
             draft.cannot(&format!("{}.svi2pro", spot.place()), SVI);
         }
-        let beside = draft.values.segment_loras.as_ref().and_then(|all| all.get(segment)?.as_ref());
+        let beside = draft.values.wan.segment_loras.as_ref().and_then(|all| all.get(segment)?.as_ref());
         let said = beside.is_none().then(|| loras::of_config(spot.place(), &config));
         let loras = said.map(|said| loras::asked(said, draft));
         let PhaseConfig { phases, shift, solver, .. } = config;
@@ -91,7 +91,7 @@ pub(super) fn of_segments(details: &JsonObject, segments: usize, draft: &mut Dra
     };
     let own: Vec<_> = all.into_iter().enumerate().map(own).collect();
     draft.has_phase_config |= own.iter().all(Option::is_some);
-    draft.values.segment_sampling = Some(own).filter(|own| own.iter().any(Option::is_some));
+    draft.values.wan.segment_sampling = Some(own).filter(|own| own.iter().any(Option::is_some));
 }
 
 /// What it says. Keys of it that mean nothing, and what it says wrongly of itself, are noted.
@@ -152,12 +152,12 @@ impl Single {
     fn ask(self, draft: &mut Draft) {
         let Self { steps, guidance, shift, solver, thresholds, phases, switch } = self;
         let values = &mut draft.values;
-        values.steps = steps;
+        values.wan.steps = steps;
         let said = guidance.iter().rposition(Option::is_some).map(|last| guidance[..=last].to_vec());
-        values.guidance = said.map(Guidance::Some);
-        values.shift = shift;
-        values.solver = solver;
-        values.thresholds = (!thresholds.is_empty()).then_some(thresholds);
+        values.wan.guidance = said.map(Guidance::Some);
+        values.wan.shift = shift;
+        values.wan.solver = solver;
+        values.wan.thresholds = (!thresholds.is_empty()).then_some(thresholds);
         if phases.is_some() || switch.is_some() {
             let why = "without a phase_config the preset says which expert makes which steps";
             draft.differs("guidance_phases, model_switch_phase".into(), why);

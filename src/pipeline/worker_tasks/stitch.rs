@@ -52,7 +52,8 @@ impl Stitch {
 pub(super) fn of_join(params: &JsonObject, draft: &mut Draft) -> Option<Stitch> {
     let clips = clip_list(params, draft);
     let transitions = params.need("transition_task_ids", "the tasks that made the transitions", JsonValueAt::texts);
-    draft.values.fps = Some(params.read("fps", JsonValueAt::rate).unwrap_or_else(|| "16".parse().expect("a rate")));
+    draft.values.common.fps =
+        Some(params.read("fps", JsonValueAt::rate).unwrap_or_else(|| "16".parse().expect("a rate")));
     let blend = params.read("blend_frames", JsonValueAt::whole).unwrap_or(15);
     let gap = ["gap_from_clip1", "gap_from_clip2"].map(|key| params.read(key, JsonValueAt::whole).unwrap_or(0));
     audio(params, draft);
@@ -149,7 +150,7 @@ pub(super) fn of_travel(params: &JsonObject, draft: &mut Draft) -> Option<Stitch
         },
     };
     let segments = params.need("num_total_segments_generated", "how many segments", JsonValueAt::whole);
-    draft.values.fps = params.read("fps_final_video", JsonValueAt::rate);
+    draft.values.common.fps = params.read("fps_final_video", JsonValueAt::rate);
     params.read("parsed_resolution_wh", JsonValueAt::size);
     let sharp = params.read("crossfade_sharp_amt", JsonValueAt::number).unwrap_or(Curve::SHARPENING);
     let before = params.read("initial_continued_video_path", JsonValueAt::text).filter(|address| !address.is_empty());

@@ -5,7 +5,7 @@ mod remarks;
 use crate::pipeline::{
     frames::grid_crop::{self, GridCrop},
     media::{Clip, Codec, Effort, FilmFormat, Sampling, Still, X264Preset},
-    options::{EngineChoice, FilmSettings, Settings},
+    options::{EngineChoice, FilmSettings, ResolvedCommon},
     plan::{self, Continued, Places, Source},
     types::{
         progress::Warning,
@@ -92,9 +92,9 @@ const JOURNEY_FPS: i64 = 16;
 
 impl Inputs {
     /// Of clips, of which there is at least one.
-    pub fn new(clips: Vec<Clip>, settings: &Settings, lossless: bool) -> Self {
-        let made = MadeSize::new(*settings.engine, *settings.made_size);
-        let shape = Shape { fps: *settings.fps, size: *settings.size, made, lossless };
+    pub fn new(clips: Vec<Clip>, common: &ResolvedCommon, lossless: bool) -> Self {
+        let made = MadeSize::new(*common.engine, *common.made_size);
+        let shape = Shape { fps: *common.fps, size: *common.size, made, lossless };
         let first = &clips[0];
         let size = first.picture.size;
         let film = Film::new(&shape, first.fps, size, Some(first));

@@ -6,13 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{EngineChoice, Guidance, Layer, Length, LoraAsk, Options, Prompts, Seed, Source};
+use super::{EngineChoice, Layer, Options, Source, fields::read_with_options};
 use crate::pipeline::{
-    job::{
-        Dtype, Noise, Offload, VaeTile,
-        schedule::{Grid, Phase, Solver},
-    },
-    plan::{Align, MaskRule, Mode},
     system::{
         file_names::{self, Lookalikes, RENAME},
         yaml::{self, YamlError},
@@ -45,6 +40,12 @@ pub enum PresetError {
     Lookalikes(#[from] Lookalikes),
     #[error("the preset {name} takes its models from `{of}`, which is no preset with models")]
     Models { name: String, of: String },
+}
+
+impl PresetError {
+    fn of_file(path: &Path, error: YamlError) -> Self {
+        Self::File { what: path.display().to_string(), path: Some(path.to_owned()), error }
+    }
 }
 
 impl Reportable for PresetError {
@@ -96,12 +97,13 @@ impl Reportable for PresetError {
     }
 }
 
-/// As it is written.
+/// What a preset says besides options.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Written {
     name: String,
-    engine: EngineChoice,
+    /// Without one a preset would mean another thing on every machine.
+    #[serde(rename = "engine")]
+    _engine: EngineChoice,
     #[serde(default)]
     aliases: Vec<String>,
     #[serde(default)]
@@ -109,33 +111,12 @@ struct Written {
     models: Option<Models>,
     #[serde(default)]
     published: Vec<String>,
-    context: Option<Length>,
-    gap: Option<Length>,
-    mode: Option<Mode>,
-    align: Option<Align>,
-    mask_rule: Option<MaskRule>,
-    blend: Option<usize>,
-    anchors: Option<bool>,
-    prompt: Option<String>,
-    negative_prompt: Option<String>,
-    phases: Option<Vec<Phase>>,
-    steps: Option<usize>,
-    guidance: Option<Scales>,
-    thresholds: Option<Vec<f64>>,
-    shift: Option<f64>,
-    solver: Option<Solver>,
-    grid: Option<Grid>,
-    loras: Option<Vec<LoraAsk>>,
-    seed: Option<Seed>,
-    noise: Option<Noise>,
-    cfg_zero_steps: Option<usize>,
-    control_scale: Option<f64>,
-    dtype: Option<Dtype>,
-    vae_tile: Option<VaeTile>,
-    offload: Option<Offload>,
+    /// At which the model was trained: not the film's.
     fps: Option<f64>,
     max_frames: Option<usize>,
 }
+
+const KEYS: &[&str] = &["name", "aliases", "about", "models", "published", "max_frames"];
 
 #[derive(Deserialize)]
 #[serde(
@@ -156,13 +137,6 @@ struct Parts {
     vae: Vec<Files>,
     text: Vec<Files>,
     tokenizer: Vec<Files>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "wanted a number, or one for each phase")]
-enum Scales {
-    All(f64),
-    Each(Vec<f64>),
 }
 
 /// Names of files in `presets/`, in the order in which the first one whose weights are there is taken.
@@ -216,8 +190,7 @@ impl Preset {
     /// All built-in ones.
     pub fn built_in() -> Vec<Self> {
         let read = |(name, text): &(&str, &str)| {
-            let written = yaml::read(text).expect("every built-in preset is read by a test");
-            let preset = Self::from(written, None).expect("its models are a built-in preset's");
+            let preset = Self::parse(text, None).expect("every built-in preset is read by a test");
             debug_assert_eq!(preset.name, *name);
             preset
         };
@@ -260,47 +233,18 @@ impl Preset {
     }
 
     pub fn read(path: &Path) -> Result<Self, PresetError> {
-        let wrong = |error| PresetError::File { what: path.display().to_string(), path: Some(path.to_owned()), error };
         let path = &file_names::typed(path)?;
-        Self::from(yaml::read_file(path).map_err(wrong)?, Some(path.to_owned()))
+        let text = yaml::text_of(path).map_err(|error| PresetError::of_file(path, error))?;
+        Self::parse(&text, Some(path))
     }
 
-    fn from(written: Written, path: Option<PathBuf>) -> Result<Self, PresetError> {
-        let Written {
-            name,
-            engine,
-            aliases,
-            about,
-            models,
-            published: at,
-            context,
-            gap,
-            mode,
-            align,
-            mask_rule,
-            blend,
-            anchors,
-            prompt,
-            negative_prompt,
-            phases,
-            steps,
-            guidance,
-            thresholds,
-            shift,
-            solver,
-            grid,
-            loras,
-            seed,
-            noise,
-            cfg_zero_steps,
-            control_scale,
-            dtype,
-            vae_tile,
-            offload,
-            fps,
-            max_frames,
-        } = written;
-        let published = match models {
+    fn parse(text: &str, path: Option<&Path>) -> Result<Self, PresetError> {
+        let read = read_with_options(text, KEYS);
+        let (written, mut values): (Written, Options) =
+            read.map_err(|error| PresetError::of_file(path.unwrap_or(Path::new("built in")), error))?;
+        let Written { name, _engine, aliases, about, models, published: at, fps, max_frames } = written;
+        values.common.fps = None;
+        values.wan.model_files = match models {
             None => None,
             Some(Models::Named(Parts { high, low, vae, text, tokenizer })) => {
                 Some(Published { high, low, vae, text, tokenizer, at })
@@ -315,39 +259,7 @@ impl Preset {
                 }
             }
         };
-        let values = Options {
-            context,
-            gap,
-            mode,
-            align,
-            mask_rule,
-            blend,
-            anchors,
-            engine: Some(engine),
-            published,
-            loras,
-            prompts: prompt.map(Prompts::One),
-            negative_prompt,
-            phases,
-            steps,
-            guidance: guidance.map(|guidance| match guidance {
-                Scales::All(guidance) => Guidance::All(guidance),
-                Scales::Each(guidance) => Guidance::Each(guidance),
-            }),
-            thresholds,
-            shift,
-            solver,
-            grid,
-            seed,
-            noise,
-            cfg_zero_steps,
-            control_scale,
-            dtype,
-            vae_tile,
-            offload,
-            ..Options::default()
-        };
-        Ok(Self { name, aliases, about, path, values, fps, max_frames })
+        Ok(Self { name, aliases, about, path: path.map(Path::to_owned), values, fps, max_frames })
     }
 
     /// What it says.

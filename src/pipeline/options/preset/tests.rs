@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::pipeline::options::{Guidance, Seed};
 use crate::pipeline::{job::memory::Sizes, weights::Conditioning};
 
 #[test]
@@ -14,7 +15,7 @@ fn every_file_of_presets_is_embedded_under_its_name_and_no_name_stands_twice() {
     assert_eq!(files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect::<BTreeSet<_>>(), embedded);
     for (preset, (name, _)) in presets.iter().zip(BUILT_IN) {
         assert_eq!(preset.name, *name);
-        assert!(!preset.about.is_empty() && preset.values.published.is_some() && preset.fps.is_some());
+        assert!(!preset.about.is_empty() && preset.values.wan.model_files.is_some() && preset.fps.is_some());
     }
     let mut names = BTreeSet::new();
     for name in presets.iter().flat_map(|preset| preset.aliases.iter().chain([&preset.name])) {
@@ -79,12 +80,12 @@ fn a_preset_of_ones_own_takes_models_from_another_and_says_the_rest() {
                 context: 0.5s\nseed: -1\nprompt: a fox\nloras: [{ file: a.safetensors, weights: 0.5 }]\n";
     let preset = read(text).unwrap();
     let values = &preset.values;
-    assert_eq!(values.guidance, Some(Guidance::Each(vec![3.0, 1.0])));
-    assert_eq!((values.steps, values.seed), (Some(8), Some(Seed::Random)));
-    let published = values.published.as_ref().unwrap();
+    assert_eq!(values.wan.guidance, Some(Guidance::Each(vec![3.0, 1.0])));
+    assert_eq!((values.wan.steps, values.wan.seed), (Some(8), Some(Seed::Random)));
+    let published = values.wan.model_files.as_ref().unwrap();
     assert_eq!(published.at.last().unwrap(), "here");
-    assert_eq!(published.high, Preset::find("wan22-vace-fun").unwrap().values.published.unwrap().high);
-    assert_eq!(read("name: mine\nengine: rife\n").unwrap().values.engine, Some(EngineChoice::Rife));
+    assert_eq!(published.high, Preset::find("wan22-vace-fun").unwrap().values.wan.model_files.unwrap().high);
+    assert_eq!(read("name: mine\nengine: rife\n").unwrap().values.common.engine, Some(EngineChoice::Rife));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn the_preset_of_the_readme_is_one() {
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let mut told = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let preset = read(told.find(|text| text.starts_with("name:")).unwrap()).unwrap();
-    assert_eq!((preset.name.as_str(), preset.values.phases.unwrap().len()), ("mine", 2));
+    assert_eq!((preset.name.as_str(), preset.values.wan.phases.unwrap().len()), ("mine", 2));
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn the_names_of_a_presets_model_tell_how_it_is_shown_frames() {
             () if preset.name.contains("-i2v") => Some(Conditioning::Images),
             () => None,
         };
-        let found = preset.values.published.as_ref().and_then(Published::conditioning);
+        let found = preset.values.wan.model_files.as_ref().and_then(Published::conditioning);
         assert_eq!(found, wanted, "{}", preset.name);
     }
 }
@@ -139,7 +140,7 @@ fn the_names_of_a_presets_model_tell_how_it_is_shown_frames() {
 fn every_built_in_model_is_known_by_the_names_of_its_files() {
     let mut seen = 0;
     for preset in Preset::built_in() {
-        let Some(published) = &preset.values.published else { continue };
+        let Some(published) = &preset.values.wan.model_files else { continue };
         let Some(sizes) = Sizes::by_name(published) else { panic!("{}: {published:?}", preset.name) };
         let of = |dim: u64| sizes.transformer.dim == dim;
         assert!(of(5120) || preset.name.contains("1.3b") && of(1536), "{}", preset.name);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Generation, Layer, Lora, ModelKind, Parts, Sampling, Seed, SettingsError, Weights};
 use crate::pipeline::{
-    job::{LoraUse, Wan},
+    job::{CfgZero, LoraUse, Wan},
     weights::ModelFiles,
 };
 
@@ -38,8 +38,8 @@ impl WanSettings {
 
     /// What one seam's noise is drawn from.
     pub fn seed_of(&self, seam: usize) -> u64 {
-        let Generation { own_seeds, seed_mode, .. } = &self.generation;
-        own_seeds.get(seam).copied().flatten().unwrap_or_else(|| seed_mode.seed(self.seed, seam))
+        let Generation { seeds, seed_mode, .. } = &self.generation;
+        seeds.get(seam).copied().flatten().unwrap_or_else(|| seed_mode.seed(self.seed, seam))
     }
 
     /// The request for one seam.
@@ -61,7 +61,9 @@ impl WanSettings {
             vae_tile: *generation.vae_tile,
             offload: *generation.offload,
             control_scale: *generation.control_scale,
-            cfg_zero: *generation.cfg_zero,
+            cfg_zero: Some(*generation.cfg_zero_steps)
+                .filter(|steps| *steps > 0)
+                .map(|zero_steps| CfgZero { zero_steps }),
         }
     }
 }

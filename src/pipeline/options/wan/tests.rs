@@ -8,7 +8,7 @@ use crate::pipeline::{
         CfgZero,
         schedule::{self, Expert},
     },
-    options::{LoraFiles, Options, Preset, Prompts, Source, Sourced},
+    options::{LoraFiles, Preset, Prompts, Source, Sourced, WanOptions},
     types::error::{ErrorCode, Reportable},
     weights::Transformer,
 };
@@ -145,7 +145,7 @@ fn with_other_steps_the_phases_stay_where_they_are_between_noise_and_picture() {
 #[test]
 fn every_built_in_preset_resolves_with_both_experts_at_work() {
     for preset in Preset::built_in() {
-        let low = preset.values.published.as_ref().is_some_and(|published| !published.low.is_empty());
+        let low = preset.values.wan.model_files.as_ref().is_some_and(|published| !published.low.is_empty());
         {
             let layers = [preset.layer()];
             let settings = of(&layers, models(if low { 2 } else { 1 })).unwrap();
@@ -161,7 +161,7 @@ fn every_built_in_preset_resolves_with_both_experts_at_work() {
             }
             // What its thresholds say is what its phases say.
             let own: Vec<usize> = settings.generation.sampling.phases.iter().map(|phase| phase.steps).collect();
-            if let Some(thresholds) = &preset.values.thresholds {
+            if let Some(thresholds) = &preset.values.wan.thresholds {
                 let timesteps: Vec<f64> =
                     settings.generation.sampling.schedule.iter().map(|step| step.timestep).collect();
                 assert_eq!(
@@ -284,7 +284,7 @@ fn prompts_are_one_for_each_seam() {
     let file = folder.path().join("prompts.txt");
     fs::write(&file, "one\ntwo\n").unwrap();
     let asked = |path: &std::path::Path| {
-        let values = Options { prompts: Some(Prompts::File(path.to_owned())), ..Options::default() };
+        let values = WanOptions { prompts: Some(Prompts::File(path.to_owned())), ..WanOptions::default() }.into();
         Layer { from: Source::Flag, values }
     };
     let with = |seams| WanSettings::of(&[asked(&file)], weights(), Parts::seams(seams), None);

@@ -29,7 +29,7 @@ pub enum RenderError {
     #[error("{of} {part} is of another film")]
     OtherFilm { of: Part, part: usize, folder: PathBuf },
     #[error("{of} {part} is broken: {source}")]
-    Broken { of: Part, part: usize, folder: PathBuf, source: EngineError },
+    Broken { of: Part, part: usize, folder: PathBuf, source: Box<EngineError> },
 }
 
 impl RenderError {

@@ -34,7 +34,7 @@ pub(super) fn gather(
         }
         match engine::check(&folder) {
             Ok(made) => drop(all.insert(seam, made)),
-            Err(source) => return Err(RenderError::Broken { of, part, folder, source }.into()),
+            Err(source) => return Err(RenderError::Broken { of, part, folder, source: Box::new(source) }),
         }
         progress.reached(all.len());
     }

@@ -1,6 +1,8 @@
 //! Films of small journeys, frame by frame against what their plan says. Nothing but ffmpeg is needed: frames between are
 //! mixed here.
 
+#![allow(clippy::disallowed_types, reason = "ffmpeg makes what the tests render")]
+
 use std::{fs, process::Command};
 
 use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::jpeg::JpegEncoder};
@@ -10,7 +12,7 @@ use super::*;
 use crate::pipeline::{
     frames::film::{Inputs, JourneyFiles, MadeSize, Shape},
     media::{Fit, Media, Sampling, TrackChoice, Wanted},
-    options::FilmAsk,
+    options::{Content, EngineChoice, Facts, FilmOptions, resolve},
     plan::{
         Align, Curve, FrameRef, Lengths, Look, MaskRule, Places, Round, SegmentAsk, Slot, StitchAsk, StructureAsk,
         Tone, TravelParams, Treatment, stitch, travel,
@@ -90,7 +92,7 @@ impl Studio {
 
     /// The film's frames, decoded again.
     fn film(&self, inputs: &Inputs, plan: &FramePlan, fit: Fit) -> (Clip, Vec<Frame>) {
-        let settings = FilmSettings::new(FilmAsk { lossless: true, ..FilmAsk::default() }).unwrap();
+        let settings = FilmSettings::new(FilmOptions { lossless: Some(true), ..FilmOptions::default() }).unwrap();
         let path = self.path("film.mkv");
         let destination = Destination::claim(&path, Replace::Existing, &[]).unwrap();
         let frame_source = FrameSource { media: &self.media, inputs, fit };
@@ -263,8 +265,8 @@ fn pieces_that_overlap_fade_into_each_other_and_both_are_heard() {
     let clips: Vec<Clip> =
         colours.iter().enumerate().map(|(n, colours)| studio.clip(&format!("{n}.mkv"), colours)).collect();
     for (overlaps, curve) in [([0, 4], Curve::Even), ([3, 5], Curve::Sharpened(0.3)), ([1, 0], Curve::Even)] {
-        let settings = crate::pipeline::options::Settings::of(&[], crate::pipeline::options::EngineChoice::Dissolve);
-        let inputs = Inputs::new(clips.clone(), &settings.unwrap(), true);
+        let resolved = resolve(&[], Facts::of(Content::Pieces, EngineChoice::Dissolve)).unwrap();
+        let inputs = Inputs::new(clips.clone(), &resolved.common, true);
         let pieces = vec![(0, 0..12), (1, 1..12), (2, 0..9)];
         let ask = StitchAsk { pieces, overlaps: overlaps.to_vec(), curve };
         let plan = stitch(inputs.sources(), inputs.film.for_plan(), &ask).unwrap();

@@ -6,8 +6,8 @@ use super::{failed, ids, read, segment, travel, wrong};
 use crate::pipeline::{
     job::schedule::{Expert, Solver},
     options::{
-        self, Each, EngineChoice, Generation, JourneySettings, Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling,
-        Seed, count,
+        self, Content, Each, EngineChoice, Facts, Generation, Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling,
+        Seed, resolve,
     },
     plan::{self, Continued, Curve, FramePlan, Mask, Places, Slot, Source, Tone, Treatment},
     types::video::{Fps, Size},
@@ -19,11 +19,18 @@ fn planned(task: &Task) -> FramePlan {
     let Work::Travel(travel) = &task.work else { panic!("{:?}", task.work) };
     let of = |role| task.inputs.iter().filter(move |input| input.role == role);
     let layers = [task.layer()];
-    let continued = of(Role::Clip).count() > 0;
-    let parts = count(&layers, of(Role::Image).count(), continued).unwrap();
-    let settings = JourneySettings::of(&layers, EngineChoice::Wan, parts, continued).unwrap();
-    let settings = settings.for_model(travel.way.conditioning()).unwrap();
-    let (fps, size) = (Fps::new(16, 1).unwrap(), settings.size.unwrap());
+    let count = |role| of(role).count();
+    let content = Content::Images {
+        images: count(Role::Image),
+        continued: count(Role::Clip) > 0,
+        structure: count(Role::Guide) > 0,
+        references: count(Role::Reference) > 0,
+    };
+    let conditioning = Some(travel.way.conditioning());
+    let facts = Facts { conditioning, ..Facts::of(content, EngineChoice::Wan) };
+    let resolved = resolve(&layers, facts).unwrap();
+    let options::Kind::Travel(settings) = &resolved.kind else { panic!("{resolved:?}") };
+    let (fps, size) = (Fps::new(16, 1).unwrap(), resolved.common.size.unwrap());
     let source =
         |path: &str, frames, still| Source { path: path.into(), frames, fps, size, resampled_frames: None, still };
     let clip = |frames| move |input: &TaskFile| source(&input.address, frames, false);
@@ -33,7 +40,7 @@ fn planned(task: &Task) -> FramePlan {
         structure: of(Role::Guide).map(clip(100)).collect(),
         references: of(Role::Reference).map(|input| source(&input.address, 1, true)).collect(),
     };
-    settings.plan(places, plan::Film { fps, size, made_size: size }).unwrap()
+    settings.plan(&resolved.common, places, plan::Film { fps, size, made_size: size }).unwrap()
 }
 
 fn way(change: impl Fn(&mut Value)) -> Value {
@@ -67,11 +74,11 @@ fn the_failed_segments_have_nothing_wrong_in_them() {
         assert_eq!(shown(&plan, 0), [0, 80]);
         let image = |at: usize| format!("https://storage.invalid/travel/image_{at:02}.png");
         assert_eq!(addresses(&task, Role::Image), [image(index), image(index + 1)]);
-        let phases = task.values.phases.as_ref().unwrap();
+        let phases = task.values.wan.phases.as_ref().unwrap();
         let phases: Vec<_> = phases.iter().map(|phase| (phase.steps, phase.expert, phase.guidance)).collect();
         assert_eq!(phases, [(3, Expert::High, 1.0), (3, Expert::Low, 1.0)]);
-        assert_eq!((task.values.shift, task.values.solver), (Some(5.0), Some(Solver::Euler)));
-        let loras = task.values.loras.as_ref().unwrap();
+        assert_eq!((task.values.wan.shift, task.values.wan.solver), (Some(5.0), Some(Solver::Euler)));
+        let loras = task.values.wan.loras.as_ref().unwrap();
         let weights: Vec<_> = loras.iter().map(|lora| lora.weights.to_string()).collect();
         assert_eq!(weights, ["1.2;0", "1.05;1.05", "0;1"]);
         // The stored threshold is the phases' own to the last bit, and the lists agree.
@@ -105,7 +112,7 @@ fn a_stitched_way_has_one_timeline() {
         assert_eq!(found, keys);
         assert!(plan.seams.iter().skip(1).all(|seam| seam.slots.len() == 89));
         let prompts = ["a", "z", "z", "z", "e"].map(str::to_owned).into();
-        assert_eq!(task.values.prompts, Some(Prompts::Each(prompts)));
+        assert_eq!(task.values.wan.prompts, Some(Prompts::Each(prompts)));
         assert_eq!(ids(&task).contains(&"overlap-made-even"), overlap == 10);
         // What the worker's mask made of the images and of the frames carried over.
         let kept = |seam: usize| {
@@ -114,7 +121,7 @@ fn a_stitched_way_has_one_timeline() {
         };
         assert_eq!((kept(0), kept(1)), (0, if overlap == 10 { 3 } else { 2 }));
         assert_eq!(shown(&plan, 1), (0..overlap).chain([88]).collect::<Vec<_>>());
-        assert_eq!(task.values.curve, Some(Curve::Sharpened(0.3)));
+        assert_eq!(task.values.travel.curve, Some(Curve::Sharpened(0.3)));
     }
 }
 
@@ -143,11 +150,14 @@ fn looks_have_one_sign_whatever_the_workers_version() {
         read(&task).unwrap().values
     };
     let (old, new) = (looks("2026-01-05"), looks("2026-02-20"));
-    assert_eq!((old.brightness, new.brightness), (Some(-0.1), Some(0.1)));
-    assert_eq!((new.strength, new.desaturate), (Some(0.75), Some(0.5)));
-    assert_eq!((new.later, new.curve), (Some(Tone { saturation: 0.8, brightness: -0.1 }), Some(Curve::Sharpened(0.0))));
+    assert_eq!((old.travel.brightness, new.travel.brightness), (Some(-0.1), Some(0.1)));
+    assert_eq!((new.travel.strength, new.travel.desaturate), (Some(0.75), Some(0.5)));
+    assert_eq!(
+        (new.travel.later, new.travel.curve),
+        (Some(Tone { saturation: 0.8, brightness: -0.1 }), Some(Curve::Sharpened(0.0)))
+    );
     let plain = read(&way(|_| {})).unwrap().values;
-    assert_eq!((plain.strength, plain.brightness, plain.later), (None, None, None));
+    assert_eq!((plain.travel.strength, plain.travel.brightness, plain.travel.later), (None, None, None));
 }
 
 #[test]
@@ -157,7 +167,7 @@ fn a_clip_goes_on_and_the_first_overlap_stands_twice() {
         details["input_image_paths_resolved"] = json!(["1", "2", "3", "4", "5"]);
     }))
     .unwrap();
-    assert_eq!(task.values.overlap, Some(Each::Each(vec![10; 5])));
+    assert_eq!(task.values.travel.overlap, Some(Each::Each(vec![10; 5])));
     let plan = planned(&task);
     assert_eq!(plan.frames(), 100 + 5 * 79);
     assert!(matches!(plan.seams[0].slots[0], Slot::Carry(_)));
@@ -207,7 +217,7 @@ fn clips_guide_a_journey_in_every_shape_that_tasks_have_them_in() {
             details.as_object_mut().unwrap().extend(change);
         }))
         .unwrap();
-        assert_eq!((addresses(&task, Role::Guide).len(), task.values.treatment), (clips, Some(Treatment::Raw)));
+        assert_eq!((addresses(&task, Role::Guide).len(), task.values.travel.treatment), (clips, Some(Treatment::Raw)));
         assert_eq!(task.obstacles().count(), 0, "{:?}", task.obstacles().collect::<Vec<_>>());
         let plan = planned(&task);
         let guided = |at: usize| matches!(plan.seams[0].slots[at], Slot::Structure(_));
@@ -246,14 +256,14 @@ fn single_segments_have_their_own_negatives_and_loras() {
     }))
     .unwrap();
     let negatives = ["x", "n", "y", "n", "n"].map(|text| Some(text.to_owned()));
-    assert_eq!(task.values.negative_prompts, Some(negatives.into()));
+    assert_eq!(task.values.wan.negative_prompts, Some(negatives.into()));
     let own: Vec<_> =
-        task.values.segment_loras.as_ref().unwrap().iter().map(|own| own.as_ref().map(Vec::len)).collect();
+        task.values.wan.segment_loras.as_ref().unwrap().iter().map(|own| own.as_ref().map(Vec::len)).collect();
     assert_eq!(own, [None, Some(1), None, Some(0), None]);
     assert_eq!(addresses(&task, Role::Lora), ["https://w.invalid/a.safetensors"]);
     // As a layer it goes by its name, where it lies nowhere.
     let layer = task.layer();
-    let loras = layer.values.segment_loras.unwrap();
+    let loras = layer.values.wan.segment_loras.unwrap();
     assert_eq!(loras[1].as_ref().unwrap()[0].file.to_string_lossy(), "a.safetensors");
     let short = wrong(&way(|details| details["loras_per_segment_expanded"] = json!([null])));
     assert!(short[0].contains("5 entries, one for each segment"), "{short:?}");
@@ -407,7 +417,10 @@ fn a_segments_own_values_go_before_its_tasks_and_those_before_the_ways() {
         params["base_prompt"] = "task".into();
     });
     let task = read(&task).unwrap();
-    assert_eq!((task.values.seed, &task.values.prompts), (Some(Seed::Fixed(42)), &Some(Prompts::One("own".into()))));
+    assert_eq!(
+        (task.values.wan.seed, &task.values.wan.prompts),
+        (Some(Seed::Fixed(42)), &Some(Prompts::One("own".into())))
+    );
     // One of the two named: the other is left open, though the way has it.
     assert_eq!(addresses(&task, Role::Image), ["s.png"]);
     let plan = planned(&task);

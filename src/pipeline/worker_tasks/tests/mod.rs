@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::pipeline::{
     media::Codec,
-    options::{Audio, EngineSettings, FilmSettings, FrameRange, Length, Prompts, Seed},
+    options::{Audio, EngineSettings, FilmSettings, FrameRange, JoinOptions, Length, Prompts, Seed},
     plan::Mode,
     types::video::{Fps, Size},
 };
@@ -71,10 +71,10 @@ fn the_failed_join_is_read_whole() {
     );
     assert_eq!(task.preset.as_deref(), Some("lightning_baseline_2_2_2"));
     let values = &task.values;
-    assert_eq!((values.context, values.gap), (Some(Length::Frames(10)), Some(Length::Frames(33))));
-    assert_eq!((values.mode, values.seed, values.fps), (Some(Mode::Insert), Some(Seed::Random), None));
-    assert_eq!(values.prompts, Some(Prompts::One("smooth camera glide between scenes".into())));
-    assert_eq!((values.steps, values.negative_prompt.as_deref()), (Some(6), Some("")));
+    assert_eq!((values.join.context, values.join.gap), (Some(Length::Frames(10)), Some(Length::Frames(33))));
+    assert_eq!((values.join.mode, values.wan.seed, values.common.fps), (Some(Mode::Insert), Some(Seed::Random), None));
+    assert_eq!(values.wan.prompts, Some(Prompts::One("smooth camera glide between scenes".into())));
+    assert_eq!((values.wan.steps, values.wan.negative_prompt.as_deref()), (Some(6), Some("")));
     let diagnosis = task.diagnosis().unwrap();
     assert_eq!((diagnosis.blame, diagnosis.fault.unwrap().name), (Blame::Worker, "ffmpeg-error-lost"));
     assert_eq!(task.obstacles().count(), 0);
@@ -173,7 +173,7 @@ fn the_era_decides_what_was_not_said() {
         let mut task = join(|_| {});
         task["created_at"] = day.into();
         let task = read(&task).unwrap();
-        (task.era.unwrap(), task.values.fps)
+        (task.era.unwrap(), task.values.common.fps)
     };
     assert_eq!(fps("2025-10-10"), (Era::Oct25, None));
     assert_eq!(fps("2025-11-28T00:00:00+00:00"), (Era::V1, Fps::new(16, 1)));
@@ -204,8 +204,8 @@ fn a_chain_is_clips_in_order_with_a_prompt_for_each_seam() {
         (Role::Audio, "https://x.invalid/song.mp3"),
     ];
     assert_eq!(clips, wanted);
-    assert_eq!(task.values.prompts, Some(Prompts::Each(vec!["one".into(), "smooth transition".into()])));
-    assert_eq!((task.values.mode, task.values.made_size), (Some(Mode::Replace), Some(Size::new(896, 496))));
+    assert_eq!(task.values.wan.prompts, Some(Prompts::Each(vec!["one".into(), "smooth transition".into()])));
+    assert_eq!((task.values.join.mode, task.values.common.made_size), (Some(Mode::Replace), Some(Size::new(896, 496))));
     assert_eq!(task.film.audio, Some(Audio::File("https://x.invalid/song.mp3".into())));
     // Without a phase_config and without LoRAs, the distilled preset is left alone.
     assert!(ids(&task).contains(&"preset-without-loras"));
@@ -233,7 +233,10 @@ fn portions_are_frames_to_make_again() {
             && ids(&inpaint(20, 38).unwrap()).contains(&"length-not-4n1")
     );
     let values = inpaint(20, 37).unwrap().values;
-    assert_eq!((values.ranges.unwrap(), values.gap, values.mode), (vec![FrameRange(20..37)], None, None));
+    assert_eq!(
+        (values.join.ranges.unwrap(), values.join.gap, values.join.mode),
+        (vec![FrameRange(20..37)], None, None)
+    );
     assert!(inpaint(37, 37).unwrap_err().to_string().contains("wanted a frame after the first, 37, found 37"));
 
     let edit = |keeps: bool, portions: Value| {
@@ -247,7 +250,7 @@ fn portions_are_frames_to_make_again() {
         other => panic!("{other:?}"),
     };
     assert_eq!(frames(edit(false, two.clone()).unwrap()), [10..31, 60..81]);
-    assert_eq!(edit(false, two.clone()).unwrap().values.ranges.unwrap(), [FrameRange(10..31), FrameRange(60..81)]);
+    assert_eq!(edit(false, two.clone()).unwrap().values.join.ranges.unwrap(), [FrameRange(10..31), FrameRange(60..81)]);
     assert_eq!(frames(edit(true, two).unwrap()), [11..30, 61..80]);
     let touching = json!([{"start_frame": 10, "end_frame": 30}, {"start_frame": 30, "end_frame": 40}]);
     assert!(edit(false, touching).unwrap_err().to_string().contains("portions apart"));
@@ -257,7 +260,7 @@ fn portions_are_frames_to_make_again() {
 #[test]
 fn lists_of_loras_that_contradict_the_phases_are_named_and_the_phases_count() {
     let task = read(&segment(|params| params["lora_multipliers"] = json!(["1.0;0", "1.05;1.05", "0;1.0"]))).unwrap();
-    assert_eq!(task.values.loras.unwrap()[0].weights.to_string(), "1.2;0");
+    assert_eq!(task.values.wan.loras.unwrap()[0].weights.to_string(), "1.2;0");
     assert!(
         task.conflicts[0].contains("high_noise.safetensors 1;0") && task.conflicts[0].contains("which count"),
         "{:?}",
@@ -331,7 +334,7 @@ fn a_note_that_is_not_ours_is_refused_and_one_that_is_comes_back() {
     assert!(refused(Some("{}")).contains("its settings cannot be read: missing field `version`"));
     let settings = FilmSettings { codec: Codec::H265, crf: 20, x264_preset: None, lossless: false, audio: Audio::Mute };
     let engine = EngineSettings { device: "cpu".parse().unwrap(), threads: Some(3), jobs: 2 };
-    let values = Options { gap: Some(Length::Frames(9)), ..Options::default() };
+    let values: Options = JoinOptions { gap: Some(Length::Frames(9)), ..JoinOptions::default() }.into();
     let inputs = ["/clips/a.mp4".into(), "/elsewhere/b.mp4".into()];
     let note = Recorded::new(&InputPaths::Clips(inputs.to_vec()), values.clone(), &settings, engine.clone())
         .unwrap()

@@ -78,8 +78,8 @@ pub(super) fn read(places: &[&JsonObject], way: Way, draft: &mut Draft) {
     for (place, address, _) in &clips {
         draft.input(Role::Guide, place.clone(), address.clone());
     }
-    draft.values.treatment = treatment;
-    draft.values.structure = Some(clips.into_iter().map(|(_, _, clip)| clip).collect());
+    draft.values.travel.treatment = treatment;
+    draft.values.travel.structure_use = Some(clips.into_iter().map(|(_, _, clip)| clip).collect());
 }
 
 /// Whether its frames are spread over the stretch that they guide.

@@ -59,11 +59,11 @@ impl Way {
 
 /// The segments in numbers, as settings that the planner takes. What the worker rounded, the planner rounds alike.
 fn ask(frames: Vec<usize>, overlaps: Vec<usize>, draft: &mut Draft) {
-    draft.values.segments = Some(frames.len());
-    draft.values.frames = Some(Each::Each(frames));
-    draft.values.overlap = Some(Each::Each(overlaps));
-    draft.values.lengths = Some(Lengths::Unrounded);
-    draft.values.round = Some(match draft.era {
+    draft.values.travel.segment_count = Some(frames.len());
+    draft.values.travel.frames = Some(Each::Each(frames));
+    draft.values.travel.overlap = Some(Each::Each(overlaps));
+    draft.values.travel.lengths = Some(Lengths::Unrounded);
+    draft.values.travel.round = Some(match draft.era {
         Era::V2 => Round::Down,
         Era::Oct25 | Era::V1 => Round::Nearest,
     });
@@ -104,10 +104,10 @@ fn common(places: &[&JsonObject], details: &JsonObject, draft: &mut Draft) -> Op
     if svi {
         draft.cannot(&details.place("use_svi"), SVI);
     }
-    draft.values.fps = Some(fps);
+    draft.values.common.fps = Some(fps);
     let snap = size.map(snapped);
-    draft.values.made_size = snap;
-    draft.values.size = snap;
+    draft.values.common.made_size = snap;
+    draft.values.common.size = snap;
     draft.preset = model;
     // The segment's own sampling; `num_inference_steps` and its like are not looked for in its own overrides.
     let loose = &places[places.len().saturating_sub(2)..];
@@ -135,14 +135,14 @@ fn looks(places: &[&JsonObject], draft: &mut Draft) {
         draft.meets("brightness-sign");
     }
     let values = &mut draft.values;
-    values.strength = strength.map(|adjustment| (1.0 + adjustment).clamp(0.0, 1.0));
-    values.desaturate = desaturate.map(|weight| weight.clamp(0.0, 1.0));
+    values.travel.strength = strength.map(|adjustment| (1.0 + adjustment).clamp(0.0, 1.0));
+    values.travel.desaturate = desaturate.map(|weight| weight.clamp(0.0, 1.0));
     // At first + made carried frames darker.
     let sign = if draft.era == Era::V2 { 1.0 } else { -1.0 };
-    values.brightness = brightness.map(|brightness| (sign * brightness).clamp(-1.0, 1.0));
+    values.travel.brightness = brightness.map(|brightness| (sign * brightness).clamp(-1.0, 1.0));
     let tone = Tone { saturation: saturation.unwrap_or(1.0), brightness: brighter.unwrap_or(0.0) };
-    values.later = Some(tone).filter(|tone| *tone != Tone::PLAIN);
-    values.curve = Some(Curve::Sharpened(sharp));
+    values.travel.later = Some(tone).filter(|tone| *tone != Tone::PLAIN);
+    values.travel.curve = Some(Curve::Sharpened(sharp));
 }
 
 /// Why it is refused.

@@ -52,7 +52,7 @@ pub(in crate::pipeline::worker_tasks) fn segment(
         .or_else(|| first(&[(places[0], "base_prompt"), (params, "base_prompt")], JsonValueAt::text))
         .unwrap_or_default();
     let negative = first(&[(places[0], "negative_prompt"), (params, "negative_prompt")], JsonValueAt::text);
-    draft.values.negative_prompt = negative.map(|text| one_line(&text));
+    draft.values.wan.negative_prompt = negative.map(|text| one_line(&text));
     let overlap = params.read("frame_overlap_from_previous", JsonValueAt::whole).unwrap_or(0);
     let continued = continued(&details, draft);
     let chained = common.as_ref().is_some_and(|common| common.chained) && overlap >= 2;
@@ -90,10 +90,10 @@ pub(in crate::pipeline::worker_tasks) fn segment(
         draft.meets(if own.is_some() || alone { "length-not-4n1" } else { "lengths-rounded-two-ways" });
     }
     // Of what goes before it, the film of one segment has nothing but what it is shown.
-    draft.values.apart = Some(true);
+    draft.values.travel.apart = Some(true);
     ask(vec![asked], vec![if goes_on { overlap } else { 0 }], draft);
-    draft.values.seed = Some(seed.unwrap_or(Seed::Fixed(12345)));
-    draft.values.prompts = Some(Prompts::One(one_line(&prompt)));
+    draft.values.wan.seed = Some(seed.unwrap_or(Seed::Fixed(12345)));
+    draft.values.wan.prompts = Some(Prompts::One(one_line(&prompt)));
     Some(Travel { way, size_asked, chained, segment: Some(index) })
 }
 

@@ -80,8 +80,8 @@ pub(in crate::pipeline::worker_tasks) fn whole(params: &JsonObject, draft: &mut 
         }
     }
     ask(asked, shared, draft);
-    draft.values.seed = Some(seed);
-    draft.values.prompts = Some(Prompts::Each(prompts));
+    draft.values.wan.seed = Some(seed);
+    draft.values.wan.prompts = Some(Prompts::Each(prompts));
     Some(Travel { way, size_asked, chained, segment: None })
 }
 
@@ -112,9 +112,9 @@ fn segment_prompts(details: &JsonObject, count: usize, draft: &mut Draft) -> Vec
     let negatives: Vec<String> =
         (0..count).map(|at| one_line(&filled(&negatives, at).unwrap_or_else(|| common_negative.clone()))).collect();
     if let Some((first, rest)) = negatives.split_first() {
-        draft.values.negative_prompt = Some(first.clone());
+        draft.values.wan.negative_prompt = Some(first.clone());
         if rest.iter().any(|other| other != first) {
-            draft.values.negative_prompts = Some(negatives.into_iter().map(Some).collect());
+            draft.values.wan.negative_prompts = Some(negatives.into_iter().map(Some).collect());
         }
     }
     let whole = |at| {
