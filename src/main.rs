@@ -20,7 +20,10 @@ use signal_hook::{
     low_level,
 };
 
-use wanctl::pipeline::types::{cancel::CancelToken, error::ErrorCode};
+use wanctl::pipeline::{
+    run::session::caught,
+    types::{cancel::CancelToken, error::ErrorCode},
+};
 
 mod cmd;
 
@@ -34,14 +37,15 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
-    let (cancel, log, ui) = (CancelToken::default(), RunLog::default(), cli.ui());
+    let (cancel, log) = (CancelToken::default(), RunLog::default());
+    let ui = cli.ui(&log);
     cmd::install_log(&log, &ui, cli.verbosity());
     if let Err(error) = listen(&cancel) {
         return ExitCode::from(ui.error(&error.into()));
     }
     // A failure of our own is reported like any other, with the run folder.
     log_panics_and_causes();
-    match cmd::caught(|| cli.run(&cancel, &ui, &log)) {
+    match caught(|| cli.run(&cancel, &ui)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(ErrorCode::Input.exit()),
         Err(error) => {

@@ -9,7 +9,11 @@ use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
     options::{FilmOptions, FilmSettings, SettingsError},
-    run::{folder::Keep, resolver::OptionSources},
+    run::{
+        folder::Keep,
+        resolver::OptionSources,
+        session::{RunSettings, Scope},
+    },
     system::{environment, output::Replace},
     worker_tasks::{Era, Task},
 };
@@ -80,29 +84,15 @@ enum EmitArg {
     Slurm,
 }
 
-/// What of a film is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Whole,
-    /// All that is not made yet.
-    Rest,
-    /// One segment or seam, counted from 0.
-    One(usize),
-    /// The film of segments that are made.
-    Stitch,
-    /// Nothing: a cluster makes it.
-    Emit,
-}
-
 impl PartArgs {
-    pub(crate) fn part(&self) -> Part {
+    pub(crate) fn scope(&self) -> Scope {
         let &Self { resume, segment, stitch_only, emit } = self;
         match segment {
-            Some(segment) => Part::One(segment as usize - 1),
-            None if emit.is_some() => Part::Emit,
-            None if stitch_only => Part::Stitch,
-            None if resume => Part::Rest,
-            None => Part::Whole,
+            Some(segment) => Scope::One(segment as usize - 1),
+            None if emit.is_some() => Scope::Emit,
+            None if stitch_only => Scope::Stitch,
+            None if resume => Scope::Rest,
+            None => Scope::Whole,
         }
     }
 }
@@ -143,21 +133,6 @@ pub(crate) struct RunArgs {
     verbose: u8,
 }
 
-/// `a_WORD_z`, after the first and the last clip; `a_loop` for one that is joined.
-pub(crate) fn default_name(clips: &[PathBuf], word: &str, extension: &str) -> PathBuf {
-    let stem = |clip: &PathBuf| clip.file_stem().unwrap_or(clip.as_os_str()).to_owned();
-    let mut name = clips.first().map(stem).unwrap_or_default();
-    match clips {
-        [_, .., last] => {
-            name.push(format!("_{word}_"));
-            name.push(stem(last));
-        }
-        _ => name.push(if word == "join" { "_loop".into() } else { format!("_{word}") }),
-    }
-    name.push(extension);
-    name.into()
-}
-
 impl FilmArgs {
     /// With what a task says, and whether the files' names fit.
     pub(crate) fn settled(
@@ -180,8 +155,9 @@ impl RunArgs {
         if self.overwrite { Replace::Existing } else { Replace::Never }
     }
 
-    pub(crate) fn keep(&self) -> Keep {
-        if self.keep { Keep::Always } else { Keep::OnFailure }
+    pub(crate) fn settings(&self) -> RunSettings {
+        let keep = if self.keep { Keep::Always } else { Keep::OnFailure };
+        RunSettings { replace: self.replace(), keep, work_dir: self.work_dir.clone() }
     }
 }
 

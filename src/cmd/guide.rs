@@ -1,32 +1,26 @@
 //! `wanctl guide`: what the engine would be shown, drawn; no engine.
 
-use std::{fs, path::PathBuf};
-
-use serde_json::json;
+use std::path::PathBuf;
 
 use wanctl::pipeline::{
-    error::{Error, Result},
-    frames::{generated::GeneratedFrames, source::FrameSource},
+    error::Result,
     media::{Material, Media},
     options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
-    report::guide,
+    report,
     run::{
+        guide, names,
         project::Project,
         resolver::{JOINS, OptionResolver, OptionSources, TRAVELS},
     },
     system::output::FolderDestination,
-    types::{
-        cancel::CancelToken,
-        progress::{Progress, Stage},
-    },
+    types::cancel::CancelToken,
     worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
 use super::{
-    RunLog, Ui,
-    args::{self, Part, PresetArgs, RunArgs},
-    session::{self, Prepared, Scene},
-    show_plan, show_settings,
+    Ui,
+    args::{PresetArgs, RunArgs},
+    film, show_plan, show_settings,
     task::TaskArgs,
     travel_args::{Told, TravelArgs},
     ui::Answer,
@@ -59,15 +53,15 @@ pub(crate) struct Args {
     pub(crate) run: RunArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let Args { inputs, join, travel, common, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
     let named = output.clone().or_else(|| match travel.story.is_none() && task.is_absent() {
-        true => Some(args::default_name(&inputs, "guide", "")),
+        true => Some(names::default_stem(&inputs, "guide")),
         false => None,
     });
     if let Some(named) = named.filter(|_| !run.dry_run) {
-        FolderDestination::check(&named, run.replace(), guide::writes)?;
+        FolderDestination::check(&named, run.replace(), report::guide::writes)?;
     }
     let task = task.open(&preset, &media, ui)?;
     let needs = Needs { sound: false, prompts: false };
@@ -95,47 +89,19 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
     let project = Project { inputs, options };
     let output = output.unwrap_or_else(|| match (task.and_then(Task::output_stem), &project.inputs) {
         (Some(stem), _) => format!("{stem}_guide").into(),
-        (None, InputPaths::Clips(clips) | InputPaths::Pieces(clips, _)) => args::default_name(clips, "guide", ""),
-        (None, InputPaths::Journey(paths)) => args::default_name(&paths.images, "guide", ""),
+        (None, InputPaths::Clips(clips) | InputPaths::Pieces(clips, _)) => names::default_stem(clips, "guide"),
+        (None, InputPaths::Journey(paths)) => names::default_stem(&paths.images, "guide"),
     });
     if run.dry_run {
-        let prepared = session::prepare(&project, false, &media, ui)?;
-        prepared.announce(&project.options, ui);
-        let Prepared { plan, .. } = prepared;
+        let plan = guide::dry_run(&project, &media, ui)?;
         if !ui.json() {
             ui.print(&show_plan::plan(&plan, None));
             ui.print(&show_settings::lines(&project.options).join("\n"));
         }
         return Ok(Answer::Yes);
     }
-    let destination = FolderDestination::claim(&output, run.replace(), guide::writes)?;
-    let prepared = session::prepare(&project, false, &media, ui)?;
-    let scene = Scene { command: "guide", part: Part::Whole, args: &run, resumed: None };
-    session::with_run(scene, ui, log, |folder| {
-        prepared.announce(&project.options, ui);
-        let Prepared { inputs, plan } = prepared;
-        folder.record("plan", &plan)?;
-        let frame_source = FrameSource { media: &media, inputs: &inputs, fit: *project.options.common.fit };
-        let mut between = GeneratedFrames::dissolve();
-        let place = destination.temporary();
-        guide::write_plan(&plan, place)?;
-        for (number, seam) in plan.seams.iter().enumerate() {
-            let place = match plan.seams.len() {
-                1 => place.to_owned(),
-                _ => place.join(format!("seam_{:02}", number + 1)),
-            };
-            fs::create_dir_all(&place).map_err(|error| Error::from(error).at("making the seam's folder"))?;
-            ui.begin(Stage::Guide, seam.slots.len());
-            let known = between.stand_in(&frame_source, &plan, number)?;
-            guide::write(&frame_source, &plan, number, &known, &place, ui).map_err(|error| {
-                Error::from(error).at(format!("{} {} of {}", project.options.parts.of, number + 1, plan.seams.len()))
-            })?;
-        }
-        let path = destination.finish()?;
-        Ok(
-            json!({ "output": path, "frames": plan.seams.iter().map(|seam| seam.slots.len()).sum::<usize>(), "fps": plan.fps }),
-        )
-    })?;
+    let (drawn, folder) = guide::draw(&project, &output, &run.settings(), &media, ui)?;
+    film::print_result(&drawn, &drawn.output, folder, ui);
     Ok(Answer::Yes)
 }
 

@@ -14,6 +14,7 @@ use wanctl::pipeline::{
     run::{
         engine::Engine,
         folder::{self, RunError},
+        session::warnings,
     },
     system::child::ProcessLimits,
     types::{
@@ -27,9 +28,9 @@ use wanctl::pipeline::{
 use super::{
     Ui, args, inspect_run, inspect_story,
     inspect_task::{self, About},
-    library, session, show, show_plan,
+    library, show, show_plan,
     task::PlaceArgs,
-    ui::{Answer, Verbosity},
+    ui::{self, Answer, Verbosity},
 };
 
 /// Facts and problems of clips, images, stories, tasks, presets, weights, LoRAs and run folders; of several clips also what
@@ -155,7 +156,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
                 let failure = ui.problem(problem)?;
                 ui.event("problem", &json!({ "path": file, "problem": failure }));
                 if !ui.json() {
-                    ui.print(&format!("{}\n{}", show::name(file), failure.indented()));
+                    ui.print(&format!("{}\n{}", show::name(file), ui::indented(&failure)));
                 }
             }
         }
@@ -237,7 +238,7 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
         }
         Err(error) => {
             let failure = ui.problem(error)?;
-            (Answer::No, json!({ "possible": false, "problem": failure }), failure.indented())
+            (Answer::No, json!({ "possible": false, "problem": failure }), ui::indented(&failure))
         }
     };
     ui.event("join", &event);
@@ -253,7 +254,7 @@ fn as_joined(clips: Vec<Clip>) -> Result<(FramePlan, Vec<Warning>)> {
     let inputs = Inputs::new(clips, &options.common, false);
     let Kind::Join(join) = &options.kind else { unreachable!("clips are joined") };
     let plan = join.plan(&options.common, inputs.sources(), inputs.film.for_plan())?;
-    let warnings = session::warnings(&inputs, &plan).collect();
+    let warnings = warnings(&inputs, &plan).collect();
     Ok((plan, warnings))
 }
 

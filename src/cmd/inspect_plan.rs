@@ -9,15 +9,13 @@ use wanctl::pipeline::{
     media::Media,
     options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, ResolvedOptions, SettingsError, resolve},
     plan::{self, Continued, FramePlan, JoinParams, Places, Source},
-    run::project::Project,
+    run::{project::Project, session::warnings},
     types::{
         progress::{Silent, Warning},
         video::{Fps, Size},
     },
     worker_tasks::{InputPaths, Role, Task, Work},
 };
-
-use super::session;
 
 /// A plan of what is inspected.
 pub(crate) struct Planned {
@@ -73,7 +71,7 @@ impl Planned {
             return Ok(Self { plan: plan_of_others(project)?, sure: false, warnings: vec![] });
         }
         let (inputs, plan) = project.plan(lossless, media, &Silent)?;
-        let warnings = session::warnings(&inputs, &plan).collect();
+        let warnings = warnings(&inputs, &plan).collect();
         Ok(Self { plan, sure: true, warnings })
     }
 }

@@ -14,7 +14,10 @@ use wanctl::pipeline::{
         project::Project,
         resolver::{OptionResolver, OptionSources, TRAVELS},
     },
-    types::progress::{Progress, Stage},
+    types::{
+        error::ErrorReport,
+        progress::{Progress, Stage},
+    },
     weights::{CheckpointError, Places, Surroundings},
     worker_tasks::InputPaths,
 };
@@ -27,7 +30,7 @@ use super::{
     show::{self, counted},
     show_plan, show_settings,
     show_task::Rows,
-    ui::{Answer, Failure},
+    ui::{self, Answer},
 };
 
 /// One story, whole. `program` is asked what it can hold where the story names no engine.
@@ -78,7 +81,7 @@ struct Journey {
     /// Why that engine makes it, where nobody says which.
     because: Option<String>,
     /// The weights that are not here: those of a run would have to be.
-    lacks: Option<Failure>,
+    lacks: Option<ErrorReport>,
 }
 
 impl Journey {
@@ -124,7 +127,7 @@ struct Seen {
     journey: Option<Journey>,
     plan: Option<Planned>,
     memory: Option<Memory>,
-    problems: Vec<Failure>,
+    problems: Vec<ErrorReport>,
 }
 
 impl Seen {
@@ -152,7 +155,7 @@ impl Seen {
             "warnings": plan.as_ref().map_or(&[][..], |planned| &planned.warnings),
             "memory": memory.as_ref().map(Memory::json),
             "remarks": resolved.map_or(vec![], Resolved::remarks),
-            "lacks": journey.as_ref().and_then(|journey| journey.lacks.as_ref()).map(Failure::remark),
+            "lacks": journey.as_ref().and_then(|journey| journey.lacks.as_ref()).map(ui::remark),
             "problems": problems,
             "possible": self.possible(),
             "verdict": self.verdict(),
@@ -185,10 +188,10 @@ impl Seen {
             }
             resolved.remarks().iter().for_each(|remark| rows.row("remark", remark));
             if let Some(lacks) = lacks {
-                rows.row("not here", lacks.message());
+                rows.row("not here", &lacks.message);
             }
         }
-        problems.iter().for_each(|problem| rows.problem(&problem.indented()));
+        problems.iter().for_each(|problem| rows.problem(&ui::indented(problem)));
         rows.row("verdict", self.verdict());
         format!("{}\n{}", show::name(path), rows.text())
     }

@@ -8,6 +8,7 @@ use wanctl::pipeline::{
     error::{Error, Result},
     media::{Material, Media},
     options::{Layer, Preset},
+    types::error::ErrorReport,
     weights::{Places, Surroundings},
     worker_tasks::{self, Blame, Era, KnownFault, Role, Task, TaskFile},
 };
@@ -19,7 +20,7 @@ use super::{
     show,
     show_task::{self, Rows},
     task::PlaceArgs,
-    ui::{Answer, Failure},
+    ui::{self, Answer},
 };
 
 /// What a task or a story may be looked at with.
@@ -50,7 +51,7 @@ pub(crate) fn inspect(path: &Path, place: &PlaceArgs, about: &About<'_>, media: 
     faults.sort_by_key(|fault| fault.name);
     faults.dedup();
     let errors = files.problems.drain(..).chain(unresolved).chain(refused);
-    let problems = errors.map(|error| ui.problem(error)).collect::<Result<Vec<Failure>>>()?;
+    let problems = errors.map(|error| ui.problem(error)).collect::<Result<Vec<ErrorReport>>>()?;
     let both = resolved.as_ref().zip(plan.as_ref());
     let memory = both.and_then(|((_, resolved), planned)| resolved.memory(&planned.plan, &places));
     let seen = Seen { path, files, resolved, plan, memory, faults, problems, placed, task };
@@ -87,7 +88,7 @@ struct Seen<'a> {
     plan: Option<Planned>,
     memory: Option<Memory>,
     faults: Vec<KnownFault>,
-    problems: Vec<Failure>,
+    problems: Vec<ErrorReport>,
     /// Whether anything was said of where its files lie.
     placed: bool,
 }
@@ -200,7 +201,7 @@ impl Seen<'_> {
         task.obstacles().for_each(|obstacle| rows.row("obstacle", obstacle));
         show_task::worker(task, &mut rows);
         show_task::faults(faults, &mut rows);
-        problems.iter().for_each(|problem| rows.problem(&problem.indented()));
+        problems.iter().for_each(|problem| rows.problem(&ui::indented(problem)));
         rows.row("verdict", self.verdict());
         format!("{}\n{}", show::name(path), rows.text())
     }

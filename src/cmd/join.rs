@@ -1,19 +1,26 @@
 //! `wanctl join`: clips in, one film out.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use wanctl::pipeline::{
     error::Result,
     options::{CommonOptions, EngineSettings, ExecOptions, JoinOptions, Options, Parts, existing_file},
-    run::resolver::{JOINS, OptionSources},
+    run::{
+        command::{RunCommand, RunContext},
+        names,
+        resolver::{JOINS, OptionSources},
+    },
     types::cancel::CancelToken,
-    worker_tasks::{Command, InputPaths, Needs},
+    worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
 use super::{
-    RunLog, Ui,
-    args::{self, FilmArgs, PartArgs, PresetArgs, RunArgs},
-    making::{self, Begun, Making},
+    Ui,
+    args::{FilmArgs, PartArgs, PresetArgs, RunArgs},
+    film,
     task::TaskArgs,
     ui::Answer,
     wan_args::WanArgs,
@@ -51,27 +58,27 @@ pub(crate) struct Args {
     preset: PresetArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let started = Instant::now();
     let Args { inputs, join, common, task, preset, exec, wan, film, transition, part, run } = args;
     let typed = Options { common, join, wan: wan.options(), ..Options::default() };
     typed.check_clip_count(inputs.len())?;
-    let part = part.part();
+    let scope = part.scope();
     let ranges = typed.join.ranges.as_ref().map_or(0, Vec::len);
     let seams = if ranges > 0 {
         ranges
     } else {
         (inputs.len() + usize::from(typed.common.looped == Some(true))).saturating_sub(1)
     };
-    let stem = task.is_absent().then(|| args::default_name(&inputs, if ranges > 0 { "range" } else { "join" }, ""));
-    making::refuse_taken(&film, (stem, transition.as_deref()), (part, Parts::seams(seams)), &inputs, &run)?;
-    let begun = Begun::new(&run, cancel);
-    let task = task.open(&preset, &begun.media, ui)?;
+    let stem = task.is_absent().then(|| names::default_stem(&inputs, if ranges > 0 { "range" } else { "join" }));
+    film::refuse_taken(&film, (stem, transition.as_deref()), (scope, Parts::seams(seams)), &inputs, &run)?;
+    let context = RunContext::new(cancel, run.timeout);
+    let task = task.open(&preset, &context.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), transition.as_deref())?;
-    let with = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
+    let exec = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
     let sources =
         OptionSources { flags: typed, task: task.as_ref(), models: &wan.models, shown: JOINS, ..preset.sources() };
-    let resolver = begun.resolver(sources, with.device.first(), ui)?;
+    let resolver = context.resolver(sources, exec.device.first(), ui)?;
     let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
     let inputs = match &task {
         None => InputPaths::Clips(inputs),
@@ -81,6 +88,25 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
         },
     };
     let task = task.as_ref();
-    Making { inputs, resolver, task, part, film, output, transition, with, run: &run, begun: &begun, started }
-        .make(ui, log)
+    let output = match output {
+        Some(output) => output,
+        None => {
+            let stem = film::stem(task, &inputs, ranges > 0);
+            names::of_film(stem, scope, resolver.parts(inputs.content())?, &film)
+        }
+    };
+    let command = RunCommand {
+        inputs,
+        resolver,
+        scope,
+        film,
+        output,
+        transition,
+        exec,
+        run_folder: task.and_then(Task::run_folder).map(Path::to_owned),
+        settings: run.settings(),
+        context: &context,
+        started,
+    };
+    film::run(command, run.dry_run, ui)
 }

@@ -11,7 +11,12 @@ use wanctl::pipeline::{
     worker_tasks::preset_of_era,
 };
 
-use super::{Ui, inspect_task::About, show, show_settings, ui::Answer};
+use super::{
+    Ui,
+    inspect_task::About,
+    show, show_settings,
+    ui::{self, Answer},
+};
 
 pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
     let places = Places::new(models, Surroundings::here());
@@ -38,8 +43,8 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
                 }
                 Err(error) => {
                     let failure = ui.failure(&error.into());
-                    ui.event("problem", &json!({ "path": path, "problem": failure.remark() }));
-                    format!("problem: {}", failure.message())
+                    ui.event("problem", &json!({ "path": path, "problem": ui::remark(&failure) }));
+                    format!("problem: {}", failure.message)
                 }
             };
         rows.push(format!("  {}\n    {facts}", path.display()));
@@ -58,7 +63,7 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
                 let failure = ui.problem(error.into())?;
                 ui.event("problem", &json!({ "problem": failure }));
                 if !ui.json() {
-                    ui.print(&format!("  problem   {}", failure.message()));
+                    ui.print(&format!("  problem   {}", failure.message));
                 }
             }
         }

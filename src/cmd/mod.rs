@@ -1,16 +1,15 @@
 //! The command line: what can be typed, and what comes back. The only module that prints.
 
-use std::panic;
-
 use clap::{Parser, Subcommand, ValueEnum};
 use wanctl::pipeline::{
-    error::{Error, Result},
+    error::Result,
     system::environment::{self, Variable},
     types::cancel::CancelToken,
 };
 
 mod args;
 mod board;
+mod film;
 mod guide;
 mod inspect;
 mod inspect_plan;
@@ -20,9 +19,7 @@ mod inspect_task;
 mod join;
 mod library;
 mod log;
-mod making;
 mod resolved;
-mod session;
 mod show;
 mod show_plan;
 mod show_settings;
@@ -113,7 +110,7 @@ impl Cli {
         }
     }
 
-    pub(crate) fn ui(&self) -> Ui {
+    pub(crate) fn ui(&self, log: &RunLog) -> Ui {
         let json = match &self.command {
             Some(Command::Join(args)) => args.run.json,
             Some(Command::Travel(args)) => args.run.json,
@@ -121,29 +118,20 @@ impl Cli {
             Some(Command::Inspect(args)) => args.json,
             None => false,
         };
-        Ui::new(json, self.verbosity())
+        Ui::new(json, self.verbosity(), log.clone())
     }
 
     /// What was asked for.
-    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<ui::Answer> {
+    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui) -> Result<ui::Answer> {
         match (self.command, self.generate) {
-            (Some(Command::Join(args)), _) => join::run(*args, cancel, ui, log),
-            (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui, log),
-            (Some(Command::Guide(args)), _) => guide::run(*args, cancel, ui, log),
+            (Some(Command::Join(args)), _) => join::run(*args, cancel, ui),
+            (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui),
+            (Some(Command::Guide(args)), _) => guide::run(*args, cancel, ui),
             (Some(Command::Inspect(args)), _) => inspect::run(args, cancel, ui),
             (None, Some(what)) => generate(what, ui),
             (None, None) => unreachable!("clap shows the help for an empty command line"),
         }
     }
-}
-
-/// Turns a panic, which is a fault of ours, into an error like any other.
-pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Error::Panic(words.unwrap_or_else(|| "unknown panic".into())))
-    })
 }
 
 fn generate(what: Generate, ui: &Ui) -> Result<ui::Answer> {

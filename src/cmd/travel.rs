@@ -1,19 +1,26 @@
 //! `wanctl travel`: images in, a film that passes through each of them.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use wanctl::pipeline::{
     error::Result,
     options::{CommonOptions, EngineSettings, ExecOptions, Parts, existing_file},
-    run::resolver::{OptionSources, TRAVELS},
+    run::{
+        command::{RunCommand, RunContext},
+        names,
+        resolver::{OptionSources, TRAVELS},
+    },
     types::cancel::CancelToken,
-    worker_tasks::{Command, InputPaths, Needs},
+    worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
 use super::{
-    RunLog, Ui,
-    args::{self, FilmArgs, PartArgs, PresetArgs, RunArgs},
-    making::{self, Begun, Making},
+    Ui,
+    args::{FilmArgs, PartArgs, PresetArgs, RunArgs},
+    film,
     task::TaskArgs,
     travel_args::{Told, TravelArgs},
     ui::Answer,
@@ -50,19 +57,19 @@ pub(crate) struct Args {
     preset: PresetArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let started = Instant::now();
     let Args { inputs, travel, common, task, preset, exec, wan, film, part, run } = args;
     let Told { mut typed, story, paths } = travel.told(&inputs, &common)?;
     typed.wan = wan.options();
-    let part = part.part();
-    let stem = task.is_absent().then(|| args::default_name(&paths.images, "travel", ""));
+    let scope = part.scope();
+    let stem = task.is_absent().then(|| names::default_stem(&paths.images, "travel"));
     let files: Vec<PathBuf> = paths.all().cloned().collect();
-    making::refuse_taken(&film, (stem, None), (part, Parts::segments(0)), &files, &run)?;
-    let begun = Begun::new(&run, cancel);
-    let task = task.open(&preset, &begun.media, ui)?;
+    film::refuse_taken(&film, (stem, None), (scope, Parts::segments(0)), &files, &run)?;
+    let context = RunContext::new(cancel, run.timeout);
+    let task = task.open(&preset, &context.media, ui)?;
     let (film, output) = film.settled(task.as_ref(), None)?;
-    let with = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
+    let exec = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
     let sources = OptionSources {
         flags: typed,
         task: task.as_ref(),
@@ -71,7 +78,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
         shown: TRAVELS,
         ..preset.sources()
     };
-    let resolver = begun.resolver(sources, with.device.first(), ui)?;
+    let resolver = context.resolver(sources, exec.device.first(), ui)?;
     let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
     let inputs = match &task {
         None => InputPaths::Journey(paths),
@@ -81,7 +88,25 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui, log: &RunLog) -> Re
         },
     };
     let task = task.as_ref();
-    let transition = None;
-    Making { inputs, resolver, task, part, film, output, transition, with, run: &run, begun: &begun, started }
-        .make(ui, log)
+    let output = match output {
+        Some(output) => output,
+        None => {
+            let stem = film::stem(task, &inputs, false);
+            names::of_film(stem, scope, resolver.parts(inputs.content())?, &film)
+        }
+    };
+    let command = RunCommand {
+        inputs,
+        resolver,
+        scope,
+        film,
+        output,
+        transition: None,
+        exec,
+        run_folder: task.and_then(Task::run_folder).map(Path::to_owned),
+        settings: run.settings(),
+        context: &context,
+        started,
+    };
+    film::run(command, run.dry_run, ui)
 }

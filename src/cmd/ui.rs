@@ -14,14 +14,17 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
     error::{Error, Result},
+    options::ResolvedOptions,
+    plan::FramePlan,
+    run::session::Observer,
     system::environment,
     types::{
-        error::{ErrorCode, ErrorDetails, Reportable, message_of},
+        error::{ErrorCode, ErrorDetails, ErrorReport},
         progress::Stage,
     },
 };
 
-use super::track::Track;
+use super::{log::RunLog, show_settings, track::Track};
 
 /// What a command that ran to its end has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +50,17 @@ pub(crate) struct Ui {
     pub(super) bars: MultiProgress,
     /// Of the run as a whole.
     pub(super) track: Track,
+    log: RunLog,
     run: OnceLock<(String, std::path::PathBuf)>,
 }
 
 impl Ui {
-    pub(crate) fn new(json: bool, verbosity: Verbosity) -> Self {
+    pub(crate) fn new(json: bool, verbosity: Verbosity, log: RunLog) -> Self {
         let shown = verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let track = Track::new(&bars);
-        Self { json, verbosity, bars, track, run: OnceLock::new() }
+        Self { json, verbosity, bars, track, log, run: OnceLock::new() }
     }
 
     pub(crate) fn json(&self) -> bool {
@@ -65,11 +69,6 @@ impl Ui {
 
     pub(crate) fn color(&self) -> bool {
         io::stderr().is_terminal() && std::env::var_os(environment::NO_COLOR.name).is_none_or(|value| value.is_empty())
-    }
-
-    /// From now on every event names the run.
-    pub(crate) fn run_started(&self, id: &str, folder: &Path) {
-        let _ = self.run.set((id.to_owned(), folder.to_owned()));
     }
 
     /// One object on stdout, with `type`, version and run in front.
@@ -124,7 +123,7 @@ impl Ui {
     pub(crate) fn error(&self, error: &Error) -> u8 {
         self.end_progress();
         let failure = self.failure(error);
-        let text = failure.text(self.run_folder());
+        let text = text_of(&failure, self.run_folder());
         say(&text);
         tracing::debug!("{text}");
         self.event("error", &failure);
@@ -136,27 +135,44 @@ impl Ui {
         self.run.get().map(|(_, folder)| folder.as_path()).filter(|folder| folder.exists())
     }
 
-    pub(crate) fn failure(&self, error: &Error) -> Failure {
-        let code = error.code();
-        Failure {
-            code,
-            exit: code.exit(),
-            stage: self.track.stage(),
-            message: message_of(error),
-            details: error.details(),
-            run_folder: self.run_folder().map(|folder| folder.to_string_lossy().into_owned()),
+    pub(crate) fn failure(&self, error: &Error) -> ErrorReport {
+        let run_folder = self.run_folder().map(|folder| folder.to_string_lossy().into_owned());
+        ErrorReport { run_folder, ..ErrorReport::new(error, self.track.stage()) }
+    }
+}
+
+impl Observer for Ui {
+    /// From now on every event names the run.
+    fn run_started(&self, id: &str, folder: &Path, log: &Path) -> io::Result<()> {
+        self.log.open(log)?;
+        let _ = self.run.set((id.to_owned(), folder.to_owned()));
+        Ok(())
+    }
+
+    fn planned(&self, plan: &FramePlan, options: &ResolvedOptions) {
+        self.event("plan", &json!({ "plan": plan, "settings": { "plan": options, "wan": options.wan() } }));
+        for line in show_settings::lines(options) {
+            tracing::info!("{line}");
         }
+    }
+
+    fn idle(&self) {
+        self.end_progress();
+    }
+
+    fn stage(&self) -> Stage {
+        self.track.stage()
     }
 }
 
 impl Ui {
     /// What is wrong with something that is inspected: whatever a run of it would end with, `inspect` ends with 3. What
     /// says nothing of it (programs that are missing, an interruption) is no answer, and ends `inspect` as it ends a run.
-    pub(crate) fn problem(&self, error: Error) -> Result<Failure> {
+    pub(crate) fn problem(&self, error: Error) -> Result<ErrorReport> {
         let failure = self.failure(&error);
         match failure.code {
             ErrorCode::Usage | ErrorCode::Input | ErrorCode::Weights | ErrorCode::Memory => {
-                Ok(Failure { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..failure })
+                Ok(ErrorReport { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..failure })
             }
             ErrorCode::Media | ErrorCode::Disk | ErrorCode::Engine | ErrorCode::Timeout | ErrorCode::Interrupted => {
                 Err(error)
@@ -170,78 +186,46 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// The error object of the contract.
-#[derive(Debug, Serialize)]
-pub(crate) struct Failure {
-    code: ErrorCode,
-    exit: u8,
-    stage: Stage,
-    message: String,
-    #[serde(flatten)]
-    details: ErrorDetails,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_folder: Option<String>,
+/// Of what refuses nothing: without a code, since none is ended with.
+pub(crate) fn remark(report: &ErrorReport) -> Value {
+    let mut remark = json!(report.details);
+    remark["message"] = report.message.clone().into();
+    remark
 }
 
-impl Failure {
-    pub(crate) fn is_usage(&self) -> bool {
-        self.code == ErrorCode::Usage
-    }
+/// Below a file's name.
+pub(crate) fn indented(report: &ErrorReport) -> String {
+    let text = text_of(report, None);
+    let lines = text.lines().filter(|line| !line.starts_with("  stage") && !line.starts_with("  code"));
+    let line = |line: &str| {
+        let line = line.strip_prefix("error:").map_or(line.trim_start().to_owned(), |line| format!("problem{line}"));
+        format!("  {line}")
+    };
+    lines.map(line).collect::<Vec<_>>().join("\n")
+}
 
-    /// Of what refuses nothing: without a code, since none is ended with.
-    pub(crate) fn remark(&self) -> Value {
-        let mut remark = json!(self.details);
-        remark["message"] = self.message.clone().into();
-        remark
-    }
-
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Below a file's name.
-    pub(crate) fn indented(&self) -> String {
-        let text = self.text(None);
-        let lines = text.lines().filter(|line| !line.starts_with("  stage") && !line.starts_with("  code"));
-        lines
-            .map(|line| {
-                format!(
-                    "  {}",
-                    line.strip_prefix("error:").map_or(line.trim_start().to_owned(), |line| format!("problem{line}"))
-                )
-            })
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
-
-    fn text(&self, run_folder: Option<&Path>) -> String {
-        let ErrorDetails { file, frame, wanted, found, command, stderr, help } = &self.details;
-        let mut text = format!("error: {}", self.message);
-        let mut row = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                let value = value.lines().collect::<Vec<_>>().join("\n          ");
-                text += &format!("\n  {name:<7} {value}");
-            }
-        };
-        row("stage", Some(self.stage.name().into()));
-        row("file", file.as_ref().map(|file| file.display().to_string()));
-        row("frame", frame.map(|frame| frame.to_string()));
-        row("wanted", wanted.clone());
-        row("found", found.clone());
-        row("command", command.clone());
-        row("it said", stderr.clone());
-        row("help", help.clone());
-        row("run", run_folder.map(|folder| folder.display().to_string()));
-        row(
-            "code",
-            Some(format!(
-                "{} (exit {})",
-                serde_json::to_value(self.code).ok().as_ref().and_then(Value::as_str).unwrap_or("?"),
-                self.exit
-            )),
-        );
-        text
-    }
+fn text_of(report: &ErrorReport, run_folder: Option<&Path>) -> String {
+    let ErrorReport { code, exit, stage, message, details, run_folder: _ } = report;
+    let ErrorDetails { file, frame, wanted, found, command, stderr, help } = details;
+    let mut text = format!("error: {message}");
+    let mut row = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let value = value.lines().collect::<Vec<_>>().join("\n          ");
+            text += &format!("\n  {name:<7} {value}");
+        }
+    };
+    row("stage", Some(stage.name().into()));
+    row("file", file.as_ref().map(|file| file.display().to_string()));
+    row("frame", frame.map(|frame| frame.to_string()));
+    row("wanted", wanted.clone());
+    row("found", found.clone());
+    row("command", command.clone());
+    row("it said", stderr.clone());
+    row("help", help.clone());
+    row("run", run_folder.map(|folder| folder.display().to_string()));
+    let code = json!(code);
+    row("code", Some(format!("{} (exit {exit})", code.as_str().unwrap_or("?"))));
+    text
 }
 
 /// clap prints its own text; a program that reads events gets an event as well.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wanctl::pipeline::options::{Options, Prompts, WanOptions, existing_file, flags_said};
+use wanctl::pipeline::options::{Prompts, WanOptions, existing_file};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct WanArgs {
@@ -23,12 +23,4 @@ impl WanArgs {
         let prompts = self.prompt_file.clone().map(Prompts::File).or(self.options.prompts.clone());
         WanOptions { prompts, ..self.options.clone() }
     }
-}
-
-/// The flags that were typed of what only a Wan model heeds.
-pub(crate) fn typed(options: &Options) -> Vec<String> {
-    let flags = flags_said(&options.wan).into_iter().chain(flags_said(&options.travel));
-    let flags = flags.filter(|(_, heading)| heading == "Wan").map(|(flag, _)| flag);
-    let of_file = matches!(options.wan.prompts, Some(Prompts::File(_)));
-    flags.map(|flag| if of_file && flag == "--prompt" { "--prompts".into() } else { flag }).collect()
 }

@@ -390,6 +390,14 @@ impl Options {
         Ok(Self { common: read.group()?, join: read.group()?, travel: read.group()?, wan: read.group()? })
     }
 
+    /// The flags among these of what only a Wan model heeds.
+    pub fn wan_flags(&self) -> Vec<String> {
+        let flags = flags_said(&self.wan).into_iter().chain(flags_said(&self.travel));
+        let flags = flags.filter(|(_, heading)| heading == "Wan").map(|(flag, _)| flag);
+        let of_file = matches!(self.wan.prompts, Some(Prompts::File(_)));
+        flags.map(|flag| if of_file && flag == "--prompt" { "--prompts".into() } else { flag }).collect()
+    }
+
     /// The tracks that are requested of each clip.
     pub fn tracks(&self) -> TrackChoice {
         TrackChoice { video: self.common.video_track, audio: self.common.audio_track }

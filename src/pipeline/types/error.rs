@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::progress::Stage;
+
 /// Why a run ended. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +62,28 @@ pub struct ErrorDetails {
 pub trait Reportable: std::error::Error {
     fn code(&self) -> ErrorCode;
     fn details(&self) -> ErrorDetails;
+}
+
+/// The error object of the contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorReport {
+    pub code: ErrorCode,
+    pub exit: u8,
+    pub stage: Stage,
+    pub message: String,
+    #[serde(flatten)]
+    pub details: ErrorDetails,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_folder: Option<String>,
+}
+
+impl ErrorReport {
+    /// Of an error that came in this stage.
+    pub fn new(error: &impl Reportable, stage: Stage) -> Self {
+        let code = error.code();
+        let (message, details) = (message_of(error), error.details());
+        Self { code, exit: code.exit(), stage, message, details, run_folder: None }
+    }
 }
 
 /// The whole message of an error: contexts first, the cause last, joined by colons.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Command, Role, Stitch, Task, TaskFile, Work, envelope::not_a_task, error::TaskError};
 use crate::pipeline::{
     media::Codec,
-    options::{Audio, Content, EngineSettings, FilmOptions, FilmSettings, JourneyPaths, Options},
+    options::{Audio, Content, EngineSettings, FilmOptions, FilmSettings, JourneyPaths, Options, Seed},
 };
 
 const VERSION: u32 = 1;
@@ -118,6 +118,19 @@ impl Recorded {
             film,
             engine,
         })
+    }
+
+    /// As a run's manifest has it under `repeat`.
+    pub fn of_manifest(repeat: &Value) -> Option<Self> {
+        serde_json::from_value(repeat.clone()).ok()
+    }
+
+    /// That of a Wan model, drawn where it was random.
+    pub fn seed(&self) -> Option<u64> {
+        match self.settings.wan.seed? {
+            Seed::Fixed(seed) => Some(seed),
+            Seed::Random => None,
+        }
     }
 
     /// As the film carries it that will stand in `folder`.
