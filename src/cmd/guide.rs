@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wanctl::pipeline::{
     error::Result,
-    media::{Material, Media},
+    media::{Media, MediaFile},
     options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
     report,
     run::{
@@ -111,8 +111,8 @@ fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
     let (mut image, mut clip) = (None, None);
     for (material, path) in probed {
         match material? {
-            Material::Still(_) => image = image.or(Some(path)),
-            Material::Clip(_) => clip = clip.or(Some(path)),
+            MediaFile::Still(_) => image = image.or(Some(path)),
+            MediaFile::Clip(_) => clip = clip.or(Some(path)),
         }
     }
     match (image, clip) {

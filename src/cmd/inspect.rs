@@ -3,26 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use wanctl::pipeline::{
     error::{Error, Result},
     frames::film::Inputs,
-    media::{Clip, Material, Media},
-    options::{Content, EngineChoice, Facts, Kind, Preset, PresetError, existing_file, resolve, story::Story},
+    inspect::{FileKind, Inspection, ModelSurvey, weights_of},
+    media::{Clip, Media, MediaFile},
+    options::{Content, EngineChoice, Facts, Kind, existing_file, resolve},
     plan::FramePlan,
-    run::{
-        engine::Engine,
-        folder::{self, RunError},
-        session::warnings,
-    },
+    run::{engine::Engine, session::warnings},
     system::child::ProcessLimits,
     types::{
         cancel::CancelToken,
         progress::{Progress, Stage, Warning},
     },
-    weights::{self, Checkpoint, CheckpointError, ModelFiles, Wanted},
-    worker_tasks::{Era, Task, looks_like_json},
+    worker_tasks::{Era, Task},
 };
 
 use super::{
@@ -76,35 +72,6 @@ impl Args {
     }
 }
 
-/// What a file is taken for.
-enum FileKind {
-    Run,
-    Story,
-    /// Also one that is not there, by its name.
-    Preset(Box<Result<Preset, PresetError>>),
-    Task,
-    Weights,
-    /// A clip or an image.
-    Media,
-}
-
-impl FileKind {
-    fn of(file: &Path) -> Self {
-        if folder::is_run_folder(file) {
-            return Self::Run;
-        }
-        if Story::is_meant(file) {
-            return Self::Story;
-        }
-        match library::preset(file) {
-            Some(preset) => Self::Preset(Box::new(preset)),
-            None if looks_like_json(file) => Self::Task,
-            None if weights::holds_weights(file) => Self::Weights,
-            None => Self::Media,
-        }
-    }
-}
-
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
     if list_models {
@@ -127,12 +94,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
                 preset.map_err(Error::from).and_then(|preset| library::inspect(&preset, &about, ui))
             }
             FileKind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
-            FileKind::Weights => match weights(file, ui) {
-                Err(CheckpointError::Empty { path }) if path == *file && file.is_dir() => {
-                    Err(RunError::ForeignFolder { path }.into())
-                }
-                told => told.map_err(Error::from),
-            },
+            FileKind::Weights => weights_of(file).map(|found| weights(file, &found, ui)),
             FileKind::Media => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
                     let clip = footage_of(file, &material, ui);
@@ -169,9 +131,9 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
 }
 
 /// The facts of a clip or an image; the clip, if it is one.
-fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
+fn footage_of(file: &Path, material: &MediaFile, ui: &Ui) -> Option<Clip> {
     let (text, clip) = match material {
-        Material::Clip(clip) => {
+        MediaFile::Clip(clip) => {
             let mut event = json!(clip);
             let made = clip.note.as_deref().and_then(|note| Task::of_film(file, Some(note)).ok());
             if let Some(task) = made {
@@ -180,7 +142,7 @@ fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
             ui.event("clip", &event);
             (show::clip(clip), Some((**clip).clone()))
         }
-        Material::Still(still) => {
+        MediaFile::Still(still) => {
             ui.event("image", still);
             (show::still(still), None)
         }
@@ -191,38 +153,31 @@ fn footage_of(file: &Path, material: &Material, ui: &Ui) -> Option<Clip> {
     clip
 }
 
-/// A checkpoint, a LoRA, or a whole model, by the headers of its files.
-fn weights(path: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
-    if weights::holds_model(path)? {
-        return model(path, ui);
-    }
-    let survey = Checkpoint::open(&[path.to_owned()])?.survey()?;
-    let problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
-    let mut event = json!({ "path": path });
-    if let (Value::Object(event), Value::Object(facts)) = (&mut event, json!(survey)) {
-        event.extend(facts);
-    }
-    event["problems"] = json!(problems);
-    ui.event("checkpoint", &event);
+/// A checkpoint, a LoRA, or a whole model.
+fn weights(path: &Path, found: &Inspection, ui: &Ui) -> Answer {
+    let (kind, event, text, problems) = match found {
+        Inspection::Checkpoint(survey) => {
+            let problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
+            let mut event = json!({ "path": path });
+            if let (Value::Object(event), Value::Object(facts)) = (&mut event, json!(survey)) {
+                event.extend(facts);
+            }
+            event["problems"] = json!(problems);
+            ("checkpoint", event, show::checkpoint(survey, &problems), !problems.is_empty())
+        }
+        Inspection::Model(model) => {
+            let ModelSurvey { files, parts } = &**model;
+            let surveys: Map<_, _> = parts.iter().map(|(part, survey)| ((*part).into(), json!(survey))).collect();
+            let event = json!({ "path": path, "files": files, "parts": surveys });
+            ("model", event, show::model(files, parts), false)
+        }
+        other => unreachable!("{other:?} is no weights"),
+    };
+    ui.event(kind, &event);
     if !ui.json() {
-        ui.print(&format!("{}\n{}", show::name(path), show::checkpoint(&survey, &problems)));
+        ui.print(&format!("{}\n{text}", show::name(path)));
     }
-    Ok(if problems.is_empty() { Answer::Yes } else { Answer::No })
-}
-
-/// A model's folder, part by part; one that lacks a part is no model.
-fn model(folder: &Path, ui: &Ui) -> Result<Answer, CheckpointError> {
-    let files = ModelFiles::find(&[Wanted { role: None, path: folder.to_owned() }])?;
-    let parts = [("high", &files.high), ("low", &files.low), ("vae", &files.vae), ("text", &files.text)];
-    let parts = parts.into_iter().filter(|(_, paths)| !paths.is_empty());
-    let parts = parts.map(|(part, paths)| Ok((part, Checkpoint::open(paths)?.survey()?)));
-    let parts = parts.collect::<Result<Vec<_>, CheckpointError>>()?;
-    let surveys: serde_json::Map<_, _> = parts.iter().map(|(part, survey)| ((*part).into(), json!(survey))).collect();
-    ui.event("model", &json!({ "path": folder, "files": files, "parts": surveys }));
-    if !ui.json() {
-        ui.print(&format!("{}\n{}", show::name(folder), show::model(&files, &parts)));
-    }
-    Ok(Answer::Yes)
+    if problems { Answer::No } else { Answer::Yes }
 }
 
 /// What `wanctl join` would make of these clips, and whether it would.

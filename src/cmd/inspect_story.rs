@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::{Error, Result},
+    inspect::Planned,
     job::Device,
     media::Media,
     options::{JourneyPaths, Parts, story::Story},
@@ -24,7 +25,6 @@ use wanctl::pipeline::{
 
 use super::{
     Ui,
-    inspect_plan::Planned,
     inspect_task::{About, kept},
     resolved::{Memory, Resolved},
     show::{self, counted},

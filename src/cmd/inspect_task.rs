@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::{Error, Result},
-    media::{Material, Media},
+    inspect::{Planned, project_of_task},
+    media::{Media, MediaFile},
     options::{Layer, Preset},
     types::error::ErrorReport,
     weights::{Places, Surroundings},
@@ -15,7 +16,6 @@ use wanctl::pipeline::{
 
 use super::{
     Ui,
-    inspect_plan::{Planned, project_of_task},
     resolved::{Memory, Resolved},
     show,
     show_task::{self, Rows},
@@ -209,7 +209,7 @@ impl Seen<'_> {
 
 /// What is known of the task's own files; by their places among its inputs.
 struct Files {
-    facts: Vec<(TaskFile, Material)>,
+    facts: Vec<(TaskFile, MediaFile)>,
     problems: Vec<Error>,
 }
 
@@ -238,7 +238,7 @@ impl Files {
         Self { facts, problems }
     }
 
-    fn of(&self, input: &TaskFile) -> Option<&Material> {
+    fn of(&self, input: &TaskFile) -> Option<&MediaFile> {
         self.facts.iter().find(|(other, _)| other == input).map(|(_, material)| material)
     }
 }

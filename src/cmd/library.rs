@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::Result,
-    options::{Content, EngineChoice, Facts, LoraFiles, ModelKind, Preset, PresetError, Sampling, resolve},
+    options::{Content, EngineChoice, Facts, LoraFiles, ModelKind, Preset, Sampling, resolve},
     weights::{Checkpoint, Places, Surroundings},
     worker_tasks::preset_of_era,
 };
@@ -88,18 +88,6 @@ fn listed(preset: &Preset, places: &Places, ui: &Ui) {
     }
 }
 
-/// The preset that `name` is, if it is meant to be one: there is no such file, and a preset is called so or almost so.
-pub(crate) fn preset(name: &std::path::Path) -> Option<Result<Preset, PresetError>> {
-    let is_yaml = name.extension().is_some_and(|end| end == "yaml" || end == "yml");
-    if !is_yaml && (name.exists() || name.components().count() > 1) {
-        return None;
-    }
-    match Preset::find(name.to_str()?) {
-        Err(PresetError::Unknown { near, .. }) if near.is_empty() => None,
-        found => Some(found),
-    }
-}
-
 /// Every value of it, resolved as if nothing else were asked.
 pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Answer> {
     let layers = [preset_of_era(preset, era)];
@@ -116,7 +104,7 @@ pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &
         }),
     );
     if !ui.json() {
-        let mut values = show_settings::sourced(&settings);
+        let mut values = show_settings::resolved(&settings);
         values.extend(sampling.iter().flat_map(show_settings::sourced));
         let texts = [("prompt", prompt(preset)), ("negative prompt", preset.values.wan.negative_prompt.clone())];
         values.extend(texts.into_iter().filter_map(|(name, text)| {

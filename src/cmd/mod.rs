@@ -12,7 +12,6 @@ mod board;
 mod film;
 mod guide;
 mod inspect;
-mod inspect_plan;
 mod inspect_run;
 mod inspect_story;
 mod inspect_task;

@@ -83,6 +83,7 @@ pub(crate) fn resolved(options: &ResolvedOptions) -> Vec<(String, String, String
         Kind::Stitch(_) => vec![],
         Kind::Join(_) | Kind::Travel(_) => sourced(options),
     };
+    values.sort_by_key(|(name, _, _)| name != "engine");
     values.extend(options.generation().into_iter().flat_map(sourced));
     values
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wanctl::pipeline::{
     frames::film::plain,
     job::schedule::Grid,
-    media::Material,
+    media::MediaFile,
     options::Sampling,
     plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
     types::video::Size,
@@ -66,7 +66,7 @@ pub(crate) fn head(task: &Task, rows: &mut Rows) {
 }
 
 /// The files that the task names. Many in a row that are missing alike are one line.
-pub(crate) fn inputs<'a>(inputs: &[TaskFile], facts: impl Fn(&TaskFile) -> Option<&'a Material>, rows: &mut Rows) {
+pub(crate) fn inputs<'a>(inputs: &[TaskFile], facts: impl Fn(&TaskFile) -> Option<&'a MediaFile>, rows: &mut Rows) {
     for run in inputs.chunk_by(|a, b| {
         a.role == b.role && a.role == Role::Image && a.file.is_none() && b.file.is_none() && a.why == b.why
     }) {
@@ -92,12 +92,12 @@ pub(crate) fn inputs<'a>(inputs: &[TaskFile], facts: impl Fn(&TaskFile) -> Optio
     }
 }
 
-fn material(material: Option<&Material>) -> String {
+fn material(material: Option<&MediaFile>) -> String {
     let of = |size: Size| format!("{size}{}", if size == size.even() { "" } else { " (odd)" });
     match material {
         None => String::new(),
-        Some(Material::Still(still)) => format!(": {}", of(still.size)),
-        Some(Material::Clip(clip)) => {
+        Some(MediaFile::Still(still)) => format!(": {}", of(still.size)),
+        Some(MediaFile::Clip(clip)) => {
             let sound = clip.sound.as_ref().map_or("no sound", |sound| sound.codec.as_str());
             let (size, codec) = (of(clip.picture.size), &clip.picture.codec);
             format!(": {} frames, {} fps, {size}, {codec}, {sound}", clip.frames, plain(clip.fps))

@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod frames;
+pub mod inspect;
 pub mod job;
 pub mod media;
 pub mod options;

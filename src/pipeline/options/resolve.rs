@@ -86,9 +86,9 @@ impl Facts {
 #[derive(Debug, Clone, Serialize)]
 pub struct ResolvedOptions {
     #[serde(flatten)]
-    pub common: ResolvedCommon,
-    #[serde(flatten)]
     pub kind: Kind,
+    #[serde(flatten)]
+    pub common: ResolvedCommon,
     /// How many seams or segments.
     #[serde(skip)]
     pub parts: Parts,

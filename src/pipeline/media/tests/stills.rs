@@ -11,7 +11,7 @@ use moxcms::ColorProfile;
 
 use super::*;
 use crate::pipeline::{
-    media::{Material, Still, TrackChoice, UNDER},
+    media::{MediaFile, Still, TrackChoice, UNDER},
     types::{error::Reportable, video::Frame},
 };
 
@@ -158,7 +158,7 @@ fn ffmpeg_reads_what_is_not_read_here() {
     shelf.ffmpeg("-f lavfi -i color=0x4080c0:size=64x48 -frames:v 1 -c:v libaom-av1 -still-picture 1 a.avif");
     let found = shelf.pixels("a.avif").rgb;
     assert!(found.as_chunks::<3>().0.iter().all(|p| p.iter().zip([0x40, 0x80, 0xc0]).all(|(a, b)| a.abs_diff(b) < 6)));
-    assert!(matches!(&Shelf::media().probe_files(&[shelf.path("a.avif")])[0], Ok(Material::Still(_))));
+    assert!(matches!(&Shelf::media().probe_files(&[shelf.path("a.avif")])[0], Ok(MediaFile::Still(_))));
 }
 
 #[test]

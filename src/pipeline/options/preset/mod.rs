@@ -232,6 +232,17 @@ impl Preset {
         Err(PresetError::Unknown { name: name.to_owned(), near, folder })
     }
 
+    /// The preset that `name` is, if it is meant to be one: there is no such file, and a preset is called so or almost so.
+    pub fn meant_by(name: &Path) -> Option<Result<Self, PresetError>> {
+        if !yaml::is_named_so(name) && (name.exists() || name.components().count() > 1) {
+            return None;
+        }
+        match Self::find(name.to_str()?) {
+            Err(PresetError::Unknown { near, .. }) if near.is_empty() => None,
+            found => Some(found),
+        }
+    }
+
     pub fn read(path: &Path) -> Result<Self, PresetError> {
         let path = &file_names::typed(path)?;
         let text = yaml::text_of(path).map_err(|error| PresetError::of_file(path, error))?;

@@ -18,14 +18,14 @@ use super::{
 /// Everything that frames come from.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum Material {
+pub enum MediaFile {
     Clip(Box<Clip>),
     Still(Still),
 }
 
 impl Media {
     /// The facts of several files, read at once; those of HDR as well.
-    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<Material, MediaError>> {
+    pub fn probe_files(&self, paths: &[PathBuf]) -> Vec<Result<MediaFile, MediaError>> {
         paths.par_iter().map(|path| self.material(path, TrackChoice::default())).collect()
     }
 
@@ -35,23 +35,23 @@ impl Media {
         paths: &[PathBuf],
         choice: TrackChoice,
         tone_map: bool,
-    ) -> Vec<Result<Material, MediaError>> {
+    ) -> Vec<Result<MediaFile, MediaError>> {
         paths.par_iter().map(|path| self.usable(self.material(path, choice)?, tone_map)).collect()
     }
 
     /// What was probed as a film can use it.
-    pub fn usable(&self, material: Material, tone_map: bool) -> Result<Material, MediaError> {
+    pub fn usable(&self, material: MediaFile, tone_map: bool) -> Result<MediaFile, MediaError> {
         Ok(match material {
-            Material::Clip(clip) => Material::Clip(Box::new(self.conform(*clip, false, tone_map)?)),
-            Material::Still(still) => Material::Still(self.conform_still(still, tone_map)?),
+            MediaFile::Clip(clip) => MediaFile::Clip(Box::new(self.conform(*clip, false, tone_map)?)),
+            MediaFile::Still(still) => MediaFile::Still(self.conform_still(still, tone_map)?),
         })
     }
 
     /// The facts of several clips, with these tracks of each; a still image is none.
     pub fn probe_clips(&self, paths: &[PathBuf], choice: TrackChoice, tone_map: bool) -> Result<Vec<Clip>, MediaError> {
         let moving = |material| match material {
-            Material::Clip(clip) => Ok(*clip),
-            Material::Still(still) => Err(no_clip(&still)),
+            MediaFile::Clip(clip) => Ok(*clip),
+            MediaFile::Still(still) => Err(no_clip(&still)),
         };
         self.probe_usable(paths, choice, tone_map).into_iter().map(|material| material.and_then(moving)).collect()
     }
@@ -59,9 +59,9 @@ impl Media {
     /// The facts of several images; each has one picture.
     pub fn probe_stills(&self, paths: &[PathBuf], tone_map: bool) -> Result<Vec<Still>, MediaError> {
         let still = |path: &PathBuf| match self.look(path, TrackChoice::default())? {
-            Look::Material(Material::Still(still)) => self.conform_still(still, tone_map),
+            Look::MediaFile(MediaFile::Still(still)) => self.conform_still(still, tone_map),
             Look::Animated(_) => Err(animated(path)),
-            Look::Material(Material::Clip(clip)) => Err(Unusable::new(path, "is a video")
+            Look::MediaFile(MediaFile::Clip(clip)) => Err(Unusable::new(path, "is a video")
                 .wanted("an image")
                 .found(format!("{} frames of {}", clip.frames, clip.picture.codec))
                 .help(format!(
@@ -74,14 +74,14 @@ impl Media {
         paths.par_iter().map(still).collect()
     }
 
-    fn material(&self, path: &Path, choice: TrackChoice) -> Result<Material, MediaError> {
+    fn material(&self, path: &Path, choice: TrackChoice) -> Result<MediaFile, MediaError> {
         match self.look(path, choice)? {
-            Look::Material(material) => Ok(material),
+            Look::MediaFile(material) => Ok(material),
             Look::Animated(Some(mut clip)) => {
                 clip.tracks = tracks::of_animation(path, &clip.picture.codec, choice)?;
-                Ok(Material::Clip(clip))
+                Ok(MediaFile::Clip(clip))
             }
-            Look::Animated(None) => Ok(Material::Clip(Box::new(self.probe_tracks(path, choice)?))),
+            Look::Animated(None) => Ok(MediaFile::Clip(Box::new(self.probe_tracks(path, choice)?))),
         }
     }
 
@@ -89,7 +89,7 @@ impl Media {
         let bytes = regular_file(path)?;
         let avif = match still::looks(path) {
             Looks::Own(format) => match still::look(path, bytes, format)? {
-                Found::Still(still) => return Ok(Look::Material(Material::Still(still))),
+                Found::Still(still) => return Ok(Look::MediaFile(MediaFile::Still(still))),
                 Found::Animated(clip) => return Ok(Look::Animated(clip)),
                 Found::Foreign => false,
             },
@@ -106,11 +106,11 @@ impl Media {
         };
         let clip = self.probe_tracks(path, choice)?;
         if !avif && !dialect::is_image(&clip.container) {
-            return Ok(Look::Material(Material::Clip(Box::new(clip))));
+            return Ok(Look::MediaFile(MediaFile::Clip(Box::new(clip))));
         }
         // Decoded here and now, as every image is.
         self.only_frame(&clip)?;
-        Ok(Look::Material(Material::Still(Still::of_clip(clip))))
+        Ok(Look::MediaFile(MediaFile::Still(Still::of_clip(clip))))
     }
 }
 
@@ -137,7 +137,7 @@ fn no_clip(still: &Still) -> MediaError {
 }
 
 enum Look {
-    Material(Material),
+    MediaFile(MediaFile),
     /// A clip, but where its pictures are left to ffmpeg.
     Animated(Option<Box<Clip>>),
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use wanctl::pipeline::{
+use crate::pipeline::{
     error::Result,
     media::Media,
     options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, ResolvedOptions, SettingsError, resolve},
@@ -18,15 +18,16 @@ use wanctl::pipeline::{
 };
 
 /// A plan of what is inspected.
-pub(crate) struct Planned {
-    pub(crate) plan: FramePlan,
+#[derive(Debug)]
+pub struct Planned {
+    pub plan: FramePlan,
     /// Whether it is that of these files; else it is one of files that fit.
-    pub(crate) sure: bool,
-    pub(crate) warnings: Vec<Warning>,
+    pub sure: bool,
+    pub warnings: Vec<Warning>,
 }
 
 impl Planned {
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         match self.sure {
             true => json!({ "sure": true, "plan": self.plan }),
             false => json!({ "sure": false, "seams": self.plan.seams }),
@@ -35,7 +36,7 @@ impl Planned {
 }
 
 /// What a task asks for, as far as no weights are needed; files that are not here go by their addresses.
-pub(crate) fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, SettingsError> {
+pub fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, SettingsError> {
     let all = |roles: &[Role]| -> Vec<PathBuf> {
         let inputs = task.inputs.iter().filter(|input| roles.contains(&input.role));
         inputs.map(|input| input.file.clone().unwrap_or_else(|| PathBuf::from(&input.address))).collect()
@@ -66,7 +67,7 @@ pub(crate) fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, 
 
 impl Planned {
     /// The plan of its files where all of them are here.
-    pub(crate) fn of(project: &Project, all_here: bool, lossless: bool, media: &Media) -> Result<Self> {
+    pub fn of(project: &Project, all_here: bool, lossless: bool, media: &Media) -> Result<Self> {
         if !all_here {
             return Ok(Self { plan: plan_of_others(project)?, sure: false, warnings: vec![] });
         }
