@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::{
     error::Result,
+    inspect::work_of,
     job::memory::Sizes,
     options::{Generation, Parts},
     run::{command::RunCommand, names, session::Scope},
@@ -69,7 +70,7 @@ pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Ans
         if let Some(wan) = project.options.wan() {
             let Generation { dtype, offload, vae_tile, .. } = &wan.generation;
             ui.print(&show_settings::samplers(&wan.generation));
-            let asked = show_settings::work(&plan, (**dtype, **offload, **vae_tile));
+            let asked = work_of(&plan, (**dtype, **offload, **vae_tile));
             ui.print(&format!("memory   {}", show_settings::memory(&Sizes::of(&wan.models)?, &asked)));
         }
     }

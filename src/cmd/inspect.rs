@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use wanctl::pipeline::{
     error::{Error, Result},
     frames::film::Inputs,
-    inspect::{FileKind, Inspection, ModelSurvey, weights_of},
+    inspect::{FileKind, Inspection, ModelSurvey, StoryInspection, TaskInspection, weights_of},
     media::{Clip, Media, MediaFile},
-    options::{Content, EngineChoice, Facts, Kind, existing_file, resolve},
+    options::{Content, EngineChoice, Facts, Kind, existing_file, resolve, story::Story},
     plan::FramePlan,
     run::{engine::Engine, session::warnings},
     system::child::ProcessLimits,
@@ -18,13 +18,12 @@ use wanctl::pipeline::{
         cancel::CancelToken,
         progress::{Progress, Stage, Warning},
     },
+    weights::{Places, Surroundings},
     worker_tasks::{Era, Task},
 };
 
 use super::{
-    Ui, args, inspect_run, inspect_story,
-    inspect_task::{self, About},
-    library, show, show_plan,
+    Ui, args, inspect_run, library, show, show_plan, show_story, show_task,
     task::PlaceArgs,
     ui::{self, Answer, Verbosity},
 };
@@ -72,6 +71,13 @@ impl Args {
     }
 }
 
+/// What a file may be looked at with.
+pub(crate) struct About<'a> {
+    pub(crate) era: Option<Era>,
+    /// Folders where weights and LoRAs may lie.
+    pub(crate) models: &'a [PathBuf],
+}
+
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
     if list_models {
@@ -89,11 +95,11 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     for (file, kind) in files.iter().zip(kinds) {
         let told = match kind {
             FileKind::Run => inspect_run::inspect(file, ui),
-            FileKind::Story => inspect_story::inspect(file, &about, &program, &media, ui),
+            FileKind::Story => story(file, &about, &program, &media, ui),
             FileKind::Preset(preset) => {
                 preset.map_err(Error::from).and_then(|preset| library::inspect(&preset, &about, ui))
             }
-            FileKind::Task => inspect_task::inspect(file, &place, &about, &media, ui),
+            FileKind::Task => task(file, &place, &about, &media, ui),
             FileKind::Weights => weights_of(file).map(|found| weights(file, &found, ui)),
             FileKind::Media => match probed.next().expect("one answer for each file") {
                 Ok(material) => {
@@ -128,6 +134,30 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
         answer = Answer::No;
     }
     Ok(answer)
+}
+
+/// A task, whole.
+fn task(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Answer> {
+    let (task, placed) = place.open(path, about.era, media)?;
+    let places = Places::new(about.models, Surroundings::here());
+    let seen = TaskInspection::of(task, placed, &places, media)?;
+    ui.event("task", &seen.json());
+    if !ui.json() {
+        ui.print(&show_task::inspection(&seen));
+    }
+    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
+}
+
+/// One story, whole. `program` is asked what it can hold where the story names no engine.
+fn story(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &Ui) -> Result<Answer> {
+    ui.begin(Stage::Settings, 0);
+    let seen = StoryInspection::of(Story::read(path)?, (about.era, about.models), program, media, ui)?;
+    ui.end_progress();
+    ui.event("story", &seen.json());
+    if !ui.json() {
+        ui.print(&show_story::text(&seen));
+    }
+    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
 }
 
 /// The facts of a clip or an image; the clip, if it is one.

@@ -11,12 +11,7 @@ use wanctl::pipeline::{
     worker_tasks::preset_of_era,
 };
 
-use super::{
-    Ui,
-    inspect_task::About,
-    show, show_settings,
-    ui::{self, Answer},
-};
+use super::{Ui, inspect::About, show, show_settings, ui::Answer};
 
 pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
     let places = Places::new(models, Surroundings::here());
@@ -43,7 +38,7 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
                 }
                 Err(error) => {
                     let failure = ui.failure(&error.into());
-                    ui.event("problem", &json!({ "path": path, "problem": ui::remark(&failure) }));
+                    ui.event("problem", &json!({ "path": path, "problem": failure.remark() }));
                     format!("problem: {}", failure.message)
                 }
             };

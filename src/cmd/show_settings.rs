@@ -6,31 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use wanctl::pipeline::{
+    inspect::Memory,
     job::{
-        Dtype, Offload, VaeTile,
-        memory::{Need, RowsAtOnce, Sizes, Work, giga},
+        Dtype,
+        memory::{Need, Sizes, Work, giga},
         schedule::Step,
     },
     options::{Generation, Kind, Lora, Part, Preset, ResolvedOptions, Sampling},
-    plan::FramePlan,
     weights::{Lacking, name as weights},
 };
-
-/// The largest guide of a plan, in numbers that the device chooses where nobody does.
-pub(crate) fn work(plan: &FramePlan, (dtype, offload, vae_tile): (Dtype, Offload, VaeTile)) -> Work {
-    Work {
-        size: plan.made_size,
-        frames: plan.seams.iter().map(|seam| seam.slots.len()).max().unwrap_or(0),
-        references: plan.seams.iter().map(|seam| seam.references.len()).max().unwrap_or(0),
-        dtype,
-        packed: dtype == Dtype::Fp8,
-        beside: 0,
-        offload,
-        ahead: true,
-        rows: RowsAtOnce::Auto,
-        vae_tile,
-    }
-}
 
 /// What the work takes of memory, where the numbers are chosen by the device: on a GPU and on the CPU.
 pub(crate) fn memory(sizes: &Sizes, work: &Work) -> String {
@@ -48,6 +32,12 @@ pub(crate) fn memory(sizes: &Sizes, work: &Work) -> String {
         dtype => vec![on("", dtype, true)],
     };
     format!("about {}", lines.join("; "))
+}
+
+/// The same of what is inspected.
+pub(crate) fn memory_of(Memory { sizes, work, sure, .. }: &Memory) -> String {
+    let by = if *sure { "" } else { ", for a model of its name: the weights are not here" };
+    format!("{}{by}", memory(sizes, work))
 }
 
 /// A line for each source, the built-in one last.

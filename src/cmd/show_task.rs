@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use wanctl::pipeline::{
     frames::film::plain,
-    job::schedule::Grid,
+    inspect::{Planned, Resolved, TaskInspection, thresholds},
     media::MediaFile,
-    options::Sampling,
     plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
     types::video::Size,
-    worker_tasks::{
-        Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work,
-        thresholds as thresholds_of_phases,
-    },
+    worker_tasks::{Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work},
 };
 
-use super::{resolved::Resolved, show::counted, show_settings};
+use super::{
+    show::{self, counted},
+    show_settings, ui,
+};
 
 /// Rows of a table whose first column is a word.
 #[derive(Debug, Default)]
@@ -47,7 +46,7 @@ impl Rows {
 }
 
 /// What the task is, and what became of it.
-pub(crate) fn head(task: &Task, rows: &mut Rows) {
+fn head(task: &Task, rows: &mut Rows) {
     match &task.row {
         Some(Row { id, kind, status, created_at, error: _ }) => {
             let parts = [
@@ -106,7 +105,7 @@ fn material(material: Option<&MediaFile>) -> String {
 }
 
 /// The seams that would be made; `sure`: with the clips' own lengths.
-pub(crate) fn seams(seams: &[Seam], rows: &mut Rows) {
+fn seams(seams: &[Seam], rows: &mut Rows) {
     for (number, Seam { range, mode, requested, used, removed, slots, latents, blend: _, between: _, references: _ }) in
         seams.iter().enumerate()
     {
@@ -143,7 +142,7 @@ fn runs(latents: &[Latent]) -> String {
 }
 
 /// What is to be made where that is no join.
-pub(crate) fn work(work: &Work, plan: Option<&FramePlan>, rows: &mut Rows) {
+fn work(work: &Work, plan: Option<&FramePlan>, rows: &mut Rows) {
     match work {
         Work::Join | Work::Journey => {}
         Work::Ranges(portions) => {
@@ -176,7 +175,7 @@ pub(crate) fn work(work: &Work, plan: Option<&FramePlan>, rows: &mut Rows) {
 }
 
 /// A journey's segments and images; those that are alike are one line.
-pub(crate) fn journey(plan: &FramePlan, work: &Work, rows: &mut Rows) {
+fn journey(plan: &FramePlan, work: &Work, rows: &mut Rows) {
     let Some(Journey { keys, .. }) = &plan.journey else { return };
     let (vace, first) = match work {
         Work::Travel(Travel { way, segment, .. }) => (*way == Way::Vace, segment.unwrap_or(0)),
@@ -215,7 +214,7 @@ fn segment(Seam { slots, latents, .. }: &Seam, vace: bool) -> String {
 }
 
 /// Keys without effect, those with one reason together.
-pub(crate) fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
+fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Ignored { place, reason } in keys {
         reasons.entry(reason).or_default().push(place);
@@ -226,14 +225,14 @@ pub(crate) fn ignored(word: &str, keys: &[Ignored], rows: &mut Rows) {
 }
 
 /// What the worker would have met with it.
-pub(crate) fn faults(faults: &[KnownFault], rows: &mut Rows) {
+fn known_faults(faults: &[KnownFault], rows: &mut Rows) {
     for KnownFault { name, there, here } in faults {
         rows.row("fault", format!("{name}: {there}\nhere: {here}"));
     }
 }
 
 /// How the worker failed.
-pub(crate) fn worker(task: &Task, rows: &mut Rows) {
+fn worker(task: &Task, rows: &mut Rows) {
     let Some(error) = task.row.as_ref().and_then(|row| row.error.as_ref()) else { return };
     rows.row("worker", format!("said: {error}"));
     let Some(Diagnosis { cause, blame: _, fault }) = task.diagnosis() else {
@@ -243,7 +242,7 @@ pub(crate) fn worker(task: &Task, rows: &mut Rows) {
 }
 
 /// What was resolved, under who said it, and what comes of it step by step.
-pub(crate) fn resolved(resolved: &Resolved, rows: &mut Rows) {
+fn values(resolved: &Resolved, rows: &mut Rows) {
     rows.lines(show_settings::lines(resolved.options()));
     let Some(generation) = resolved.options().generation() else { return };
     // Segments that are sampled otherwise have others.
@@ -256,13 +255,45 @@ pub(crate) fn resolved(resolved: &Resolved, rows: &mut Rows) {
     rows.lines(show_settings::samplers(generation).lines());
 }
 
-/// The border timesteps of a Wan2GP sampler, bit for bit; of other grids there are none.
-pub(crate) fn thresholds(sampling: &Sampling) -> Vec<f64> {
-    let steps: Vec<usize> = sampling.phases.iter().map(|phase| phase.steps).collect();
-    match *sampling.grid {
-        Grid::Wan2gp => {
-            thresholds_of_phases(*sampling.solver, &steps, *sampling.shift).into_iter().map(f64::from).collect()
-        }
-        _ => vec![],
+/// A task of the hosted worker, whole.
+pub(crate) fn inspection(seen: &TaskInspection) -> String {
+    let TaskInspection { path, task, files, resolved, plan, memory, faults, problems, placed: _ } = seen;
+    let mut rows = Rows::default();
+    head(task, &mut rows);
+    inputs(&task.inputs, |input| files.of(input), &mut rows);
+    if let Some(preset) = &task.preset {
+        let here = resolved.as_ref().and_then(|(preset, _)| preset.as_ref());
+        let here =
+            here.filter(|here| here.name != *preset).map_or(String::new(), |here| format!(", here {}", here.name));
+        rows.row("preset", format!("{preset}{here}"));
     }
+    let of_plan = plan.as_ref().map(|Planned { plan, .. }| plan);
+    work(&task.work, of_plan, &mut rows);
+    if let Some(Planned { plan, sure, .. }) = plan {
+        match plan.journey {
+            Some(_) => journey(plan, &task.work, &mut rows),
+            None => seams(&plan.seams, &mut rows),
+        }
+        if !sure && plan.journey.is_none() {
+            rows.row("", "if the clips are long enough");
+        }
+    }
+    let resolved = resolved.as_ref().map(|(_, resolved)| resolved);
+    if let Some(resolved) = resolved {
+        values(resolved, &mut rows);
+    }
+    if let Some(memory) = memory {
+        rows.row("memory", show_settings::memory_of(memory));
+    }
+    ignored("differs", &task.differs, &mut rows);
+    ignored("ignored", &task.ignored, &mut rows);
+    task.conflicts.iter().for_each(|conflict| rows.row("conflict", conflict));
+    let remarks = resolved.into_iter().flat_map(Resolved::remarks);
+    remarks.for_each(|remark| rows.row("remark", remark));
+    task.obstacles().for_each(|obstacle| rows.row("obstacle", obstacle));
+    worker(task, &mut rows);
+    known_faults(faults, &mut rows);
+    problems.iter().for_each(|problem| rows.problem(&ui::indented(problem)));
+    rows.row("verdict", seen.verdict());
+    format!("{}\n{}", show::name(path), rows.text())
 }

@@ -14,12 +14,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
     error::{Error, Result},
+    inspect,
     options::ResolvedOptions,
     plan::FramePlan,
     run::session::Observer,
     system::environment,
     types::{
-        error::{ErrorCode, ErrorDetails, ErrorReport},
+        error::{ErrorDetails, ErrorReport},
         progress::Stage,
     },
 };
@@ -166,31 +167,15 @@ impl Observer for Ui {
 }
 
 impl Ui {
-    /// What is wrong with something that is inspected: whatever a run of it would end with, `inspect` ends with 3. What
-    /// says nothing of it (programs that are missing, an interruption) is no answer, and ends `inspect` as it ends a run.
+    /// What is wrong with something that is inspected.
     pub(crate) fn problem(&self, error: Error) -> Result<ErrorReport> {
-        let failure = self.failure(&error);
-        match failure.code {
-            ErrorCode::Usage | ErrorCode::Input | ErrorCode::Weights | ErrorCode::Memory => {
-                Ok(ErrorReport { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..failure })
-            }
-            ErrorCode::Media | ErrorCode::Disk | ErrorCode::Engine | ErrorCode::Timeout | ErrorCode::Interrupted => {
-                Err(error)
-            }
-        }
+        inspect::problem(error, self.track.stage())
     }
 }
 
 /// A line on stderr. A reader that went away is no reason to stop the work, and `eprintln!` would panic.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// Of what refuses nothing: without a code, since none is ended with.
-pub(crate) fn remark(report: &ErrorReport) -> Value {
-    let mut remark = json!(report.details);
-    remark["message"] = report.message.clone().into();
-    remark
 }
 
 /// Below a file's name.

@@ -1,16 +1,26 @@
 //! What a file is, and the facts of it, without a run.
 
 mod planned;
+mod resolved;
+mod story;
+mod task;
 
 use std::path::{Path, PathBuf};
 
 pub use planned::{Planned, project_of_task};
+pub use resolved::{Memory, Resolved, thresholds, work_of};
+pub use story::{Journey, StoryInspection};
+pub use task::TaskInspection;
 
 use super::{
-    error::Result,
+    error::{Error, Result},
     media::{Media, MediaFile},
     options::{Preset, PresetError, story::Story},
     run::folder::{RunError, RunFacts, is_run_folder},
+    types::{
+        error::{ErrorCode, ErrorReport},
+        progress::Stage,
+    },
     weights::{self, Checkpoint, CheckpointError, ModelFiles, Survey, Wanted},
     worker_tasks::{Task, looks_like_json},
 };
@@ -86,6 +96,31 @@ pub fn inspect(file: &Path, media: &Media) -> Result<Inspection> {
             }
         }
     })
+}
+
+/// What is wrong with something that is inspected: whatever a run of it would end with, an inspection ends with exit code 3.
+///
+/// # Errors
+///
+/// What says nothing of the file, such as programs that are missing or an interruption.
+pub fn problem(error: Error, stage: Stage) -> Result<ErrorReport> {
+    let report = ErrorReport::new(&error, stage);
+    match report.code {
+        ErrorCode::Usage | ErrorCode::Input | ErrorCode::Weights | ErrorCode::Memory => {
+            Ok(ErrorReport { code: ErrorCode::Input, exit: ErrorCode::Input.exit(), ..report })
+        }
+        ErrorCode::Media | ErrorCode::Disk | ErrorCode::Engine | ErrorCode::Timeout | ErrorCode::Interrupted => {
+            Err(error)
+        }
+    }
+}
+
+/// What there is, and why there is none.
+fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Option<Error>) {
+    match found {
+        Ok(found) => (found, None),
+        Err(error) => (None, Some(error)),
+    }
 }
 
 /// A checkpoint, a LoRA, or a whole model, by the headers of its files.

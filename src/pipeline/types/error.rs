@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::progress::Stage;
 
@@ -83,6 +84,13 @@ impl ErrorReport {
         let code = error.code();
         let (message, details) = (message_of(error), error.details());
         Self { code, exit: code.exit(), stage, message, details, run_folder: None }
+    }
+
+    /// Of what refuses nothing: without a code, since none is ended with.
+    pub fn remark(&self) -> Value {
+        let mut remark = json!(self.details);
+        remark["message"] = self.message.clone().into();
+        remark
     }
 }
 
