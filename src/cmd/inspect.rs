@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use wanctl::pipeline::{
     error::{Error, Result},
     frames::film::Inputs,
-    inspect::{FileKind, Inspection, ModelSurvey, StoryInspection, TaskInspection, weights_of},
+    inspect::{FileKind, Inspection, ModelSurvey, RunInspection, StoryInspection, TaskInspection, weights_of},
     media::{Clip, Media, MediaFile},
     options::{Content, EngineChoice, Facts, Kind, existing_file, resolve, story::Story},
     plan::FramePlan,
@@ -23,7 +23,7 @@ use wanctl::pipeline::{
 };
 
 use super::{
-    Ui, args, inspect_run, library, show, show_plan, show_story, show_task,
+    Ui, args, library, show, show_plan, show_run, show_story, show_task,
     task::PlaceArgs,
     ui::{self, Answer, Verbosity},
 };
@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let (mut clips, mut answer) = (vec![], Answer::Yes);
     for (file, kind) in files.iter().zip(kinds) {
         let told = match kind {
-            FileKind::Run => inspect_run::inspect(file, ui),
+            FileKind::Run => run_folder(file, ui),
             FileKind::Story => story(file, &about, &program, &media, ui),
             FileKind::Preset(preset) => {
                 preset.map_err(Error::from).and_then(|preset| library::inspect(&preset, &about, ui))
@@ -134,6 +134,16 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
         answer = Answer::No;
     }
     Ok(answer)
+}
+
+/// A run folder.
+fn run_folder(folder: &Path, ui: &Ui) -> Result<Answer> {
+    let seen = RunInspection::of(folder)?;
+    ui.event("run", &seen);
+    if !ui.json() {
+        ui.print(&format!("{}\n{}", show::name(folder), show_run::text(&seen)));
+    }
+    Ok(if seen.missing.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 /// A task, whole.

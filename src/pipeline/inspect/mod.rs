@@ -2,6 +2,7 @@
 
 mod planned;
 mod resolved;
+mod run;
 mod story;
 mod task;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub use planned::{Planned, project_of_task};
 pub use resolved::{Memory, Resolved, thresholds, work_of};
+pub use run::RunInspection;
 pub use story::{Journey, StoryInspection};
 pub use task::TaskInspection;
 
@@ -16,7 +18,7 @@ use super::{
     error::{Error, Result},
     media::{Media, MediaFile},
     options::{Preset, PresetError, story::Story},
-    run::folder::{RunError, RunFacts, is_run_folder},
+    run::folder::{RunError, is_run_folder},
     types::{
         error::{ErrorCode, ErrorReport},
         progress::Stage,
@@ -69,7 +71,7 @@ pub enum Inspection {
     Story(Box<Story>),
     /// Of the hosted worker.
     Task(Box<Task>),
-    Run(Box<RunFacts>),
+    Run(Box<RunInspection>),
 }
 
 /// A model, and what each of its parts is.
@@ -83,7 +85,7 @@ pub struct ModelSurvey {
 /// Reads the facts of one file or folder, whatever it is.
 pub fn inspect(file: &Path, media: &Media) -> Result<Inspection> {
     Ok(match FileKind::of(file) {
-        FileKind::Run => Inspection::Run(Box::new(RunFacts::read(file)?)),
+        FileKind::Run => Inspection::Run(Box::new(RunInspection::of(file)?)),
         FileKind::Story => Inspection::Story(Box::new(Story::read(file)?)),
         FileKind::Preset(preset) => Inspection::Preset(Box::new((*preset)?)),
         FileKind::Task => Inspection::Task(Box::new(Task::read(file, None, None)?)),
