@@ -15,11 +15,10 @@ use wanctl::pipeline::{
     worker_tasks::{InputPaths, Task},
 };
 
-use super::{
+use crate::cmd::{
     Ui,
     args::{FilmArgs, RunArgs},
-    show_plan, show_settings,
-    ui::Answer,
+    output::{show_plan, show_settings, ui::Answer},
 };
 
 /// Refuses names that are taken before anything is opened: the film's, and those of its transitions. `stem` is the film's

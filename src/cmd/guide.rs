@@ -17,13 +17,15 @@ use wanctl::pipeline::{
     worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
-use super::{
+use crate::cmd::{
     Ui,
-    args::{PresetArgs, RunArgs},
-    film, show_plan, show_settings,
-    task::TaskArgs,
-    travel_args::{Told, TravelArgs},
-    ui::Answer,
+    args::{
+        PresetArgs, RunArgs,
+        task_args::TaskArgs,
+        travel_args::{Told, TravelArgs},
+    },
+    film,
+    output::{show_plan, show_settings, ui::Answer},
 };
 
 /// Draw what the engine would be shown: guide.mp4, mask.mp4, plan.json, sheet.png
@@ -31,7 +33,7 @@ use super::{
 /// Of videos it plans a join, of images a journey. With several seams or segments each has a folder of its own (seam_01,
 /// seam_02, ...) beside plan.json.
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
+#[command(after_help = crate::cmd::after_help(), after_long_help = crate::cmd::after_long_help())]
 pub(crate) struct Args {
     /// Video files or images, in the order of the film
     #[arg(value_name = "INPUT", value_parser = existing_file(), required_unless_present_any = ["task", "story"])]

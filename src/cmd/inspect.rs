@@ -22,16 +22,20 @@ use wanctl::pipeline::{
     worker_tasks::{Era, Task},
 };
 
-use super::{
-    Ui, args, library, show, show_plan, show_run, show_story, show_task,
-    task::PlaceArgs,
-    ui::{self, Answer, Verbosity},
+use crate::cmd::{
+    Ui,
+    args::{self, task_args::PlaceArgs},
+    library,
+    output::{
+        show, show_plan, show_run, show_story, show_task,
+        ui::{self, Answer, Verbosity},
+    },
 };
 
 /// Facts and problems of clips, images, stories, tasks, presets, weights, LoRAs and run folders; of several clips also what
 /// a join of them would be
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
+#[command(after_help = crate::cmd::after_help(), after_long_help = crate::cmd::after_long_help())]
 pub(crate) struct Args {
     /// Clips, images, stories, tasks, presets by name or file, weight files, or folders of a model or of a run
     #[arg(value_name = "FILE", value_parser = existing_file(), required_unless_present = "list_models")]

@@ -17,20 +17,18 @@ use wanctl::pipeline::{
     worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
-use super::{
+use crate::cmd::{
     Ui,
-    args::{FilmArgs, PartArgs, PresetArgs, RunArgs},
+    args::{FilmArgs, PartArgs, PresetArgs, RunArgs, task_args::TaskArgs, wan_args::WanArgs},
     film,
-    task::TaskArgs,
-    ui::Answer,
-    wan_args::WanArgs,
+    output::ui::Answer,
 };
 
 /// Join clips in order into one film
 ///
 /// Both clips stay as they are; between them stand frames that carry one over into the other.
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
+#[command(after_help = crate::cmd::after_help(), after_long_help = crate::cmd::after_long_help())]
 pub(crate) struct Args {
     /// Video files, in the order of the film
     #[arg(value_name = "CLIP", value_parser = existing_file(), required_unless_present = "task")]

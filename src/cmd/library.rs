@@ -11,7 +11,11 @@ use wanctl::pipeline::{
     worker_tasks::preset_of_era,
 };
 
-use super::{Ui, inspect::About, show, show_settings, ui::Answer};
+use crate::cmd::{
+    Ui,
+    inspect::About,
+    output::{show, show_settings, ui::Answer},
+};
 
 pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
     let places = Places::new(models, Surroundings::here());

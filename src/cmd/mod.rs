@@ -8,28 +8,18 @@ use wanctl::pipeline::{
 };
 
 mod args;
-mod board;
 mod film;
 mod guide;
 mod inspect;
 mod join;
 mod library;
-mod log;
-mod show;
-mod show_plan;
-mod show_run;
-mod show_settings;
-mod show_story;
-mod show_task;
-mod task;
-mod track;
+mod output;
 mod travel;
-mod travel_args;
-mod ui;
-mod wan_args;
 
-pub(crate) use log::{RunLog, install as install_log};
-pub(crate) use ui::{Answer, Ui, report_usage};
+pub(crate) use output::{
+    log::{RunLog, install as install_log},
+    ui::{Answer, Ui, report_usage},
+};
 
 /// At the foot of every help: exit codes, where output goes, and the environment variables by their names.
 pub(crate) fn after_help() -> String {
@@ -97,13 +87,13 @@ enum Generate {
 
 impl Cli {
     /// How much is said on stderr.
-    pub(crate) fn verbosity(&self) -> ui::Verbosity {
+    pub(crate) fn verbosity(&self) -> output::ui::Verbosity {
         match &self.command {
             Some(Command::Join(args)) => args.run.verbosity(),
             Some(Command::Travel(args)) => args.run.verbosity(),
             Some(Command::Guide(args)) => args.run.verbosity(),
             Some(Command::Inspect(args)) => args.verbosity(),
-            None => ui::Verbosity::default(),
+            None => output::ui::Verbosity::default(),
         }
     }
 
@@ -119,7 +109,7 @@ impl Cli {
     }
 
     /// What was asked for.
-    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui) -> Result<ui::Answer> {
+    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(*args, cancel, ui),
             (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui),
@@ -131,7 +121,7 @@ impl Cli {
     }
 }
 
-fn generate(what: Generate, ui: &Ui) -> Result<ui::Answer> {
+fn generate(what: Generate, ui: &Ui) -> Result<Answer> {
     use clap::CommandFactory;
     use clap_complete::{Shell, generate};
     let mut command = Cli::command();
@@ -148,7 +138,7 @@ fn generate(what: Generate, ui: &Ui) -> Result<ui::Answer> {
         None => man(command, &mut text)?,
     }
     ui.print_bytes(&text)?;
-    Ok(ui::Answer::Yes)
+    Ok(Answer::Yes)
 }
 
 /// One page: the program, then every subcommand with its options.

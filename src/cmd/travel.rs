@@ -17,14 +17,16 @@ use wanctl::pipeline::{
     worker_tasks::{Command, InputPaths, Needs, Task},
 };
 
-use super::{
+use crate::cmd::{
     Ui,
-    args::{FilmArgs, PartArgs, PresetArgs, RunArgs},
+    args::{
+        FilmArgs, PartArgs, PresetArgs, RunArgs,
+        task_args::TaskArgs,
+        travel_args::{Told, TravelArgs},
+        wan_args::WanArgs,
+    },
     film,
-    task::TaskArgs,
-    travel_args::{Told, TravelArgs},
-    ui::Answer,
-    wan_args::WanArgs,
+    output::ui::Answer,
 };
 
 /// Move through images in order, one segment between every two
@@ -32,7 +34,7 @@ use super::{
 /// The film passes through each image at a known frame, which --dry-run prints. From a single image a segment starts (with
 /// --engine wan, which makes up what follows).
 #[derive(clap::Args, Debug)]
-#[command(after_help = super::after_help(), after_long_help = super::after_long_help())]
+#[command(after_help = crate::cmd::after_help(), after_long_help = crate::cmd::after_long_help())]
 pub(crate) struct Args {
     /// Images, in the order of the film
     #[arg(value_name = "IMAGE", value_parser = existing_file(), required_unless_present_any = ["task", "story"])]

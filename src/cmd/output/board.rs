@@ -17,7 +17,7 @@ const SHARES: u64 = 10_000;
 
 /// All parts that are made, shared by those that make them.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(crate) struct Board {
     of: &'static str,
     total: ProgressBar,
     bars: MultiProgress,
@@ -67,7 +67,7 @@ impl Clock {
 }
 
 impl Board {
-    pub(super) fn new(bars: &MultiProgress, parts: &Parts) -> Self {
+    pub(crate) fn new(bars: &MultiProgress, parts: &Parts) -> Self {
         let now = Instant::now();
         let clock = Arc::new(Mutex::new(Clock { begun: now, before: 0.0, share: 0.0, left: None }));
         let total = bars.add(ProgressBar::new(SHARES));
@@ -111,7 +111,7 @@ impl Board {
     }
 
     /// A stage of one part begins, or goes on: so many of its steps, and so much of the next one.
-    pub(super) fn reached(&self, number: usize, part: Option<&'static str>, done: usize, total: usize, next: f64) {
+    pub(crate) fn reached(&self, number: usize, part: Option<&'static str>, done: usize, total: usize, next: f64) {
         let mut rows = self.rows();
         let Some(row) = rows.get_mut(&number) else { return };
         if total > 0 {
@@ -127,7 +127,7 @@ impl Board {
     }
 
     /// One part is made.
-    pub(super) fn made(&self, number: usize) {
+    pub(crate) fn made(&self, number: usize) {
         let mut rows = self.rows();
         let few = rows.len() <= MOST_ROWS;
         if let Some(row) = rows.get_mut(&number) {
@@ -141,7 +141,7 @@ impl Board {
     }
 
     /// Nobody works on this part for now.
-    pub(super) fn left(&self, number: usize) {
+    pub(crate) fn left(&self, number: usize) {
         let mut rows = self.rows();
         let few = rows.len() <= MOST_ROWS;
         if let Some(bar) = rows.get_mut(&number).filter(|_| !few).and_then(|row| row.bar.take()) {
@@ -150,18 +150,18 @@ impl Board {
     }
 
     /// The share of all, and about how many seconds are left.
-    pub(super) fn all(&self) -> (f64, Option<f64>) {
+    pub(crate) fn all(&self) -> (f64, Option<f64>) {
         let clock = self.clock();
         (clock.share, clock.left())
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rows().len()
     }
 
     /// Everything as one line of a log.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let rows = self.rows();
         let busy = rows.iter().filter(|(_, row)| !row.made && !row.doing.is_empty());
         let busy: Vec<String> = match rows.len() {

@@ -25,7 +25,7 @@ use wanctl::pipeline::{
     },
 };
 
-use super::{log::RunLog, show_settings, track::Track};
+use crate::cmd::output::{log::RunLog, show_settings, track::Track};
 
 /// What a command that ran to its end has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,9 @@ pub(crate) enum Verbosity {
 pub(crate) struct Ui {
     json: bool,
     verbosity: Verbosity,
-    pub(super) bars: MultiProgress,
+    pub(crate) bars: MultiProgress,
     /// Of the run as a whole.
-    pub(super) track: Track,
+    pub(crate) track: Track,
     log: RunLog,
     run: OnceLock<(String, std::path::PathBuf)>,
 }
@@ -106,7 +106,7 @@ impl Ui {
     }
 
     /// A line for people; not with `-q`.
-    pub(super) fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.bars.suspend(|| say(text));
         }

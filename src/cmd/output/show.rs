@@ -219,7 +219,7 @@ fn rounded(number: u64, units: [&str; 4]) -> String {
     format!("{shown:.digits$} {}", units[steps as usize]).trim_end().to_owned()
 }
 
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -11,7 +11,7 @@ use wanctl::pipeline::{
     worker_tasks::{Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work},
 };
 
-use super::{
+use crate::cmd::output::{
     show::{self, counted},
     show_settings, ui,
 };

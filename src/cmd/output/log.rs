@@ -9,7 +9,7 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::ui::{Ui, Verbosity};
+use crate::cmd::output::ui::{Ui, Verbosity};
 
 /// The run's log: a file once there is a run folder, memory until then. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,9 @@
 //! Flags that commands share, and what they mean together.
 
+pub(crate) mod task_args;
+pub(crate) mod travel_args;
+pub(crate) mod wan_args;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -18,7 +22,7 @@ use wanctl::pipeline::{
     worker_tasks::{Era, Task},
 };
 
-use super::ui::Verbosity;
+use crate::cmd::output::ui::Verbosity;
 
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]

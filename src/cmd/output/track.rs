@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use wanctl::pipeline::types::progress::{Parts, Progress, Stage, Warning};
 
-use super::{Ui, board::Board};
+use crate::cmd::{Ui, output::board::Board};
 
 /// One count: a bar, and what is known of it.
 #[derive(Debug)]
-pub(super) struct Track {
-    pub(super) bar: ProgressBar,
+pub(crate) struct Track {
+    pub(crate) bar: ProgressBar,
     state: Mutex<State>,
 }
 
@@ -218,7 +218,7 @@ impl State {
 }
 
 impl Track {
-    pub(super) fn new(bars: &MultiProgress) -> Self {
+    pub(crate) fn new(bars: &MultiProgress) -> Self {
         Self { bar: bars.add(ProgressBar::no_length().with_style(bar_style("{msg}"))), state: Mutex::new(State::new()) }
     }
 
@@ -239,7 +239,7 @@ impl Track {
     }
 
     /// The stage that was begun last.
-    pub(super) fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         self.state().stage
     }
 

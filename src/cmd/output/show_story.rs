@@ -5,7 +5,7 @@ use wanctl::pipeline::{
     options::{JourneyPaths, Parts, story::Story},
 };
 
-use super::{
+use crate::cmd::output::{
     show::{self, counted},
     show_plan, show_settings,
     show_task::Rows,

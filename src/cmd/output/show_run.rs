@@ -5,7 +5,7 @@ use wanctl::pipeline::{
     run::folder::{RunFacts, RunState},
 };
 
-use super::{show, show_task::Rows};
+use crate::cmd::output::{show, show_task::Rows};
 
 /// How the run ended, what of it is made, and the command that goes on with it.
 pub(crate) fn text(seen: &RunInspection) -> String {

@@ -9,7 +9,7 @@ use wanctl::pipeline::{
     types::video::Time,
 };
 
-use super::show::{counted, name};
+use crate::cmd::output::show::{counted, name};
 
 /// What the film will be, each seam or segment, where every frame comes from, and where each image stands.
 pub(crate) fn plan(plan: &FramePlan, output: Option<&Path>) -> String {

@@ -10,7 +10,7 @@ use wanctl::pipeline::{
     worker_tasks::{Assets, Era, Kind, Mapping, Task, TaskError, looks_like_json},
 };
 
-use super::{Ui, args::PresetArgs};
+use crate::cmd::{Ui, args::PresetArgs};
 
 /// What stands in place of clips and images.
 #[derive(clap::Args, Debug)]
