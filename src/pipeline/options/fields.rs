@@ -360,6 +360,12 @@ fn fields(group: &impl Serialize) -> impl Iterator<Item = (String, Value)> {
     fields.into_iter()
 }
 
+/// Of these, from the lowest to the highest: of each option what the highest says that says something.
+pub(super) fn merged<'a, G: Serialize + DeserializeOwned + 'a>(groups: impl IntoIterator<Item = &'a G>) -> G {
+    let all: Map<String, Value> = groups.into_iter().flat_map(|group| said(group)).collect();
+    serde_json::from_value(Value::Object(all)).expect("options are read as they are written")
+}
+
 /// The flags of the options in a group that say something, with the headings under which help lists them.
 pub fn flags_said<G: clap::Args + Serialize>(group: &G) -> Vec<(String, String)> {
     let command = G::augment_args(clap::Command::new("options"));

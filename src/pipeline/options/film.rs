@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FilmOptions, SettingsError};
+use super::{FilmOptions, SettingsError, fields::merged};
 use crate::pipeline::media::{Codec, X264Preset};
 
 /// The film's sound.
@@ -17,20 +17,12 @@ pub enum Audio {
 }
 
 impl FilmOptions {
-    /// This, and where it says nothing, what lies below. Codec, quality and losslessness go together.
+    /// This, and where it says nothing, what lies below. A codec that is said decides what quality and preset mean: those
+    /// below were said of another one.
     pub fn over(self, below: Self) -> Self {
-        let Self { codec, crf, x264_preset, lossless, audio } = self;
-        let audio = audio.or(below.audio);
-        match codec.is_some() || lossless == Some(true) {
-            true => Self { codec, crf, x264_preset, lossless, audio },
-            false => Self {
-                codec: below.codec,
-                crf: crf.or(below.crf),
-                x264_preset: x264_preset.or(below.x264_preset),
-                lossless: lossless.or(below.lossless),
-                audio,
-            },
-        }
+        let says_codec = self.codec.is_some() || self.lossless == Some(true);
+        let below = if says_codec { Self { audio: below.audio, ..Self::default() } } else { below };
+        merged([&below, &self])
     }
 }
 
@@ -69,6 +61,18 @@ impl FilmSettings {
         match crf {
             Some(crf) if crf > most => Err(SettingsError::CrfTooHigh { crf, codec, most }),
             crf => Ok(Self { codec, crf: crf.unwrap_or(14), x264_preset, lossless, audio }),
+        }
+    }
+
+    /// As it is requested once more.
+    pub fn to_options(&self) -> FilmOptions {
+        let Self { codec, crf, x264_preset, lossless, audio } = self;
+        FilmOptions {
+            codec: Some(*codec),
+            crf: (*codec != Codec::Ffv1).then_some(*crf),
+            x264_preset: *x264_preset,
+            lossless: Some(*lossless),
+            audio: Some(audio.clone()),
         }
     }
 

@@ -3,9 +3,8 @@
 use std::{fmt, ops::Deref, path::PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Map, Value};
 
-use super::{LoraAsk, Options, WanOptions};
+use super::{LoraAsk, Options, WanOptions, fields};
 use crate::pipeline::job::schedule::{Phase, Solver};
 
 /// Who says a value. In this order they overrule each other, but for `Weights`, which stand between `BuiltIn` and the rest.
@@ -114,8 +113,7 @@ impl SegmentSampling {
 impl Options {
     /// Of all layers together.
     pub fn merged(layers: &[Layer]) -> Self {
-        let all: Map<String, Value> = layers.iter().flat_map(|layer| layer.values.said()).collect();
-        serde_json::from_value(Value::Object(all)).expect("options are read as they are written")
+        fields::merged(layers.iter().map(|layer| &layer.values))
     }
 }
 

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Command, Role, Stitch, Task, TaskFile, Work, envelope::not_a_task, error::TaskError};
-use crate::pipeline::{
-    media::Codec,
-    options::{Audio, Content, EngineSettings, FilmOptions, FilmSettings, JourneyPaths, Options, Seed},
+use crate::pipeline::options::{
+    Audio, Content, EngineSettings, FilmOptions, FilmSettings, JourneyPaths, Options, Seed,
 };
 
 const VERSION: u32 = 1;
@@ -88,17 +87,10 @@ impl Recorded {
         film: &FilmSettings,
         engine: EngineSettings,
     ) -> io::Result<Self> {
-        let FilmSettings { codec, crf, x264_preset, lossless, audio } = film;
-        let film = FilmOptions {
-            codec: Some(*codec),
-            crf: (*codec != Codec::Ffv1).then_some(*crf),
-            x264_preset: *x264_preset,
-            lossless: Some(*lossless),
-            audio: Some(match audio {
-                Audio::File(file) => Audio::File(std::path::absolute(file)?),
-                other => other.clone(),
-            }),
-        };
+        let mut film = film.to_options();
+        if let Some(Audio::File(file)) = &mut film.audio {
+            *file = std::path::absolute(&file)?;
+        }
         let whole = |paths: &[PathBuf]| paths.iter().map(std::path::absolute).collect::<Result<_, _>>();
         let (command, inputs, journey, stitch) = match inputs {
             InputPaths::Clips(clips) => (Command::Join, whole(clips)?, None, None),
