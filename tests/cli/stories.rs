@@ -73,7 +73,7 @@ fn of_a_model_every_step_is_shown_by_its_presets_names_alone() {
             "preset    wan22-vace-lightning\n",
             "story story.yaml: frames 13 9, ",
             "prompts \"light\" / \"hedge\"",
-            "own seeds null 3",
+            "seeds null 3",
             "settings  preset wan22-vace-lightning: engine wan, ",
             "built-in: ",
             "seed random",

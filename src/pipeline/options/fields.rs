@@ -480,3 +480,108 @@ pub(super) fn unknown_field(found: &str, known: &[String]) -> String {
     let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     format!("unknown field `{found}`, expected one of {}", known.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn command() -> Command {
+        let command = CommonOptions::augment_args(Command::new("wanctl").no_binary_name(true));
+        WanOptions::augment_args(TravelOptions::augment_args(JoinOptions::augment_args(command)))
+    }
+
+    fn typed(words: &str) -> Options {
+        let found = command().try_get_matches_from(words.split(' ')).unwrap();
+        Options {
+            common: CommonOptions::from_arg_matches(&found).unwrap(),
+            join: JoinOptions::from_arg_matches(&found).unwrap(),
+            travel: TravelOptions::from_arg_matches(&found).unwrap(),
+            wan: WanOptions::from_arg_matches(&found).unwrap(),
+        }
+    }
+
+    /// Every flag that there is, with a value.
+    const ALL: &str = "--align exact --mask-rule reference --loop --fps 30000/1001 --size 902x508 --fit pad --audio-track 2 \
+        --video-track 1 --tone-map --engine wan --context 9 --gap 0.5s --mode replace --blend 3 --range 2..5 --range 7..9 \
+        --anchors --frames 49 --overlap 8 --round up --lengths unrounded --strength 0.5 --desaturate 0.25 \
+        --brightness -0.5 --curve sharpened --seed-mode hash --model high=a.safetensors --model vae=b.safetensors \
+        --lora c.safetensors=1;0 --prompt fox --negative-prompt dog --steps 6 --guidance 3.5;1 --shift 5 --solver lcm \
+        --grid wan2gp --seed 0 --dtype bf16 --noise device --vae-tile 256 --offload blocks";
+
+    #[test]
+    fn every_option_has_one_name_and_every_flag_is_one_of_them() {
+        let Options { common, join, travel, wan } = Options::default();
+        let names: Vec<String> =
+            [fields(&common).collect::<Vec<_>>(), fields(&join).collect(), fields(&travel).collect()]
+                .into_iter()
+                .chain([fields(&wan).collect()])
+                .flat_map(|fields| fields.into_iter().map(|(name, _)| name))
+                .collect();
+        let distinct: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+        for arg in command().get_arguments() {
+            let long = arg.get_long().unwrap().to_owned();
+            assert!(names.contains(&arg.get_id().to_string()) || names.contains(&long), "--{long}");
+            assert!(ALL.split(' ').any(|word| word == format!("--{long}")), "--{long} is not in the test");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_the_same_in_json_and_in_yaml_and_is_known_by_its_flags() {
+        let options = typed(ALL);
+        let json = serde_json::to_string(&options).unwrap();
+        assert_eq!(serde_json::from_str::<Options>(&json).unwrap(), options, "{json}");
+        // JSON is YAML.
+        let (_, read): (serde::de::IgnoredAny, Options) = read_with_options(&json, &[]).unwrap();
+        assert_eq!(read, options);
+        let flags = [
+            flags_said(&options.common),
+            flags_said(&options.join),
+            flags_said(&options.travel),
+            flags_said(&options.wan),
+        ];
+        let found: BTreeSet<String> = flags.concat().into_iter().map(|(flag, _)| flag).collect();
+        let wanted: BTreeSet<String> =
+            ALL.split(' ').filter(|word| word.starts_with("--")).map(str::to_owned).collect();
+        assert_eq!(found, wanted);
+        assert!(flags_said(&WanOptions::default()).is_empty());
+    }
+
+    #[test]
+    fn the_flags_of_a_wan_model_are_those_under_its_heading() {
+        assert_eq!(typed("--gap 8 --seed-mode hash --steps 4 --fps 24").wan_flags(), ["--steps", "--seed-mode"]);
+        let mut options = typed("--prompt fox");
+        assert_eq!(options.wan_flags(), ["--prompt"]);
+        options.wan.prompts = Some(Prompts::File("prompts.txt".into()));
+        assert_eq!(options.wan_flags(), ["--prompts"]);
+    }
+
+    #[test]
+    fn people_may_write_an_option_in_its_short_form() {
+        let text = "size: 902x508\nfps: 23.976\nloop: true\nprompt: a fox\nguidance: [3, 1]\nframes: [49, 81]\n\
+                    loras: [style.safetensors=0.8, {file: fast.safetensors, weights: 1;0}]\n";
+        let (_, options): (serde::de::IgnoredAny, Options) = read_with_options(text, &[]).unwrap();
+        assert_eq!((options.common.size, options.common.looped), (Some(Size::new(902, 508)), Some(true)));
+        assert_eq!(options.common.fps, "24000/1001".parse().ok());
+        assert_eq!(options.wan.prompts, Some(Prompts::One("a fox".into())));
+        assert_eq!(options.wan.guidance, Some(Guidance::Each(vec![3.0, 1.0])));
+        assert_eq!(options.travel.frames, Some(Each::Each(vec![49, 81])));
+        assert_eq!(options.wan.loras.unwrap().len(), 2);
+        for (text, words) in [
+            ("siz: 902x508\n", "unknown field `siz`"),
+            ("steps: many\n", "line 1"),
+            ("gap: 8\nsize: 90x\n", "`90x` is no size"),
+            ("loras: [style.safetensors]\n", "wanted a path, `=` and a weight"),
+            ("fps: [24]\n", "wanted a rate such as 24 or 30000/1001"),
+            ("guidance: high\n", "wanted a number, or one for each phase"),
+        ] {
+            let read: Result<(serde::de::IgnoredAny, Options), _> = read_with_options(text, &[]);
+            let problem = read.map(drop).unwrap_err().to_string();
+            assert!(problem.contains(words), "{text} {problem}");
+        }
+    }
+}
