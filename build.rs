@@ -1,6 +1,8 @@
 //! Tells the loader where the engine program finds libtorch, and compiles what the engine adds to it in C++; `wanctl`
 //! itself is linked without either.
 
+#![allow(clippy::disallowed_methods, reason = "cargo tells a build script by variables")]
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // torch-sys says where it found libtorch; without the feature `torch` there is no such word.

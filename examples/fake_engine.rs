@@ -1,6 +1,7 @@
 //! An engine program that tests start in place of the real one: it does each job, or fails in the way `FAKE_ENGINE` says:
 //! `WAY` at every job, `WAY@1` only at seam 1, `WAY@1/OTHER` in another way at the others.
 //! It needs no libtorch. What it "makes" is the guide with flat blue frames where frames are to be made.
+
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -134,18 +134,16 @@ fn prepare(device: tch::Device, maker: &Backend) -> Result<(), EngineFailure> {
         Backend::Wan(wan) => wan.dtype == Dtype::F32,
         Backend::Rife | Backend::Halving => true,
     })?;
-    if let Ok(word) = std::env::var(ATTENTION) {
+    let variable = environment::ATTENTION;
+    if let Some(word) = variable.get().map(|word| word.to_string_lossy().into_owned()) {
         let kernel = shim::Attention::of(&word).ok_or_else(|| {
-            let message = format!("{ATTENTION} is `{word}`, wanted flash, cudnn, efficient or plain");
+            let message = format!("{} is `{word}`, wanted flash, cudnn, efficient or plain", variable.name);
             EngineFailure::new(EngineFailureCode::Usage, message)
         })?;
         kernel.first()?;
     }
     Ok(shim::reset_peak(device)?)
 }
-
-/// Which kernel of attention is tried first; for measurements (see docs/gpu.md).
-const ATTENTION: &str = environment::ATTENTION.name;
 
 /// Says that work on a seam begins; the device's name.
 fn announce(job: &Job, device: tch::Device, say: &mut dyn FnMut(&Event)) {

@@ -1,4 +1,6 @@
 //! `wanctl` driven as a user drives it: the built program, an empty folder, a clean environment.
+
+#![allow(clippy::disallowed_methods, reason = "a test's own environment")]
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 #![allow(clippy::unwrap_used, reason = "a failure of the test's own is a failure of the test")]
 

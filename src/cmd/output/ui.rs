@@ -69,7 +69,7 @@ impl Ui {
     }
 
     pub(crate) fn color(&self) -> bool {
-        io::stderr().is_terminal() && std::env::var_os(environment::NO_COLOR.name).is_none_or(|value| value.is_empty())
+        io::stderr().is_terminal() && environment::NO_COLOR.get().is_none()
     }
 
     /// One object on stdout, with `type`, version and run in front.

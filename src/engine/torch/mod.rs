@@ -56,7 +56,9 @@ pub(crate) fn stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<
 /// `cublasSetWorkspace`). A value of the user's stays.
 pub(crate) fn set_environment() {
     const WORKSPACE: &str = "CUBLASLT_WORKSPACE_SIZE";
-    if env::var_os(WORKSPACE).is_none() {
+    #[expect(clippy::disallowed_methods, reason = "it is cuBLAS's")]
+    let said = env::var_os(WORKSPACE).is_some();
+    if !said {
         // SAFETY: the program has one thread yet.
         unsafe { env::set_var(WORKSPACE, "32768") };
     }

@@ -29,7 +29,7 @@ mod tests;
 mod tracks;
 mod verify;
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, RateSource, Sampling, Sound, Timing};
 pub use decode::{Frames, Wanted};
@@ -62,10 +62,9 @@ pub struct Media {
 impl Media {
     /// Takes the programs that the environment names, else those on the PATH.
     pub fn new(cancel: CancelToken) -> Self {
-        let named = |variable: &str, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
         Self {
-            ffmpeg: named(environment::FFMPEG.name, "ffmpeg"),
-            ffprobe: named(environment::FFPROBE.name, "ffprobe"),
+            ffmpeg: environment::FFMPEG.get().unwrap_or_else(|| "ffmpeg".into()),
+            ffprobe: environment::FFPROBE.get().unwrap_or_else(|| "ffprobe".into()),
             leash: ProcessLimits::new(cancel),
         }
     }

@@ -40,6 +40,7 @@ pub struct ProcessLimits {
 impl ProcessLimits {
     pub fn new(cancel: CancelToken) -> Self {
         // For tests only: nobody wants to wait two minutes for one.
+        #[expect(clippy::disallowed_methods, reason = "of no use to a user, so not in the list")]
         let patience = env::var("WANCTL_TEST_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
         Self { cancel, patience: patience.map_or(PATIENCE, Duration::from_millis) }
     }

@@ -31,14 +31,13 @@ pub struct Surroundings {
 
 impl Surroundings {
     pub fn here() -> Self {
-        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-        let folder = |name: &str| variable(name).map(PathBuf::from);
+        let folder = |variable: environment::Variable| variable.get().map(PathBuf::from);
         // huggingface_hub 0.30, constants.py.
-        let hub = folder("HF_HUB_CACHE")
-            .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
-            .or_else(|| Some(folder("HF_HOME")?.join("hub")))
+        let hub = folder(environment::HF_HUB_CACHE)
+            .or_else(|| folder(environment::HUGGINGFACE_HUB_CACHE))
+            .or_else(|| Some(folder(environment::HF_HOME)?.join("hub")))
             .or_else(|| Some(dirs::cache_dir()?.join("huggingface/hub")));
-        Self { models: variable(environment::MODELS.name), data: dirs::data_dir(), home: dirs::home_dir(), hub }
+        Self { models: environment::MODELS.get(), data: dirs::data_dir(), home: dirs::home_dir(), hub }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::pipeline::{
     job::{Dtype, Offload, Part, VaeTile},
+    system::environment::HOST_MEMORY,
     types::{
         error::{ErrorCode, ErrorDetails, Reportable},
         video::Size,
@@ -385,16 +386,14 @@ pub fn giga(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
-/// States how much memory the host has, such as `64GB` or `32GiB`: some virtual machines report little of it at first.
-pub const HOST_MEMORY: &str = crate::pipeline::system::environment::HOST_MEMORY.name;
-
-/// Bytes that [`HOST_MEMORY`] states, if it is set; the error says how it is written.
+/// How much memory the host is said to have, in bytes: some virtual machines report little of it at first. The error says how
+/// it is written.
 pub fn host_override() -> Result<Option<u64>, String> {
-    let Some(text) = std::env::var_os(HOST_MEMORY) else { return Ok(None) };
+    let Some(text) = HOST_MEMORY.get() else { return Ok(None) };
     let text = text.to_string_lossy();
     match text.parse::<bytesize::ByteSize>() {
         Ok(size) if size.as_u64() > 0 => Ok(Some(size.as_u64())),
-        _ => Err(format!("{HOST_MEMORY} is `{text}`, wanted a size such as 64GB or 32GiB")),
+        _ => Err(format!("{} is `{text}`, wanted a size such as 64GB or 32GiB", HOST_MEMORY.name)),
     }
 }
 

@@ -152,7 +152,7 @@ impl Engine {
             let name = format!("wanctl-engine{}", env::consts::EXE_SUFFIX);
             env::current_exe().map_or_else(|_| name.clone().into(), |program| program.with_file_name(&name))
         };
-        Self::at(env::var_os(environment::ENGINE.name).map_or_else(beside, PathBuf::from), leash)
+        Self::at(environment::ENGINE.get().map_or_else(beside, PathBuf::from), leash)
     }
 
     pub fn at(program: PathBuf, leash: ProcessLimits) -> Self {
@@ -194,7 +194,9 @@ impl Engine {
         let mut command = Command::new(&self.program);
         command.args(place.words()).args(folders);
         // libgomp's threads wait by spinning, which on a busy machine makes everything several times slower.
-        if env::var_os("OMP_WAIT_POLICY").is_none() {
+        #[expect(clippy::disallowed_methods, reason = "it is libgomp's")]
+        let said = env::var_os("OMP_WAIT_POLICY").is_some();
+        if !said {
             command.env("OMP_WAIT_POLICY", "passive");
         }
         let started = Child::start(command, Feeds::No, &self.leash, log);
