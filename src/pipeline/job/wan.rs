@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 use strum::{Display, EnumString};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::pipeline::{
     job::schedule::{Expert, Solver, Step},
@@ -131,13 +131,38 @@ pub enum Offload {
 
 /// Whether the VAE sees the picture in parts, which saves memory and changes the picture a little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub enum VaeTile {
     /// In parts where the whole does not fit.
     Auto,
     Off,
     /// In parts of so many pixels.
     Pixels(u32),
+}
+
+impl Serialize for VaeTile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// From a word or a number as on the command line, or as it is written.
+impl<'de> Deserialize<'de> for VaeTile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted auto, off, or a multiple of 32 from 64 to 4096")]
+        enum Either {
+            Pixels(u32),
+            Word(String),
+            Written(#[serde(with = "VaeTile")] VaeTile),
+        }
+        let word = match Either::deserialize(deserializer)? {
+            Either::Pixels(pixels) => pixels.to_string(),
+            Either::Word(word) => word,
+            Either::Written(tile) => return Ok(tile),
+        };
+        word.parse().map_err(Error::custom)
+    }
 }
 
 impl std::str::FromStr for VaeTile {

@@ -16,12 +16,11 @@ use rayon::ThreadPoolBuilder;
 
 use super::{
     clip::{Clip, Color, Counts, Picture, Timing},
-    dynamic_range::DynamicRange,
     error::{MediaError, Unusable},
+    hdr::DynamicRange,
     probe::untagged_matrix,
-    reading,
+    reading::{self, UNDER, meaning},
     rhythm::{Rhythm, Ticks, rhythm},
-    still::{UNDER, meaning},
 };
 use crate::pipeline::types::video::{Fps, Range, Size, Time};
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     dialect,
-    dynamic_range::{DolbyVision, DynamicRange},
+    hdr::{DolbyVision, DynamicRange},
     sound_clock::SoundClock,
     tracks::{self, Track},
 };

@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod fit;
 mod full_decode;
+mod hdr;
 mod levels;
 mod media_file;
 mod note;
@@ -33,16 +34,17 @@ use std::{ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, RateSource, Sampling, Sound, Timing};
 pub use decode::{Frames, Wanted};
-pub use dynamic_range::{DolbyVision, DynamicRange};
 pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat, X264Preset};
 pub use error::{MediaError, Tool, Unusable};
 pub use fit::Fit;
+pub use hdr::{DolbyVision, DynamicRange};
 pub use levels::ExpectedSound;
 pub use media_file::MediaFile;
 pub use note::write_note;
+pub use reading::UNDER;
 pub use sound::{MissingSound, SoundCodec, SoundPart, Soundtrack, Voice, WrittenSound};
 pub use sound_reader::SoundSource;
-pub use still::{Still, UNDER};
+pub use still::Still;
 pub use tracks::{Track, TrackChoice, TrackKind};
 pub use verify::Verified;
 

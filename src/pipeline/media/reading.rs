@@ -1,17 +1,26 @@
 //! Pictures out of the files of common formats: whole, upright, no larger than a film can need.
 
-use std::io::{self, Cursor};
+use std::{
+    io::{self, Cursor},
+    path::Path,
+};
 
 use image::{
-    AnimationDecoder, DynamicImage, ExtendedColorType, Frames, ImageDecoder, ImageFormat, ImageReader, ImageResult,
-    Limits,
+    AnimationDecoder, DynamicImage, ExtendedColorType, Frames, ImageDecoder, ImageError, ImageFormat, ImageReader,
+    ImageResult, Limits,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
     metadata::Orientation,
 };
 use rayon::prelude::*;
 
-use super::colours::Colours;
+use super::{
+    colours::Colours,
+    error::{MediaError, Unusable},
+};
 use crate::pipeline::types::video::{Frame, Size, Time};
+
+/// What lies under an image that is transparent somewhere.
+pub const UNDER: [u8; 3] = [255; 3];
 
 /// As of clips; what more decodes to is no picture for a film.
 pub(super) const LONGEST_SIDE: u32 = 16384;
@@ -174,4 +183,29 @@ fn jpeg_ends(file: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Why an image cannot be read.
+pub(super) fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
+    match error {
+        ImageError::Limits(limits) => too_large(path, limits.to_string()),
+        other => damaged(path, format, &other.to_string()),
+    }
+}
+
+pub(super) fn too_large(path: &Path, found: String) -> MediaError {
+    Unusable::new(path, "is too large")
+        .wanted(format!("at most {LONGEST_SIDE} pixels on each side and {} MB when decoded", MOST_BYTES >> 20))
+        .found(found)
+        .help("make it smaller first: a film has at most some 8 million pixels")
+        .into()
+}
+
+fn damaged(path: &Path, format: ImageFormat, found: &str) -> MediaError {
+    let format = format!("{format:?}").to_uppercase().replace("WEBP", "WebP");
+    Unusable::new(path, format!("is a damaged {format} image"))
+        .wanted("a whole image")
+        .found(found)
+        .help("copy or download it again, or save it anew in an image editor")
+        .into()
 }

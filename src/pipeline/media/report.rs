@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::dynamic_range::DolbyVision;
+use super::hdr::DolbyVision;
 
 #[derive(Deserialize)]
 pub(super) struct Report {

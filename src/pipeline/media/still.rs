@@ -15,15 +15,12 @@ use super::{
     clip::{Clip, Sampling, name},
     decode::Wanted,
     dialect,
-    dynamic_range::DynamicRange,
     error::{MediaError, Unusable},
     fit::{Fit, fitted},
-    reading::{self, LONGEST_SIDE, MOST_BYTES},
+    hdr::DynamicRange,
+    reading::{self, LONGEST_SIDE, MOST_BYTES, UNDER, meaning, too_large},
 };
 use crate::pipeline::types::video::{Frame, Layout, Size};
-
-/// What lies under an image that is transparent somewhere.
-pub const UNDER: [u8; 3] = [255; 3];
 
 /// Made by [`Media::probe_files`] and [`Media::probe_stills`] alone, which have decoded all of it once.
 #[derive(Debug, Clone, Serialize)]
@@ -205,28 +202,4 @@ pub(super) fn look(path: &Path, bytes: u64, format: ImageFormat) -> Result<Found
 fn whole(path: &Path) -> Result<Vec<u8>, MediaError> {
     fs::read(path)
         .map_err(|error| Unusable::new(path, "cannot be read").wanted("an image").found(error.to_string()).into())
-}
-
-pub(super) fn meaning(path: &Path, format: ImageFormat, error: ImageError) -> MediaError {
-    match error {
-        ImageError::Limits(limits) => too_large(path, limits.to_string()),
-        other => damaged(path, format, &other.to_string()),
-    }
-}
-
-fn too_large(path: &Path, found: String) -> MediaError {
-    Unusable::new(path, "is too large")
-        .wanted(format!("at most {LONGEST_SIDE} pixels on each side and {} MB when decoded", MOST_BYTES >> 20))
-        .found(found)
-        .help("make it smaller first: a film has at most some 8 million pixels")
-        .into()
-}
-
-fn damaged(path: &Path, format: ImageFormat, found: &str) -> MediaError {
-    let format = format!("{format:?}").to_uppercase().replace("WEBP", "WebP");
-    Unusable::new(path, format!("is a damaged {format} image"))
-        .wanted("a whole image")
-        .found(found)
-        .help("copy or download it again, or save it anew in an image editor")
-        .into()
 }

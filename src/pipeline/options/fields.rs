@@ -562,7 +562,7 @@ mod tests {
 
     #[test]
     fn people_may_write_an_option_in_its_short_form() {
-        let text = "size: 902x508\nfps: 23.976\nloop: true\nprompt: a fox\nguidance: [3, 1]\nframes: [49, 81]\n\
+        let text = "size: 902x508\nfps: 23.976\nloop: true\nprompt: a fox\nguidance: [3, 1]\nframes: [49, 81]\ncurve: sharpened\nvae_tile: 256\n\
                     loras: [style.safetensors=0.8, {file: fast.safetensors, weights: 1;0}]\n";
         let (_, options): (serde::de::IgnoredAny, Options) = read_with_options(text, &[]).unwrap();
         assert_eq!((options.common.size, options.common.looped), (Some(Size::new(902, 508)), Some(true)));
@@ -570,6 +570,8 @@ mod tests {
         assert_eq!(options.wan.prompts, Some(Prompts::One("a fox".into())));
         assert_eq!(options.wan.guidance, Some(Guidance::Each(vec![3.0, 1.0])));
         assert_eq!(options.travel.frames, Some(Each::Each(vec![49, 81])));
+        assert_eq!(options.travel.curve, Some(Curve::Sharpened(Curve::SHARPENING)));
+        assert_eq!(options.wan.vae_tile, Some(VaeTile::Pixels(256)));
         assert_eq!(options.wan.loras.unwrap().len(), 2);
         for (text, words) in [
             ("siz: 902x508\n", "unknown field `siz`"),
@@ -578,6 +580,8 @@ mod tests {
             ("loras: [style.safetensors]\n", "wanted a path, `=` and a weight"),
             ("fps: [24]\n", "wanted a rate such as 24 or 30000/1001"),
             ("guidance: high\n", "wanted a number, or one for each phase"),
+            ("curve: cubic\n", "`cubic` is no curve"),
+            ("vae_tile: 100\n", "`100` is no tile"),
         ] {
             let read: Result<(serde::de::IgnoredAny, Options), _> = read_with_options(text, &[]);
             let problem = read.map(drop).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 use std::ops::Range;
 use strum::{Display, EnumString};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Origin, json};
 
@@ -59,7 +59,7 @@ impl Tone {
 
 /// How two stretches of the same length cross-fade.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub enum Curve {
     /// Linear and symmetric; no frame is one stretch alone.
     Even,
@@ -70,6 +70,29 @@ pub enum Curve {
 impl Curve {
     /// How strongly `--curve sharpened` sharpens: the default of Wan2GP, whose cross-fade it is.
     pub const SHARPENING: f64 = 0.3;
+}
+
+impl Serialize for Curve {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// From a word as on the command line, or as it is written.
+impl<'de> Deserialize<'de> for Curve {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "wanted even or sharpened")]
+        enum Either {
+            Word(String),
+            Written(#[serde(with = "Curve")] Curve),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Word(word) => <Self as ValueEnum>::from_str(&word, false)
+                .map_err(|_| Error::custom(format!("`{word}` is no curve, wanted even or sharpened"))),
+            Either::Written(curve) => Ok(curve),
+        }
+    }
 }
 
 impl ValueEnum for Curve {

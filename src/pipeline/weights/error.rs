@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::models::Part;
+use super::part::Part;
 use crate::pipeline::{
     system::file_names::{Lookalikes, RENAME},
     types::error::{ErrorCode, ErrorDetails, Reportable},

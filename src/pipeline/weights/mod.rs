@@ -12,6 +12,7 @@ mod map;
 mod models;
 mod names;
 mod open;
+mod part;
 mod pickle;
 mod places;
 mod pth;
@@ -33,8 +34,9 @@ use std::{
 pub use dtype::Dtype;
 pub use error::{CheckpointError, Lacking, name};
 pub use lora::{Delta, Dropped, Fit, Form, Lora, Pair, Stored};
-pub use models::{ModelFiles, Part, Role, Wanted};
+pub use models::{ModelFiles, Role, Wanted};
 pub use names::Family;
+pub use part::Part;
 pub use places::{Located, Places, Surroundings};
 pub use published::{Files, Published};
 pub use source::{holds_model, holds_weights};

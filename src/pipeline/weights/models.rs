@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckpointError, Conditioning, Transformer, search};
+use super::{CheckpointError, Conditioning, Transformer};
 
 /// What a file is to be used as, where its contents do not say it or the user says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,48 +46,6 @@ impl std::str::FromStr for Wanted {
     }
 }
 
-/// What a model cannot do without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    Transformer,
-    /// The base that a module is laid over.
-    Base,
-    High,
-    Low,
-    Vae,
-    Text,
-    Tokenizer,
-}
-
-impl Part {
-    /// As a message has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Transformer => "the transformer",
-            Self::Base => "the transformer that the VACE module belongs to",
-            Self::High => "the high-noise expert",
-            Self::Low => "the low-noise expert",
-            Self::Vae => "the VAE",
-            Self::Text => "the text encoder",
-            Self::Tokenizer => "the tokenizer",
-        }
-    }
-
-    pub(super) fn help(self) -> &'static str {
-        match self {
-            Self::Transformer => "give a transformer with --model FILE, or a model's folder",
-            Self::Base => "give the text-to-video model as well, --model FILE",
-            Self::High => "give the other expert with --model high=FILE",
-            Self::Low => "give the other expert with --model low=FILE",
-            Self::Vae => "give it with --model vae=FILE",
-            Self::Text => "give umT5-XXL with --model text=FILE",
-            Self::Tokenizer => {
-                "give the tokenizer.json of umT5 with --model tokenizer=FILE (google/umt5-xxl/ or tokenizer/ in Wan's repositories)"
-            }
-        }
-    }
-}
-
 /// All files of one model, by absolute paths; each list is what [`Checkpoint::open`] takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,16 +65,6 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Of files and folders in any order; a part that the user names by its role goes before one that was found.
-    pub fn find(wanted: &[Wanted]) -> Result<Self, CheckpointError> {
-        search::find(wanted, &[])
-    }
-
-    /// The same, and what is not among them out of what was located.
-    pub fn find_or(wanted: &[Wanted], located: &[Wanted]) -> Result<Self, CheckpointError> {
-        search::find(wanted, located)
-    }
-
     /// How the transformer is shown the clips; none that it can be shown is an error.
     pub fn conditioning(&self) -> Result<Conditioning, CheckpointError> {
         let Self { high, transformer, .. } = self;

@@ -10,14 +10,27 @@ use serde_json::Value;
 
 use super::{
     Checkpoint, CheckpointError, ModelKind, Transformer,
-    models::{ModelFiles, Part, Role, Wanted},
+    models::{ModelFiles, Role, Wanted},
+    part::Part,
     source,
 };
 use crate::pipeline::system::{file_names, text};
 
 const TOKENIZER: &str = "tokenizer.json";
 
-pub(super) fn find(wanted: &[Wanted], located: &[Wanted]) -> Result<ModelFiles, CheckpointError> {
+impl ModelFiles {
+    /// Of files and folders in any order; a part that the user names by its role goes before one that was found.
+    pub fn find(wanted: &[Wanted]) -> Result<Self, CheckpointError> {
+        find(wanted, &[])
+    }
+
+    /// The same, and what is not among them out of what was located.
+    pub fn find_or(wanted: &[Wanted], located: &[Wanted]) -> Result<Self, CheckpointError> {
+        find(wanted, located)
+    }
+}
+
+fn find(wanted: &[Wanted], located: &[Wanted]) -> Result<ModelFiles, CheckpointError> {
     let mut search = Search::default();
     let mut parts = search.parts_of(wanted)?;
     parts.fill(search.parts_of(located)?);

@@ -2,8 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use super::era::Era;
-use super::{Ignored, Role, TaskFile, spot::Notes};
+use super::{Ignored, Role, TaskFile, era::Era, json::Notes};
 use crate::pipeline::options::{FilmOptions, Options};
 
 #[derive(Debug)]

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{
     error::TaskError,
-    fields::JsonObject,
+    json::{JsonObject, JsonValueAt, Notes},
     kind::Kind,
-    spot::{JsonValueAt, Notes},
 };
 use crate::pipeline::system::text;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use strum::VariantNames;
 
-use super::{Command, kind::Kind, spot::WrongValue};
+use super::{Command, json::WrongValue, kind::Kind};
 use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 #[derive(Debug, thiserror::Error)]

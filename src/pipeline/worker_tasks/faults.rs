@@ -3,8 +3,7 @@
 use jiff::civil::date;
 use serde::Serialize;
 
-use super::era::Era;
-use super::{envelope::Row, kind::Kind};
+use super::{envelope::Row, era::Era, kind::Kind};
 use crate::pipeline::options::{Options, Seed};
 
 /// One fault.

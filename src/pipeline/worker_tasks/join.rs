@@ -1,12 +1,12 @@
 //! Tasks that join clips: one join, a segment of a chain, and the whole chain.
 
-use super::era::Era;
 use super::{
     Draft, Role,
     envelope::BOOKKEEPING,
-    fields::{JsonObject, first},
-    sampling::{self, Family},
-    spot::JsonValueAt,
+    era::Era,
+    json::{JsonObject, JsonValueAt, first},
+    loras::Family,
+    sampling,
 };
 use crate::pipeline::{
     options::{Audio, Length, Prompts, Seed},

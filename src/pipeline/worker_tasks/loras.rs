@@ -1,11 +1,21 @@
 //! LoRAs of a task, in all the shapes that tasks have them in.
 
-use super::{Draft, Role, TaskFile, fields::JsonObject, sampling::Family, spot::JsonValueAt};
 use super::{
+    Draft, Role, TaskFile,
     era::Era,
+    json::{JsonObject, JsonValueAt},
     phase_config::{ConfigLora, PhaseConfig},
 };
 use crate::pipeline::options::{LoraAsk, Multiplier, multipliers};
+
+/// Where LoRAs stand beside a phase_config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// `additional_loras`.
+    Join,
+    /// `lora_names` and `lora_multipliers`; `segment_loras` go before all others.
+    Travel,
+}
 
 /// One of them, by its address.
 #[derive(Debug, Clone, PartialEq)]

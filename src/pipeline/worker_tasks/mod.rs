@@ -16,15 +16,14 @@ mod envelope;
 mod era;
 mod error;
 mod faults;
-mod fields;
 mod join;
+mod json;
 mod kind;
 mod loras;
 mod phase_config;
 mod ranges;
 mod recorded;
 mod sampling;
-mod spot;
 mod stitch;
 mod travel;
 
@@ -36,12 +35,12 @@ pub use envelope::{Row, looks_like_json};
 pub use era::{Era, changed_between_eras, preset_of_era};
 pub use error::TaskError;
 pub use faults::{Blame, Diagnosis, KnownFault};
-pub use fields::Ignored;
+pub use json::Ignored;
+pub use json::WrongValue;
 pub use kind::Kind;
 pub use phase_config::thresholds;
 pub use ranges::Portion;
 pub use recorded::{InputPaths, Recorded};
-pub use spot::WrongValue;
 pub use stitch::Stitch;
 pub use travel::{Travel, Way};
 
@@ -54,7 +53,7 @@ use crate::pipeline::{
 use assets::{Home, file_name};
 use draft::Draft;
 use envelope::Envelope;
-use spot::Notes;
+use json::Notes;
 
 /// What a task asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,9 +4,8 @@ use serde::Serialize;
 
 use super::{
     Draft, Role,
-    fields::JsonObject,
     join::{self, audio, settings},
-    spot::JsonValueAt,
+    json::{JsonObject, JsonValueAt},
 };
 use crate::pipeline::options::{FrameRange, Length};
 

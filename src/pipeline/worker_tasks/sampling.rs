@@ -2,13 +2,11 @@
 
 use serde_json::Value;
 
-use super::phase_config::{PhaseConfig, PhaseConfigError};
 use super::{
     Draft, Ignored,
-    fields::{JsonObject, first},
-    loras,
-    spot::JsonValueAt,
-    travel::SVI,
+    json::{JsonObject, JsonValueAt, first},
+    loras::{self, Family},
+    phase_config::{PhaseConfig, PhaseConfigError},
 };
 use crate::pipeline::{
     job::schedule::{Grid, Solver},
@@ -16,14 +14,8 @@ use crate::pipeline::{
     types::error::Reportable,
 };
 
-/// Where LoRAs stand beside a phase_config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    /// `additional_loras`.
-    Join,
-    /// `lora_names` and `lora_multipliers`; `segment_loras` go before all others.
-    Travel,
-}
+/// Why it is refused.
+pub(super) const SVI: &str = "SVI chains segments by a model of its own, which is not here";
 
 /// `phased`: where a phase_config may stand; `loose`: where single numbers may. The first that says something counts.
 pub(super) fn read(phased: &[&JsonObject], loose: &[&JsonObject], family: Family, draft: &mut Draft) {

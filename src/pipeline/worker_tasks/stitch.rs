@@ -9,9 +9,8 @@ use super::{
     Command, Draft, Role, TaskError, TaskFile,
     assets::{Assets, Home, file_name},
     envelope::BOOKKEEPING,
-    fields::JsonObject,
     join::{audio, clip_list},
-    spot::JsonValueAt,
+    json::{JsonObject, JsonValueAt},
 };
 use crate::pipeline::{
     plan::{Curve, PlanError, Source, StitchAsk},

@@ -6,8 +6,8 @@ use crate::pipeline::{
     plan::Treatment,
     worker_tasks::{
         Draft, Role,
-        fields::{JsonObject, first},
-        spot::JsonValueAt,
+        json::JsonValueAt,
+        json::{JsonObject, first},
     },
 };
 

@@ -11,13 +11,13 @@ pub(super) use keys::IGNORED;
 pub(super) use segment::segment;
 pub(super) use whole::whole;
 
-use super::era::Era;
 use super::{
     Draft, Role,
-    fields::{JsonObject, first},
+    era::Era,
     join::{length, snapped},
-    sampling::{self, Family},
-    spot::JsonValueAt,
+    json::{JsonObject, JsonValueAt, first},
+    loras::Family,
+    sampling::{self, SVI},
 };
 use crate::pipeline::{
     options::{Each, Length},
@@ -144,9 +144,6 @@ fn looks(places: &[&JsonObject], draft: &mut Draft) {
     values.travel.later = Some(tone).filter(|tone| *tone != Tone::PLAIN);
     values.travel.curve = Some(Curve::Sharpened(sharp));
 }
-
-/// Why it is refused.
-pub(super) const SVI: &str = "SVI chains segments by a model of its own, which is not here";
 
 /// What a segment may have for itself and no part of wanctl has.
 fn beyond(fields: &JsonObject, draft: &mut Draft) {

@@ -7,10 +7,10 @@ use crate::pipeline::{
     options::{Prompts, Seed},
     worker_tasks::{
         Draft, Role,
-        fields::{JsonObject, first},
         join::one_line,
+        json::JsonValueAt,
+        json::{JsonObject, first},
         sampling,
-        spot::JsonValueAt,
     },
 };
 

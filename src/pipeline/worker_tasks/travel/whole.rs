@@ -4,7 +4,7 @@ use super::{Common, Travel, ask, beyond, common, continued, guidance, keys::IGNO
 use crate::pipeline::worker_tasks::era::Era;
 use crate::pipeline::{
     options::{Prompts, Seed},
-    worker_tasks::{Draft, Role, fields::JsonObject, join::one_line, loras, sampling, spot::JsonValueAt},
+    worker_tasks::{Draft, Role, join::one_line, json::JsonObject, json::JsonValueAt, loras, sampling},
 };
 
 pub(in crate::pipeline::worker_tasks) fn whole(params: &JsonObject, draft: &mut Draft) -> Option<Travel> {
