@@ -45,7 +45,6 @@ use std::{
 pub mod pipeline;
 
 pub use pipeline::{
-    error::{Error, Result},
     inspect::{Inspection, ModelSurvey},
     options::{
         CommonOptions, EngineChoice, ExecOptions, FilmOptions, FrameRange, JoinOptions, JourneyPaths, Length, Options,
@@ -53,6 +52,7 @@ pub use pipeline::{
     },
     run::{
         command::Film,
+        error::{Error, Result},
         guide::Guide,
         session::{Observer, RunSettings},
     },

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     };
     let (cancel, log) = (CancelToken::default(), RunLog::default());
     let ui = cli.ui(&log);
-    cmd::install_log(&log, &ui, cli.verbosity());
+    cmd::install_log(&log, (ui.color(), ui.line_writer()), cli.verbosity());
     if let Err(error) = listen(&cancel) {
         return ExitCode::from(ui.error(&error.into()));
     }

@@ -21,7 +21,7 @@ const WANCTL: &[(&str, u8)] = &[
     ("pipeline::run::names", 9),
     ("pipeline::run::resolver", 9),
     ("pipeline::run::session", 9),
-    ("pipeline::error", 8),
+    ("pipeline::run::error", 8),
     ("pipeline::run::render", 7),
     ("pipeline::run::slurm", 7),
     ("pipeline::run::engine", 6),

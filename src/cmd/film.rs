@@ -6,11 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    error::Result,
     inspect::work_of,
     job::memory::Sizes,
     options::{Generation, Parts},
-    run::{command::RunCommand, names, session::Scope},
+    run::{command::RunCommand, error::Result, names, session::Scope},
     system::output::{self, Destination},
     worker_tasks::{InputPaths, Task},
 };

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use wanctl::pipeline::{
-    error::Result,
     media::{Media, MediaFile},
     options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
     report,
     run::{
+        error::Result,
         guide, names,
         project::Project,
         resolver::{JOINS, OptionResolver, OptionSources, TRAVELS},

@@ -6,13 +6,16 @@ use clap::ArgAction;
 use serde_json::{Map, Value, json};
 
 use wanctl::pipeline::{
-    error::{Error, Result},
     frames::film::Inputs,
     inspect::{FileKind, Inspection, ModelSurvey, RunInspection, StoryInspection, TaskInspection, weights_of},
     media::{Clip, Media, MediaFile},
     options::{Content, EngineChoice, Facts, Kind, existing_file, resolve, story::Story},
     plan::FramePlan,
-    run::{engine::Engine, session::warnings},
+    run::{
+        engine::Engine,
+        error::{Error, Result},
+        session::warnings,
+    },
     system::child::ProcessLimits,
     types::{
         cancel::CancelToken,
@@ -25,10 +28,11 @@ use wanctl::pipeline::{
 use crate::cmd::{
     Ui,
     args::{self, task_args::PlaceArgs},
-    library,
+    library::{self, About},
     output::{
+        log::Verbosity,
         show, show_plan, show_run, show_story, show_task,
-        ui::{self, Answer, Verbosity},
+        ui::{self, Answer},
     },
 };
 
@@ -73,13 +77,6 @@ impl Args {
     pub(crate) fn verbosity(&self) -> Verbosity {
         args::verbosity(self.quiet, self.verbose)
     }
-}
-
-/// What a file may be looked at with.
-pub(crate) struct About<'a> {
-    pub(crate) era: Option<Era>,
-    /// Folders where weights and LoRAs may lie.
-    pub(crate) models: &'a [PathBuf],
 }
 
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {

@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    error::Result,
     options::{Content, EngineChoice, Facts, LoraFiles, ModelKind, Preset, Sampling, resolve},
+    run::error::Result,
     weights::{Checkpoint, Places, Surroundings},
-    worker_tasks::preset_of_era,
+    worker_tasks::{Era, preset_of_era},
 };
 
 use crate::cmd::{
     Ui,
-    inspect::About,
     output::{show, show_settings, ui::Answer},
 };
+
+/// What a file may be looked at with.
+pub(crate) struct About<'a> {
+    pub(crate) era: Option<Era>,
+    /// Folders where weights and LoRAs may lie.
+    pub(crate) models: &'a [PathBuf],
+}
 
 pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
     let places = Places::new(models, Surroundings::here());

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use wanctl::pipeline::{
-    error::Result,
+    run::error::Result,
     system::environment::{self, Variable},
     types::cancel::CancelToken,
 };
@@ -87,13 +87,13 @@ enum Generate {
 
 impl Cli {
     /// How much is said on stderr.
-    pub(crate) fn verbosity(&self) -> output::ui::Verbosity {
+    pub(crate) fn verbosity(&self) -> output::log::Verbosity {
         match &self.command {
             Some(Command::Join(args)) => args.run.verbosity(),
             Some(Command::Travel(args)) => args.run.verbosity(),
             Some(Command::Guide(args)) => args.run.verbosity(),
             Some(Command::Inspect(args)) => args.verbosity(),
-            None => output::ui::Verbosity::default(),
+            None => output::log::Verbosity::default(),
         }
     }
 

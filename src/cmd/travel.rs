@@ -6,10 +6,10 @@ use std::{
 };
 
 use wanctl::pipeline::{
-    error::Result,
     options::{CommonOptions, EngineSettings, ExecOptions, Parts, existing_file},
     run::{
         command::{RunCommand, RunContext},
+        error::Result,
         names,
         resolver::{OptionSources, TRAVELS},
     },

@@ -1,6 +1,5 @@
 //! From clips to one film: facts, then a plan, then frames, then the engine, then one file.
 
-pub mod error;
 pub mod frames;
 pub mod inspect;
 pub mod job;

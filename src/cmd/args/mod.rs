@@ -22,7 +22,7 @@ use wanctl::pipeline::{
     worker_tasks::{Era, Task},
 };
 
-use crate::cmd::output::ui::Verbosity;
+use crate::cmd::output::log::Verbosity;
 
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]

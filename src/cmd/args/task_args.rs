@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use wanctl::pipeline::{
-    error::Result,
     media::Media,
     options::existing_file,
+    run::error::Result,
     types::progress::{Progress, Warning},
     worker_tasks::{Assets, Era, Kind, Mapping, Task, TaskError, looks_like_json},
 };

@@ -7,9 +7,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use indicatif::MultiProgress;
 use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::cmd::output::ui::{Ui, Verbosity};
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Verbosity {
+    Quiet,
+    #[default]
+    Normal,
+    Info,
+    Debug,
+}
 
 /// The run's log: a file once there is a run folder, memory until then. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +80,7 @@ impl<'a> MakeWriter<'a> for RunLog {
 }
 
 /// Installs both; `RUST_LOG` wins over `-v` and `-q`.
-pub(crate) fn install(log: &RunLog, ui: &Ui, verbosity: Verbosity) {
+pub(crate) fn install(log: &RunLog, (color, lines): (bool, LineWriter), verbosity: Verbosity) {
     let default = match verbosity {
         Verbosity::Debug => "wanctl=debug",
         Verbosity::Info => "wanctl=info",
@@ -79,11 +88,38 @@ pub(crate) fn install(log: &RunLog, ui: &Ui, verbosity: Verbosity) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // A log that cannot be written, as on a full disk, is not worth a word between the others.
-    let people =
-        fmt::layer().log_internal_errors(false).without_time().with_ansi(ui.color()).with_writer(ui.line_writer());
+    let people = fmt::layer().log_internal_errors(false).without_time().with_ansi(color).with_writer(lines);
     let file = fmt::layer().log_internal_errors(false).with_ansi(false).with_writer(log.clone());
     tracing_subscriber::registry()
         .with(people.with_filter(filter))
         .with(file.with_filter(EnvFilter::new("wanctl=debug")))
         .init();
+}
+
+/// Log lines that do not tear the bar.
+#[derive(Debug, Clone)]
+pub(crate) struct LineWriter(MultiProgress);
+
+impl LineWriter {
+    pub(crate) fn new(bars: MultiProgress) -> Self {
+        Self(bars)
+    }
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl MakeWriter<'_> for LineWriter {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }

@@ -10,14 +10,15 @@ use std::{
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tracing_subscriber::fmt::MakeWriter;
 
 use wanctl::pipeline::{
-    error::{Error, Result},
     inspect,
     options::ResolvedOptions,
     plan::FramePlan,
-    run::session::Observer,
+    run::{
+        error::{Error, Result},
+        session::Observer,
+    },
     system::environment,
     types::{
         error::{ErrorDetails, ErrorReport},
@@ -25,7 +26,11 @@ use wanctl::pipeline::{
     },
 };
 
-use crate::cmd::output::{log::RunLog, show_settings, track::Track};
+use crate::cmd::output::{
+    log::{LineWriter, RunLog, Verbosity},
+    show_settings,
+    track::Track,
+};
 
 /// What a command that ran to its end has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +38,6 @@ pub(crate) enum Answer {
     Yes,
     /// What was inspected cannot be used; that has been said.
     No,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Verbosity {
-    Quiet,
-    #[default]
-    Normal,
-    Info,
-    Debug,
 }
 
 #[derive(Debug)]
@@ -117,7 +113,7 @@ impl Ui {
     }
 
     pub(crate) fn line_writer(&self) -> LineWriter {
-        LineWriter(self.bars.clone())
+        LineWriter::new(self.bars.clone())
     }
 
     /// Reports the error in both forms; its exit code.
@@ -222,27 +218,5 @@ pub(crate) fn report_usage(error: &clap::Error, json: bool) {
         let event = json!({"type": "error", "v": 1, "code": "usage", "exit": 2, "stage": "settings", "message": message,
             "help": "see wanctl --help"});
         let _ = writeln!(io::stdout(), "{event}");
-    }
-}
-
-/// Log lines that do not tear the bar.
-#[derive(Debug, Clone)]
-pub(crate) struct LineWriter(MultiProgress);
-
-impl Write for LineWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-impl MakeWriter<'_> for LineWriter {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }

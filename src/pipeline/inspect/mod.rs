@@ -15,10 +15,12 @@ pub use story::{Journey, StoryInspection};
 pub use task::TaskInspection;
 
 use super::{
-    error::{Error, Result},
     media::{Media, MediaFile},
     options::{Preset, PresetError, story::Story},
-    run::folder::{RunError, is_run_folder},
+    run::{
+        error::{Error, Result},
+        folder::{RunError, is_run_folder},
+    },
     types::{
         error::{ErrorCode, ErrorReport},
         progress::Stage,

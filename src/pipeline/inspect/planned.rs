@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::pipeline::{
-    error::Result,
     media::Media,
     options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, ResolvedOptions, SettingsError, resolve},
     plan::{self, Continued, FramePlan, JoinParams, Places, Source},
-    run::{project::Project, session::warnings},
+    run::{error::Result, project::Project, session::warnings},
     types::{
         progress::{Silent, Warning},
         video::{Fps, Size},

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::pipeline::{
-    error::Result,
-    run::folder::{RunFacts, RunState},
+    run::{
+        error::Result,
+        folder::{RunFacts, RunState},
+    },
     worker_tasks::{Assets, Role, Task},
 };
 

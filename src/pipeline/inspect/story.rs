@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Memory, Planned, Resolved, kept, problem};
 use crate::pipeline::{
-    error::{Error, Result},
     job::Device,
     media::Media,
     options::story::Story,
     run::{
         engine::Engine,
+        error::{Error, Result},
         project::Project,
         resolver::{OptionResolver, OptionSources, TRAVELS},
     },

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Memory, Planned, Resolved, kept, problem, project_of_task};
 use crate::pipeline::{
-    error::{Error, Result},
     media::{Media, MediaFile},
     options::{Layer, Preset},
+    run::error::{Error, Result},
     types::{error::ErrorReport, progress::Stage},
     weights::Places,
     worker_tasks::{self, Blame, KnownFault, Role, Task, TaskFile},

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::pipeline::{
-    error::Result,
     frames::{generated::GeneratedFrames, source::FrameSource},
     job::Device,
     media::Media,
@@ -17,6 +16,7 @@ use crate::pipeline::{
     plan::{FramePlan, Key},
     run::{
         engine::Engine,
+        error::Result,
         folder::{PartLock, RunDir, RunError, Share},
         names,
         project::Project,

@@ -5,12 +5,12 @@ use std::{fs, path::PathBuf};
 use serde::Serialize;
 
 use crate::pipeline::{
-    error::{Error, Result},
     frames::{generated::GeneratedFrames, source::FrameSource},
     media::Media,
     plan::FramePlan,
     report::guide,
     run::{
+        error::{Error, Result},
         project::Project,
         session::{self, Observer, Prepared, RunFolderOf, RunSettings, Scope},
     },

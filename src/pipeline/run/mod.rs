@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod engine;
+pub mod error;
 pub mod folder;
 pub mod guide;
 pub mod names;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use crate::pipeline::{
-    error::Result,
     frames::film::{Inputs, JourneyFiles, MadeSize, Shape},
     media::Media,
     options::{JourneyPaths, Kind, ResolvedOptions},
     plan::{self, FramePlan},
+    run::error::Result,
     types::progress::{Progress, Stage},
     worker_tasks::InputPaths,
 };

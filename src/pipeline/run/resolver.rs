@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::pipeline::{
-    error::Result,
     job::{
         Device, Dtype, Offload, VaeTile,
         memory::{RowsAtOnce, Sizes, Work},
@@ -15,7 +14,7 @@ use crate::pipeline::{
         self, Content, EngineChoice, Facts, Layer, Model, Options, Parts, Preset, ResolvedOptions, SettingsError,
         Source, Sourced, WanOptions, Weights, story::Story,
     },
-    run::engine::Engine,
+    run::{engine::Engine, error::Result},
     types::{
         progress::{Progress, Warning},
         video::Size,

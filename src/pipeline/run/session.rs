@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::pipeline::{
-    error::{Error, Result},
     frames::film::Inputs,
     job::Backend,
     media::Media,
     options::{EngineChoice, ResolvedOptions},
     plan::FramePlan,
     run::{
+        error::{Error, Result},
         folder::{Keep, Outcome, RunDir, Share},
         project::Project,
     },

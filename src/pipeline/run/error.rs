@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{
+use crate::pipeline::{
     frames::source::FrameError,
     job::JobError,
     media::MediaError,
