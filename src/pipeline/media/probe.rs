@@ -19,7 +19,7 @@ use super::{
     full_decode::{StreamFacts, lacks_references_at_start, marks_all_as_keys, needs_decoding, steadied},
     note::note_among,
     process::{Child, Pipes},
-    report::{Packet, Report, Stream},
+    report::{Format, Packet, Report, Stream},
     rhythm::{Rhythm, Ticks, rhythm},
     sound_clock::{SoundClock, StreamPackets},
     tracks::{TrackChoice, TrackKind, take, tracks},
@@ -28,6 +28,34 @@ use crate::pipeline::{
     system::child::Transcript,
     types::video::{Fps, Matrix, Range, Size, Time, decimal},
 };
+
+/// The video stream that is taken of a file.
+struct Video<'a> {
+    path: &'a Path,
+    format: &'a Format,
+    stream: &'a Stream,
+    packets: Vec<&'a Packet>,
+    /// Seconds of a tick.
+    base: Ratio<i64>,
+    transcript: &'a Transcript,
+}
+
+impl<'a> Video<'a> {
+    /// The packets that a player shows.
+    fn shown(&self) -> impl Iterator<Item = &'a Packet> {
+        self.packets.iter().copied().filter(|packet| !packet.flags.discard)
+    }
+}
+
+/// When frames are shown, and how well they decode.
+struct Timed {
+    ticks: Ticks,
+    /// Whether a seek finds the frames that are meant.
+    seeks: bool,
+    /// Whether the decoder leaves out what is damaged.
+    lenient: bool,
+    damage: Option<String>,
+}
 
 impl Media {
     /// Reads the facts of a clip; errors where it cannot be joined.
@@ -50,48 +78,9 @@ impl Media {
         };
         let start = format.start_time.as_deref().and_then(signed_decimal).unwrap_or_default();
         let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
-        let packets: Vec<&Packet> =
-            report.packets.iter().filter(|packet| packet.stream_index == stream.index).collect();
-        let shown = || packets.iter().copied().filter(|packet| !packet.flags.discard);
-
-        let mut counts = Counts {
-            packets: shown().count(),
-            container: stream.nb_frames.as_deref().and_then(|text| text.parse().ok()),
-            duration_times_rate: stream.duration_ts.zip(rate(&stream.avg_frame_rate)).map(|(ticks, rate)| {
-                let frames = i128::from(ticks) * i128::from(*base.numer()) * i128::from(*rate.ratio().numer());
-                let per = i128::from(*base.denom()) * i128::from(*rate.ratio().denom());
-                ((frames + per / 2) / per) as usize
-            }),
-            hidden: None,
-            decoded: None,
-        };
-        // Other headers than MP4's are known to promise a frame too many in whole files.
-        let promise = counts.container.filter(|_| dialect::index_is_binding(&format.format_name));
-        if let Some(promised) = promise.filter(|&promised| promised > counts.packets) {
-            // What an edit list hides is there all the same.
-            let there = self.packets_in_file(path, stream.index)?;
-            if promised > there {
-                return Err(Unusable::new(path, format!("is cut short: {there} of {promised} frames are there"))
-                    .wanted(format!("{promised} frames, as its header says"))
-                    .found(format!("{there} frames"))
-                    .frame(there)
-                    .help(keep_what_is_there(path))
-                    .said(transcript)
-                    .into());
-            }
-            counts.hidden = Some(there - counts.packets);
-        }
-
-        if let Some(said) = transcript.stderr.lines().find(|line| dialect::misses_the_end(line)) {
-            let problem = format!("is cut short: {} frames are there, but not its end", counts.packets);
-            return Err(Unusable::new(path, problem)
-                .wanted("a whole file")
-                .found(said.to_owned())
-                .frame(counts.packets)
-                .help(keep_what_is_there(path))
-                .said(transcript)
-                .into());
-        }
+        let packets = report.packets.iter().filter(|packet| packet.stream_index == stream.index).collect();
+        let video = Video { path, format: &format, stream, packets, base, transcript: &transcript };
+        let mut counts = self.count_frames(&video)?;
 
         // What has no format of pixels was recognised by its name alone.
         if dialect::is_image(&format.format_name) && stream.pix_fmt.is_none() {
@@ -101,45 +90,11 @@ impl Media {
         let range = self.dynamic_range(path, stream, transfer.as_deref(), primaries.as_deref())?;
         let picture = picture(path, stream, dialect::is_image(&format.format_name), range)?;
 
-        let mut times: Vec<i64> = shown().filter_map(|packet| packet.pts).collect();
-        times.sort_unstable();
-        let agree = counts.container.is_none_or(|frames| frames == counts.packets)
-            && counts.duration_times_rate.is_none_or(|frames| frames.abs_diff(counts.packets) <= 1);
-        let last = shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
-        let mut ticks = Ticks { times, last, base };
         let rates = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)];
-        let codec = stream.codec_name.as_deref().unwrap_or_default();
-        let on_grid = || rhythm(&ticks, rates).timing == Timing::Constant;
-        let in_doubt = !agree
-            || corrupt.contains(&stream.index)
-            || needs_decoding(&packets, &format.format_name, codec, on_grid());
-        let (mut damage, mut lenient, mut seeks) = (None, false, true);
-        if in_doubt && counts.packets > 0 {
-            let decoded = self.decode_all(&StreamFacts {
-                path,
-                index: stream.index,
-                codec,
-                demuxer: &format.format_name,
-                base,
-                start: stream.start_pts.map_or(start, |pts| base * pts),
-                step: rates[0].map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1)),
-                lacks_references: lacks_references_at_start(&packets),
-            })?;
-            counts.decoded = Some(decoded.times.len());
-            lenient = decoded.lenient;
-            damage = decoded.transcript.stderr.lines().next().filter(|_| lenient).map(str::to_owned);
-            // Seeking needs frames that can be told apart by their times, each of which is a packet's.
-            let told_apart = decoded.times.is_sorted_by(|a, b| a < b)
-                && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
-            seeks = told_apart && !marks_all_as_keys(&packets);
-            ticks.times = decoded.times;
-            // Where packets have no time of their own, ffmpeg's guess can be a frame off for a while.
-            if let Some(rate) = rates[0].filter(|_| packets.iter().any(|packet| packet.pts.is_none())) {
-                ticks.times = steadied(ticks.times, base, rate);
-            }
-        }
+        let Timed { ticks, seeks, lenient, mut damage } =
+            self.time_frames(&video, &mut counts, (start, rates), corrupt.contains(&stream.index))?;
         let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
-            true => entries(packets.iter().copied(), &ticks, start),
+            true => entries(video.packets.iter().copied(), &ticks, start),
             false => vec![],
         };
         let Some(&first) = ticks.times.first() else {
@@ -200,6 +155,96 @@ impl Media {
             ticks: ticks.times,
             entries,
         })
+    }
+
+    /// How many frames there are by packets and by what the container says; errors where the file is cut short.
+    fn count_frames(&self, video: &Video<'_>) -> Result<Counts, MediaError> {
+        let Video { path, format, stream, packets: _, base, transcript } = *video;
+        let mut counts = Counts {
+            packets: video.shown().count(),
+            container: stream.nb_frames.as_deref().and_then(|text| text.parse().ok()),
+            duration_times_rate: stream.duration_ts.zip(rate(&stream.avg_frame_rate)).map(|(ticks, rate)| {
+                let frames = i128::from(ticks) * i128::from(*base.numer()) * i128::from(*rate.ratio().numer());
+                let per = i128::from(*base.denom()) * i128::from(*rate.ratio().denom());
+                ((frames + per / 2) / per) as usize
+            }),
+            hidden: None,
+            decoded: None,
+        };
+        // Other headers than MP4's are known to promise a frame too many in whole files.
+        let promise = counts.container.filter(|_| dialect::index_is_binding(&format.format_name));
+        if let Some(promised) = promise.filter(|&promised| promised > counts.packets) {
+            // What an edit list hides is there all the same.
+            let there = self.packets_in_file(path, stream.index)?;
+            if promised > there {
+                return Err(Unusable::new(path, format!("is cut short: {there} of {promised} frames are there"))
+                    .wanted(format!("{promised} frames, as its header says"))
+                    .found(format!("{there} frames"))
+                    .frame(there)
+                    .help(keep_what_is_there(path))
+                    .said(transcript.clone())
+                    .into());
+            }
+            counts.hidden = Some(there - counts.packets);
+        }
+
+        if let Some(said) = transcript.stderr.lines().find(|line| dialect::misses_the_end(line)) {
+            let problem = format!("is cut short: {} frames are there, but not its end", counts.packets);
+            return Err(Unusable::new(path, problem)
+                .wanted("a whole file")
+                .found(said.to_owned())
+                .frame(counts.packets)
+                .help(keep_what_is_there(path))
+                .said(transcript.clone())
+                .into());
+        }
+        Ok(counts)
+    }
+
+    /// When each frame is shown: by the packets, or by decoding all of it where those leave a doubt.
+    fn time_frames(
+        &self,
+        video: &Video<'_>,
+        counts: &mut Counts,
+        (start, rates): (Time, [Option<Fps>; 2]),
+        corrupt: bool,
+    ) -> Result<Timed, MediaError> {
+        let Video { path: _, format, stream, ref packets, base, transcript: _ } = *video;
+        let mut times: Vec<i64> = video.shown().filter_map(|packet| packet.pts).collect();
+        times.sort_unstable();
+        let agree = counts.container.is_none_or(|frames| frames == counts.packets)
+            && counts.duration_times_rate.is_none_or(|frames| frames.abs_diff(counts.packets) <= 1);
+        let last = video.shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
+        let mut ticks = Ticks { times, last, base };
+        let codec = stream.codec_name.as_deref().unwrap_or_default();
+        let on_grid = || rhythm(&ticks, rates).timing == Timing::Constant;
+        let in_doubt = !agree || corrupt || needs_decoding(packets, &format.format_name, codec, on_grid());
+        let (mut damage, mut lenient, mut seeks) = (None, false, true);
+        if in_doubt && counts.packets > 0 {
+            let decoded = self.decode_all(&StreamFacts {
+                path: video.path,
+                index: stream.index,
+                codec,
+                demuxer: &format.format_name,
+                base,
+                start: stream.start_pts.map_or(start, |pts| base * pts),
+                step: rates[0].map_or(1, |rate| (rate.ratio().recip() / base).to_integer().max(1)),
+                lacks_references: lacks_references_at_start(packets),
+            })?;
+            counts.decoded = Some(decoded.times.len());
+            lenient = decoded.lenient;
+            damage = decoded.transcript.stderr.lines().next().filter(|_| lenient).map(str::to_owned);
+            // Seeking needs frames that can be told apart by their times, each of which is a packet's.
+            let told_apart = decoded.times.is_sorted_by(|a, b| a < b)
+                && decoded.times.iter().all(|time| ticks.times.binary_search(time).is_ok());
+            seeks = told_apart && !marks_all_as_keys(packets);
+            ticks.times = decoded.times;
+            // Where packets have no time of their own, ffmpeg's guess can be a frame off for a while.
+            if let Some(rate) = rates[0].filter(|_| packets.iter().any(|packet| packet.pts.is_none())) {
+                ticks.times = steadied(ticks.times, base, rate);
+            }
+        }
+        Ok(Timed { ticks, seeks, lenient, damage })
     }
 
     /// The sound of a file that need not have a picture.
