@@ -6,11 +6,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
+    frames::film::plain,
     inspect::work_of,
     job::memory::Sizes,
     options::{Generation, Parts},
-    run::{command::RunCommand, error::Result, names, session::Scope},
+    run::{
+        command::{Film, RunCommand, RunResult},
+        error::Result,
+        names,
+        session::Scope,
+    },
     system::output::{self, Destination},
+    types::progress::Progress,
     worker_tasks::{InputPaths, Task},
 };
 
@@ -57,6 +64,9 @@ pub(crate) fn stem(task: Option<&Task>, inputs: &InputPaths, ranges: bool) -> Pa
 pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Answer> {
     if !dry_run {
         let (result, folder) = command.run(ui)?;
+        if let RunResult::Film(Film { frames, fps, seconds, .. }) = &result {
+            ui.note(&format!("{frames} frames at {} fps, decoded and counted; {seconds:.1} s", plain(*fps)));
+        }
         print_result(&result, result.output(), folder, ui);
         return Ok(Answer::Yes);
     }

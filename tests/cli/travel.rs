@@ -63,7 +63,8 @@ fn a_sharpened_cross_fade_changes_only_the_frames_that_cross_fade() {
 #[test]
 fn an_encoded_film_passes_close_to_every_image() {
     let room = room(3);
-    room.run("travel a.png b.png c.png --frames 9").good();
+    let run = room.run("travel a.png b.png c.png --frames 9").good();
+    assert!(run.stderr.contains("17 frames at 16 fps, decoded and counted"), "{}", run.stderr);
     let film = room.frames("a_travel_c.mp4", "rgb24", SIZE);
     for (image, at) in [("a.png", 0), ("b.png", 8), ("c.png", 16)] {
         let near = psnr(&film[at], &room.picture(image, SIZE));

@@ -145,29 +145,13 @@ impl RunCommand<'_> {
     /// Makes it; with the result the run's folder, where that stays.
     pub fn run(self, observer: &dyn Observer) -> Result<(RunResult, Option<PathBuf>)> {
         let parts = self.check()?;
-        let transitions = names::numbered(self.transition.as_deref(), parts);
-        output::distinct(transitions.iter().map(PathBuf::as_path).chain([self.output.as_path()]))?;
-        let mut inputs = self.inputs.files();
-        if let Audio::File(file) = &self.film.audio {
-            inputs.push(file.clone());
-        }
-        let claim = |name: &PathBuf| Destination::claim(name, self.settings.replace, &inputs);
-        let destination = claim(&self.output)?;
-        let transitions = transitions.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
-
+        let (destination, transitions) = self.claim(parts)?;
         let resumable = json!({
             "inputs": self.inputs.files().iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?,
             "asked": self.resolver.requested(),
         });
         let resumed = self.resumed(&resumable, observer)?;
-        if let Some(run) = &resumed {
-            // Where that run wrote, which may be elsewhere.
-            let outputs = [run.recorded("output"), run.recorded("transitions")];
-            let names = outputs
-                .into_iter()
-                .flat_map(|names| names.as_array().map_or(vec![names], |names| names.iter().collect()));
-            names.filter_map(Value::as_str).for_each(|name| output::remove_leftovers(&folder_of(Path::new(name))));
-        }
+        resumed.iter().for_each(remove_leftovers);
         let recorded = resumed.as_ref().and_then(|run| Recorded::of_manifest(run.recorded("repeat")));
         let seed = recorded.and_then(|recorded| recorded.seed());
         let Self { inputs, mut resolver, scope, film, output, exec, settings, context, started, .. } = self;
@@ -255,6 +239,18 @@ impl RunCommand<'_> {
         })
     }
 
+    /// The names of the film and of its transitions, so that nobody else takes them meanwhile.
+    fn claim(&self, parts: Parts) -> Result<(Destination, Vec<Destination>)> {
+        let transitions = names::numbered(self.transition.as_deref(), parts);
+        output::distinct(transitions.iter().map(PathBuf::as_path).chain([self.output.as_path()]))?;
+        let mut inputs = self.inputs.files();
+        if let Audio::File(file) = &self.film.audio {
+            inputs.push(file.clone());
+        }
+        let claim = |name: &PathBuf| Destination::claim(name, self.settings.replace, &inputs);
+        Ok((claim(&self.output)?, transitions.iter().map(claim).collect::<Result<_, _>>()?))
+    }
+
     /// The run that is gone on with: the one whose run.json was given, else the newest of the same film.
     fn resumed(&self, resumable: &Value, observer: &dyn Observer) -> Result<Option<RunDir>> {
         let share = match self.scope {
@@ -274,6 +270,14 @@ impl RunCommand<'_> {
         }
         Ok(found)
     }
+}
+
+/// What a killed run left where it wrote, which may be elsewhere.
+fn remove_leftovers(run: &RunDir) {
+    let outputs = [run.recorded("output"), run.recorded("transitions")];
+    let names =
+        outputs.into_iter().flat_map(|names| names.as_array().map_or(vec![names], |names| names.iter().collect()));
+    names.filter_map(Value::as_str).for_each(|name| output::remove_leftovers(&folder_of(Path::new(name))));
 }
 
 /// The facts of all files, the one that is heard among them, and the plan.
