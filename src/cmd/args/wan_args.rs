@@ -6,6 +6,9 @@ use wanctl::pipeline::options::{Prompts, WanOptions, existing_file};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct WanArgs {
+    #[command(flatten)]
+    options: WanOptions,
+
     /// Where weights are looked for, before WANCTL_MODELS and the folders of other tools; may be repeated
     #[arg(long, value_name = "DIR", help_heading = "Wan")]
     pub(crate) models: Vec<PathBuf>,
@@ -13,9 +16,6 @@ pub(crate) struct WanArgs {
     /// A file with one prompt for each seam or segment, a line each
     #[arg(long = "prompts", id = "prompt_file", value_name = "FILE", value_parser = existing_file(), conflicts_with = "prompts", help_heading = "Wan")]
     prompt_file: Option<PathBuf>,
-
-    #[command(flatten)]
-    options: WanOptions,
 }
 
 impl WanArgs {
