@@ -89,7 +89,8 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     let output = match output {
         Some(output) => output,
         None => {
-            let stem = film::stem(task, &inputs, ranges > 0);
+            let ranges = resolver.merged().join.ranges.is_some_and(|ranges| !ranges.is_empty());
+            let stem = film::stem(task, &inputs, ranges);
             names::of_film(stem, scope, resolver.parts(inputs.content())?, &film)
         }
     };

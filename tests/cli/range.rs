@@ -54,6 +54,15 @@ fn the_sound_is_the_clips_own_from_end_to_end() {
 }
 
 #[test]
+fn a_film_of_ranges_that_is_made_again_is_named_after_its_range() {
+    let room = Room::new();
+    room.pattern("a.mp4", 0, 40, "25");
+    room.run("join a.mp4 --range 12..16 --engine dissolve -o first.mp4").good();
+    let run = room.run("join --task first.mp4 --dry-run").good();
+    assert!(run.stdout.contains("a_range.mp4"), "{}", run.stdout);
+}
+
+#[test]
 fn the_plan_says_what_is_made_and_what_it_is_shown() {
     let room = Room::new();
     room.numbered("a.mp4", 20, 60, "25");
