@@ -27,9 +27,9 @@ usage: wanctl-engine [--device auto|cpu|cuda:N] [--threads N] [--share N] FOLDER
        wanctl-engine --devices    the devices that libtorch sees, one JSON object a line
        wanctl-engine --version    versions of this program and of libtorch";
 
-/// cli.md's code for wrong usage.
+/// Exit code for wrong usage, as wanctl's.
 const EXIT_USAGE: u8 = 2;
-/// cli.md's code for an engine that could not say what it had to.
+/// Exit code of an engine that could not say what it had to, as wanctl's.
 const EXIT_ENGINE: u8 = 9;
 
 fn main() -> ExitCode {

@@ -349,10 +349,10 @@ fn a_model_that_no_preset_knows_is_told_with_the_nearest() {
     assert!(run.stdout.contains("wan_2_2_vace_lightning_baseline_2_2_2"), "{}", run.stdout);
 }
 
-/// The script in the README, as it stands there.
+/// The script in docs/tasks.md, as it stands there.
 #[test]
 fn the_readmes_script_tells_a_failure_by_its_exit_code_and_its_error() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tasks.md")).unwrap();
     let script = readme.split("```sh\n").find(|block| block.starts_with("#!/bin/sh")).unwrap();
     let script = script.split("```").next().unwrap();
     let room = Room::new();

@@ -145,7 +145,7 @@ mod tests {
         Encoder::load(&weights, &vae::Config::of(&facts)).unwrap()
     }
 
-    /// wan-model.md 8.2: latents to 5e-5 of their deviation, the mask exactly.
+    /// Latents to 5e-5 of their deviation, which is what f32 sums in another order differ by; the mask exactly.
     #[track_caller]
     fn check(found: &Tensor, wanted: &Tensor) {
         assert_eq!(found.size(), wanted.size());

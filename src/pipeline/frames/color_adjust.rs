@@ -87,7 +87,7 @@ pub(crate) fn crossed(from: &Frame, to: &Frame, curve: Curve, index: usize, fram
     }
 }
 
-/// Headless-Wan2GP's crossfade (join-and-travel.md 1.11): half a cosine, the second alone at the last frame.
+/// Headless-Wan2GP's cross-fade: half a cosine, the second alone at the last frame.
 fn worker_weight(index: usize, frames: usize) -> f32 {
     (1.0 - (std::f32::consts::PI * (index + 1) as f32 / frames as f32).cos()) / 2.0
 }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_workers_weights_are_those_it_had() {
-        // join-and-travel.md, appendix B.
+        // (1 - cos(pi k / 4)) / 2 of k from 1 to 4.
         for (index, alpha) in [0.146_447, 0.5, 0.853_553, 1.0].into_iter().enumerate() {
             assert!((worker_weight(index, 4) - alpha).abs() < 1e-6);
         }

@@ -281,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn the_story_of_the_readme_is_one() {
-        let readme = include_str!("../../../README.md");
-        let mut told = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    fn the_story_of_the_manual_is_one() {
+        let page = include_str!("../../../docs/travel.md");
+        let mut told = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         let Story { paths, values, .. } = story(told.find(|text| text.starts_with("images:")).unwrap()).unwrap();
         // A clip that is gone on from makes one segment more.
         assert_eq!((paths.images.len(), values.travel.segment_count), (4, Some(4)));

@@ -19,7 +19,7 @@ impl Sizes {
         });
         let names = names.map(|name| name.to_string_lossy().to_lowercase()).collect::<Vec<_>>().join(" ");
         let has = |word: &str| names.contains(word);
-        // wan-model.md 1.1: what the published configurations say.
+        // What the published configurations say (config.json beside the weights on Hugging Face).
         let (dim, layers, ffn, every) = match () {
             // All that have two experts are of this size.
             () if has("14b") || !low.is_empty() => (5120, 40, 13824, 5),

@@ -89,9 +89,9 @@ fn a_preset_of_ones_own_takes_models_from_another_and_says_the_rest() {
 }
 
 #[test]
-fn the_preset_of_the_readme_is_one() {
-    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
-    let mut told = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+fn the_preset_of_the_manual_is_one() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/presets-and-weights.md"));
+    let mut told = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let preset = read(told.find(|text| text.starts_with("name:")).unwrap()).unwrap();
     assert_eq!((preset.name.as_str(), preset.values.wan.phases.unwrap().len()), ("mine", 2));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::pipeline::types::error::{ErrorCode, Reportable};
 
-/// join-and-travel.md, 1.5 and Appendix B; the short clips as the issue corrects them.
+/// The defaults and the shortest clips that they allow, worked out by hand.
 #[test]
 fn the_numbers_of_the_contract_hold() {
     let ask = |context, gap, ask| JoinParams { context, gap, ..ask };
@@ -35,7 +35,7 @@ fn the_numbers_of_the_contract_hold() {
     assert_eq!((kept(0), kept(7), kept(61), kept(68), replaced.frames()), (66, 73, 27, 34, 220));
 }
 
-/// join-and-travel.md, Appendix B.
+/// As diffusers has it (`WanVACEPipeline.prepare_masks`): the mask is sampled along time, nearest.
 #[test]
 fn the_reference_keeps_a_latent_for_the_one_frame_it_picks() {
     for (gap, first, last) in [(53, [1, 5, 9, 13], [55, 59, 63, 67]), (17, [1, 5, 9, 12], [20, 23, 27, 31])] {
