@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use wanctl::pipeline::{
     media::{Media, MediaFile},
     options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
-    report,
+    report::guide::writes,
     run::{
         error::Result,
         guide, names,
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
         false => None,
     });
     if let Some(named) = named.filter(|_| !run.dry_run) {
-        FolderDestination::check(&named, run.replace(), report::guide::writes)?;
+        FolderDestination::check(&named, run.replace(), writes)?;
     }
     let task = task.open(&preset, &media, ui)?;
     let needs = Needs { sound: false, prompts: false };
