@@ -17,7 +17,7 @@
 //! let folder = tempfile::tempdir()?;
 //! let options = Options {
 //!     common: CommonOptions { engine: Some(EngineChoice::Dissolve), ..CommonOptions::default() },
-//!     join: JoinOptions { gap: Some(Length::Frames(5)), ..JoinOptions::default() },
+//!     join: JoinOptions { gap: Some(Length::Frames(8)), ..JoinOptions::default() },
 //!     ..Options::default()
 //! };
 //! let film = wanctl::join(&clips, &folder.path().join("film.mp4"), options, &Settings::default(), &Silent)?;
@@ -30,7 +30,7 @@
 //!         other => panic!("{other:?}"),
 //!     })
 //!     .sum::<wanctl::Result<usize>>()?;
-//! assert_eq!(film.frames, own + 5);
+//! assert_eq!(film.frames, own + 8);
 //! # Ok(())
 //! # }
 //! ```
