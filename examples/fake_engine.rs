@@ -14,7 +14,7 @@
 use std::{collections::BTreeMap, env, fs, path::Path, process, thread, time::Duration};
 
 use wanctl::pipeline::job::{
-    self, EngineFailure, EngineFailureCode, Event, FrameFile, Outcome, Place, Request, SlotKind,
+    self, EngineFailure, EngineFailureCode, Event, ExecTarget, FrameFile, JobResult, Request, SlotKind,
 };
 
 macro_rules! sources {
@@ -39,7 +39,7 @@ fn main() {
     let ways = env::var("FAKE_ENGINE").unwrap_or_default();
     let way = ways.as_str();
     let words: Vec<_> = env::args_os().skip(1).collect();
-    let (_, folders) = Place::parse(&words).unwrap();
+    let (_, folders) = ExecTarget::parse(&words).unwrap();
     let program = if way == "version" { "0.0.1" } else { job::PROGRAM };
     match way {
         "nonsense" => println!("Segmentation faulty"),
@@ -111,7 +111,7 @@ fn work(folder: &Path, seam: usize, way: &str) {
     }
     let made = folder.join(job::MADE);
     job::write_frames(&made, head.size, &frames).unwrap();
-    let outcome = Outcome {
+    let outcome = JobResult {
         version: job::VERSION,
         program: job::PROGRAM.into(),
         libtorch: "none".into(),

@@ -33,7 +33,7 @@ use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::weights::Checkpoint;
 
 use crate::engine::{
-    wan::dit::{Config, Input, Keep, Shown, Transformer, VaceConfig},
+    wan::dit::{Config, Input, OffloadMode, Shown, Transformer, VaceConfig},
     weights::Weights,
 };
 
@@ -79,7 +79,7 @@ fn dit(net: &str, inputs: &HashMap<String, Tensor>, kind: Kind) {
         layers: 12,
         vace: control.map(|_| VaceConfig { layers: vec![0, 4, 8], channels: 96 }),
     };
-    let net = Transformer::load(&weights, config, Keep::All).unwrap();
+    let net = Transformer::load(&weights, config, OffloadMode::All).unwrap();
     drop(weights);
 
     let latents = &inputs["hidden_states"];

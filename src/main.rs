@@ -27,7 +27,7 @@ use wanctl::pipeline::{
 
 mod cmd;
 
-use cmd::{Answer, Cli, RunLog};
+use cmd::{Cli, Outcome, RunLog};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -46,8 +46,8 @@ fn main() -> ExitCode {
     // A failure of our own is reported like any other, with the run folder.
     log_panics_and_causes();
     match caught(|| cli.run(&cancel, &ui)) {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(ErrorCode::Input.exit()),
+        Ok(Outcome::Usable) => ExitCode::SUCCESS,
+        Ok(Outcome::Unusable) => ExitCode::from(ErrorCode::Input.exit()),
         Err(error) => {
             let code = ui.error(&error);
             // The chain of causes, for the log.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use engine::{jobs, torch};
-use wanctl::pipeline::job::{EngineFailure, EngineFailureCode, Event, Place};
+use wanctl::pipeline::job::{EngineFailure, EngineFailureCode, Event, ExecTarget};
 
 // A module of this program and not of the library: what the library held of tch, the linker would put into `wanctl` too.
 #[path = "../engine/mod.rs"]
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         [Some("--help" | "-h")] => Ok(USAGE.to_owned()),
         [] => return complain(USAGE, EXIT_USAGE),
         _ => {
-            return match Place::parse(&arguments) {
+            return match ExecTarget::parse(&arguments) {
                 Ok((place, folders)) if !folders.is_empty() && !folders.iter().any(is_option) => {
                     work(place, &folders.iter().map(PathBuf::from).collect::<Vec<_>>())
                 }
@@ -67,7 +67,7 @@ fn is_option(word: &OsString) -> bool {
     word.as_encoded_bytes().starts_with(b"-")
 }
 
-fn work(place: Place, folders: &[PathBuf]) -> ExitCode {
+fn work(place: ExecTarget, folders: &[PathBuf]) -> ExitCode {
     thread::spawn(|| {
         loop {
             thread::sleep(HEARTBEAT);

@@ -24,7 +24,7 @@ use wanctl::pipeline::{
 use crate::cmd::{
     Ui,
     args::{FilmArgs, RunArgs},
-    output::{show_plan, show_settings, ui::Answer},
+    output::{show_plan, show_settings, ui::Outcome},
 };
 
 /// Refuses names that are taken before anything is opened: the film's, and those of its transitions. `stem` is the film's
@@ -61,14 +61,14 @@ pub(crate) fn stem(task: Option<&Task>, inputs: &InputPaths, ranges: bool) -> Pa
 }
 
 /// Makes the film, or with `--dry-run` prints the plan, and with which numbers it would be made.
-pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Outcome> {
     if !dry_run {
         let (result, folder) = command.run(ui)?;
         if let RunResult::Film(Film { frames, fps, seconds, .. }) = &result {
             ui.note(&format!("{frames} frames at {} fps, decoded and counted; {seconds:.1} s", plain(*fps)));
         }
         print_result(&result, result.output(), folder, ui);
-        return Ok(Answer::Yes);
+        return Ok(Outcome::Usable);
     }
     let output = command.output.clone();
     let (project, plan) = command.dry_run(ui)?;
@@ -82,7 +82,7 @@ pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Ans
             ui.print(&format!("memory   {}", show_settings::memory(&Sizes::of(&wan.models)?, &asked)));
         }
     }
-    Ok(Answer::Yes)
+    Ok(Outcome::Usable)
 }
 
 /// The result, with the run's folder if that stays: an event, or the output's name.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wanctl::pipeline::{
     media::{Media, MediaFile},
-    options::{CommonOptions, JoinOptions, Options, SettingsError, existing_file, flags_said},
+    options::{CommonOptions, JoinOptions, Options, OptionsError, existing_file, flags_said},
     report::guide::writes,
     run::{
         error::Result,
@@ -25,7 +25,7 @@ use crate::cmd::{
         travel_args::{Told, TravelArgs},
     },
     film,
-    output::{show_plan, show_settings, ui::Answer},
+    output::{show_plan, show_settings, ui::Outcome},
 };
 
 /// Draw what the engine would be shown: guide.mp4, mask.mp4, plan.json, sheet.png
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     pub(crate) run: RunArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
     let Args { inputs, join, travel, common, task, preset, output, run } = args;
     let media = Media::new(cancel.with_timeout(run.timeout));
     let named = output.clone().or_else(|| match travel.story.is_none() && task.is_absent() {
@@ -100,11 +100,11 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
             ui.print(&show_plan::plan(&plan, None));
             ui.print(&show_settings::lines(&project.options).join("\n"));
         }
-        return Ok(Answer::Yes);
+        return Ok(Outcome::Usable);
     }
     let (drawn, folder) = guide::draw(&project, &output, &run.settings(), &media, ui)?;
     film::print_result(&drawn, &drawn.output, folder, ui);
-    Ok(Answer::Yes)
+    Ok(Outcome::Usable)
 }
 
 /// Whether a journey is meant, and not a join.
@@ -118,11 +118,11 @@ fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
         }
     }
     match (image, clip) {
-        (Some(image), Some(clip)) => Err(SettingsError::Mixed { image: image.clone(), clip: clip.clone() }.into()),
+        (Some(image), Some(clip)) => Err(OptionsError::Mixed { image: image.clone(), clip: clip.clone() }.into()),
         (image, _) => Ok(image.is_some()),
     }
 }
 
-fn refuse(option: Option<String>, of: &'static str) -> Result<(), SettingsError> {
-    option.map_or(Ok(()), |option| Err(SettingsError::NotOfThis { option, of }))
+fn refuse(option: Option<String>, of: &'static str) -> Result<(), OptionsError> {
+    option.map_or(Ok(()), |option| Err(OptionsError::NotOfThis { option, of }))
 }

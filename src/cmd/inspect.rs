@@ -32,7 +32,7 @@ use crate::cmd::{
     output::{
         log::Verbosity,
         show, show_plan, show_run, show_story, show_task,
-        ui::{self, Answer},
+        ui::{self, Outcome},
     },
 };
 
@@ -79,7 +79,7 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
     let Args { files, list_models, models, place, era, json: _, quiet: _, verbose: _ } = args;
     if list_models {
         return library::list(&models, ui);
@@ -92,7 +92,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
     ui.begin(Stage::Probe, 0);
     let mut probed = media.probe_files(&media_files).into_iter();
     ui.end_progress();
-    let (mut clips, mut answer) = (vec![], Answer::Yes);
+    let (mut clips, mut answer) = (vec![], Outcome::Usable);
     for (file, kind) in files.iter().zip(kinds) {
         let told = match kind {
             FileKind::Run => run_folder(file, ui),
@@ -108,7 +108,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
                     match media.usable(material, false) {
                         Ok(_) => {
                             clips.extend(clip);
-                            Ok(Answer::Yes)
+                            Ok(Outcome::Usable)
                         }
                         Err(error) => Err(Error::from(error)),
                     }
@@ -118,10 +118,10 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
             },
         };
         match told {
-            Ok(Answer::Yes) => {}
-            Ok(Answer::No) => answer = Answer::No,
+            Ok(Outcome::Usable) => {}
+            Ok(Outcome::Unusable) => answer = Outcome::Unusable,
             Err(problem) => {
-                answer = Answer::No;
+                answer = Outcome::Unusable;
                 let failure = ui.problem(problem)?;
                 ui.event("problem", &json!({ "path": file, "problem": failure }));
                 if !ui.json() {
@@ -131,24 +131,24 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
         }
     }
     // What cannot be read was said; what is left says nothing about a join of all.
-    if clips.len() > 1 && clips.len() == files.len() && joined(clips, ui)? == Answer::No {
-        answer = Answer::No;
+    if clips.len() > 1 && clips.len() == files.len() && joined(clips, ui)? == Outcome::Unusable {
+        answer = Outcome::Unusable;
     }
     Ok(answer)
 }
 
 /// A run folder.
-fn run_folder(folder: &Path, ui: &Ui) -> Result<Answer> {
+fn run_folder(folder: &Path, ui: &Ui) -> Result<Outcome> {
     let seen = RunInspection::of(folder)?;
     ui.event("run", &seen);
     if !ui.json() {
         ui.print(&format!("{}\n{}", show::name(folder), show_run::text(&seen)));
     }
-    Ok(if seen.missing.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if seen.missing.is_empty() { Outcome::Usable } else { Outcome::Unusable })
 }
 
 /// A task, whole.
-fn task(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Answer> {
+fn task(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &Ui) -> Result<Outcome> {
     let (task, placed) = place.open(path, about.era, media)?;
     let places = Places::new(about.models, Surroundings::here());
     let seen = TaskInspection::of(task, placed, &places, media)?;
@@ -156,11 +156,11 @@ fn task(path: &Path, place: &PlaceArgs, about: &About<'_>, media: &Media, ui: &U
     if !ui.json() {
         ui.print(&show_task::inspection(&seen));
     }
-    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
+    Ok(if seen.possible() { Outcome::Usable } else { Outcome::Unusable })
 }
 
 /// One story, whole. `program` is asked what it can hold where the story names no engine.
-fn story(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &Ui) -> Result<Answer> {
+fn story(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &Ui) -> Result<Outcome> {
     ui.begin(Stage::Settings, 0);
     let seen = StoryInspection::of(Story::read(path)?, (about.era, about.models), program, media, ui)?;
     ui.end_progress();
@@ -168,7 +168,7 @@ fn story(path: &Path, about: &About<'_>, program: &Engine, media: &Media, ui: &U
     if !ui.json() {
         ui.print(&show_story::text(&seen));
     }
-    Ok(if seen.possible() { Answer::Yes } else { Answer::No })
+    Ok(if seen.possible() { Outcome::Usable } else { Outcome::Unusable })
 }
 
 /// The facts of a clip or an image; the clip, if it is one.
@@ -195,7 +195,7 @@ fn footage_of(file: &Path, material: &MediaFile, ui: &Ui) -> Option<Clip> {
 }
 
 /// A checkpoint, a LoRA, or a whole model.
-fn weights(path: &Path, found: &Inspection, ui: &Ui) -> Answer {
+fn weights(path: &Path, found: &Inspection, ui: &Ui) -> Outcome {
     let (kind, event, text, problems) = match found {
         Inspection::Checkpoint(survey) => {
             let problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
@@ -218,11 +218,11 @@ fn weights(path: &Path, found: &Inspection, ui: &Ui) -> Answer {
     if !ui.json() {
         ui.print(&format!("{}\n{text}", show::name(path)));
     }
-    if problems { Answer::No } else { Answer::Yes }
+    if problems { Outcome::Unusable } else { Outcome::Usable }
 }
 
 /// What `wanctl join` would make of these clips, and whether it would.
-fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
+fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Outcome> {
     ui.begin(Stage::Plan, 0);
     let planned = as_joined(clips);
     ui.end_progress();
@@ -230,11 +230,11 @@ fn joined(clips: Vec<Clip>, ui: &Ui) -> Result<Answer> {
         Ok((plan, warnings)) => {
             let notes = warnings.iter().map(|warning| format!("\n  note     {}", warning.message));
             let text = indent(&show_plan::plan(&plan, None)) + &notes.collect::<String>();
-            (Answer::Yes, json!({ "possible": true, "plan": plan, "warnings": warnings }), text)
+            (Outcome::Usable, json!({ "possible": true, "plan": plan, "warnings": warnings }), text)
         }
         Err(error) => {
             let failure = ui.problem(error)?;
-            (Answer::No, json!({ "possible": false, "problem": failure }), ui::indented(&failure))
+            (Outcome::Unusable, json!({ "possible": false, "problem": failure }), ui::indented(&failure))
         }
     };
     ui.event("join", &event);

@@ -21,7 +21,7 @@ use crate::cmd::{
     Ui,
     args::{FilmArgs, PartArgs, PresetArgs, RunArgs, task_args::TaskArgs, wan_args::WanArgs},
     film,
-    output::ui::Answer,
+    output::ui::Outcome,
 };
 
 /// Join clips in order into one film
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     preset: PresetArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
     let started = Instant::now();
     let Args { inputs, join, common, task, preset, exec, wan, film, transition, part, run } = args;
     let typed = Options { common, join, wan: wan.options(), ..Options::default() };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use wanctl::pipeline::{
-    options::{Content, EngineChoice, Facts, LoraFiles, ModelKind, Preset, Sampling, resolve},
+    options::{Content, EngineChoice, Facts, LoraFiles, ModelTraits, Preset, Sampling, resolve},
     run::error::Result,
     weights::{Checkpoint, Places, Surroundings},
     worker_tasks::{Era, preset_of_era},
@@ -13,7 +13,7 @@ use wanctl::pipeline::{
 
 use crate::cmd::{
     Ui,
-    output::{show, show_settings, ui::Answer},
+    output::{show, show_settings, ui::Outcome},
 };
 
 /// What a file may be looked at with.
@@ -23,7 +23,7 @@ pub(crate) struct About<'a> {
     pub(crate) models: &'a [PathBuf],
 }
 
-pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
+pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Outcome> {
     let places = Places::new(models, Surroundings::here());
     if !ui.json() {
         let shown = |folder: &PathBuf| {
@@ -58,13 +58,13 @@ pub(crate) fn list(models: &[PathBuf], ui: &Ui) -> Result<Answer> {
         ui.print(&format!("weights\n{}", if rows.is_empty() { "  none".into() } else { rows.join("\n") }));
         ui.print("presets");
     }
-    let mut answer = Answer::Yes;
+    let mut answer = Outcome::Usable;
     let built_in = Preset::built_in().into_iter().map(Ok);
     for preset in built_in.chain(Preset::of_user()) {
         match preset {
             Ok(preset) => listed(&preset, &places, ui),
             Err(error) => {
-                answer = Answer::No;
+                answer = Outcome::Unusable;
                 let failure = ui.problem(error.into())?;
                 ui.event("problem", &json!({ "problem": failure }));
                 if !ui.json() {
@@ -94,10 +94,10 @@ fn listed(preset: &Preset, places: &Places, ui: &Ui) {
 }
 
 /// Every value of it, resolved as if nothing else were asked.
-pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Answer> {
+pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &Ui) -> Result<Outcome> {
     let layers = [preset_of_era(preset, era)];
     let settings = resolve(&layers, Facts::of(Content::Clips(2), EngineChoice::Auto))?;
-    let kind = preset.values.wan.model_files.as_ref().map(ModelKind::from);
+    let kind = preset.values.wan.model_files.as_ref().map(ModelTraits::from);
     let sampling = kind.map(|kind| Sampling::of(&layers, kind, &LoraFiles::new())).transpose()?;
     let lacks = preset.lacks(&Places::new(models, Surroundings::here()));
     let Preset { name, aliases, about, path, values, fps, max_frames, .. } = preset;
@@ -117,7 +117,7 @@ pub(crate) fn inspect(preset: &Preset, &About { era, models }: &About<'_>, ui: &
         }));
         ui.print(&show_settings::preset(preset, values, sampling.as_ref(), &lacks));
     }
-    Ok(Answer::Yes)
+    Ok(Outcome::Usable)
 }
 
 fn prompt(preset: &Preset) -> Option<String> {

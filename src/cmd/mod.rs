@@ -18,7 +18,7 @@ mod travel;
 
 pub(crate) use output::{
     log::{RunLog, install as install_log},
-    ui::{Answer, Ui, report_usage},
+    ui::{Outcome, Ui, report_usage},
 };
 
 /// At the foot of every help: exit codes, where output goes, and the environment variables by their names.
@@ -109,7 +109,7 @@ impl Cli {
     }
 
     /// What was asked for.
-    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
+    pub(crate) fn run(self, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
         match (self.command, self.generate) {
             (Some(Command::Join(args)), _) => join::run(*args, cancel, ui),
             (Some(Command::Travel(args)), _) => travel::run(*args, cancel, ui),
@@ -121,7 +121,7 @@ impl Cli {
     }
 }
 
-fn generate(what: Generate, ui: &Ui) -> Result<Answer> {
+fn generate(what: Generate, ui: &Ui) -> Result<Outcome> {
     use clap::CommandFactory;
     use clap_complete::{Shell, generate};
     let mut command = Cli::command();
@@ -138,7 +138,7 @@ fn generate(what: Generate, ui: &Ui) -> Result<Answer> {
         None => man(command, &mut text)?,
     }
     ui.print_bytes(&text)?;
-    Ok(Answer::Yes)
+    Ok(Outcome::Usable)
 }
 
 /// One page: the program, then every subcommand with its options.

@@ -26,7 +26,7 @@ use crate::cmd::{
         wan_args::WanArgs,
     },
     film,
-    output::ui::Answer,
+    output::ui::Outcome,
 };
 
 /// Move through images in order, one segment between every two
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     preset: PresetArgs,
 }
 
-pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Answer> {
+pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
     let started = Instant::now();
     let Args { inputs, travel, common, task, preset, exec, wan, film, part, run } = args;
     let Told { mut typed, story, paths } = travel.told(&inputs, &common)?;

@@ -14,8 +14,8 @@ use super::{
 };
 use wanctl::pipeline::{
     job::{
-        self, Backend, Device, Dtype, EngineFailure, EngineFailureCode, Event, FrameFile, GuideHead, Outcome, Part,
-        Place, Request, SlotKind,
+        self, Backend, Device, Dtype, EngineFailure, EngineFailureCode, Event, ExecTarget, FrameFile, GuideHead,
+        JobResult, Part, Request, SlotKind,
     },
     system::environment,
     types::video::Size,
@@ -48,8 +48,8 @@ struct Job {
 }
 
 /// Does the jobs; a network that the next one wants as well stays loaded.
-pub(crate) fn run(place: Place, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> {
-    let Place { device, threads, share } = place;
+pub(crate) fn run(place: ExecTarget, folders: &[PathBuf], say: &mut dyn FnMut(&Event)) -> Result<(), EngineFailure> {
+    let ExecTarget { device, threads, share } = place;
     say(&Event::Started { program: job::PROGRAM.into(), libtorch: torch::version().unwrap_or_default() });
     // All of them are looked at before the first is worked on.
     let jobs: Vec<Job> = folders.iter().map(|folder| read(folder)).collect::<Result<_, _>>()?;
@@ -218,7 +218,7 @@ fn finish(
 ) -> Result<(), EngineFailure> {
     let made = job.folder.join(job::MADE);
     job::write_frames(&made, job.head.size, frames)?;
-    let outcome = Outcome {
+    let outcome = JobResult {
         version: job::VERSION,
         program: job::PROGRAM.into(),
         libtorch: torch::version().unwrap_or_default(),

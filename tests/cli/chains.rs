@@ -100,7 +100,7 @@ fn break_in_the_middle(path: &Path) {
 #[test]
 fn each_segment_is_shown_what_the_one_before_it_made() {
     let chain = Chain::new([0, 4, 8]);
-    assert_eq!(chain.plan.lanes(), [[0, 1, 2]]);
+    assert_eq!(chain.plan.dependency_chains(), [[0, 1, 2]]);
     chain.make(fake(), 3).unwrap();
     assert_eq!(chain.started(), [0, 1, 2]);
     for seam in 1..3 {
@@ -136,7 +136,7 @@ fn a_broken_segment_is_made_again_and_those_behind_it_are_believed_if_it_comes_o
 #[test]
 fn a_journey_in_two_chains_has_an_engine_for_each() {
     let chain = Chain::new([0, 4, 0]);
-    assert_eq!(chain.plan.lanes(), [&[0, 1][..], &[2]]);
+    assert_eq!(chain.plan.dependency_chains(), [&[0, 1][..], &[2]]);
     chain.make(fake(), 2).unwrap();
     assert_eq!(chain.started(), [0, 1, 2]);
 }

@@ -12,7 +12,7 @@ use std::{
 use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
-    options::{FilmOptions, FilmSettings, SettingsError},
+    options::{FilmOptions, FilmSettings, OptionsError},
     run::{
         folder::Keep,
         resolver::OptionSources,
@@ -143,7 +143,7 @@ impl FilmArgs {
         &self,
         task: Option<&Task>,
         transition: Option<&Path>,
-    ) -> Result<(FilmSettings, Option<PathBuf>), SettingsError> {
+    ) -> Result<(FilmSettings, Option<PathBuf>), OptionsError> {
         let settings = FilmSettings::new(self.options.clone().over(task.map(Task::film).unwrap_or_default()))?;
         self.output.as_deref().into_iter().chain(transition).try_for_each(|name| settings.check_name(name))?;
         Ok((settings, self.output.clone()))

@@ -5,7 +5,7 @@ use std::path::Path;
 use wanctl::pipeline::{
     frames::film::plain,
     options::Part,
-    plan::{FramePlan, Journey, Key, Mode, Origin, Piece, Seam, Slot, Source, Stretch},
+    plan::{FramePlan, Journey, Key, Mode, Origin, Segment, Slot, Source, Stretch, TimelineItem},
     types::video::Time,
 };
 
@@ -59,7 +59,8 @@ fn input(number: usize, Source { path, frames, fps, size, resampled_frames, stil
 
 fn seam(plan: &FramePlan, number: usize) -> Vec<String> {
     let name = |input: usize| name(&plan.inputs[input].path);
-    let Seam { between: [left, right], range, mode, requested, used, removed, blend, slots, .. } = &plan.seams[number];
+    let Segment { between: [left, right], range, mode, requested, used, removed, blend, slots, .. } =
+        &plan.seams[number];
     let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
     let what = match range {
         Some(range) => format!("{} {}..{}, made again", name(*left), range.start, range.end),
@@ -105,7 +106,7 @@ fn seam(plan: &FramePlan, number: usize) -> Vec<String> {
 }
 
 fn segment(plan: &FramePlan, number: usize) -> Vec<String> {
-    let Seam { slots, used, references, .. } = &plan.seams[number];
+    let Segment { slots, used, references, .. } = &plan.seams[number];
     let count = |wanted: fn(&Slot) -> bool| slots.iter().filter(|slot| wanted(slot)).count();
     let carried = count(|slot| matches!(slot, Slot::Carry(_)));
     let still = |slot: &Slot| match slot {
@@ -141,19 +142,19 @@ fn segment(plan: &FramePlan, number: usize) -> Vec<String> {
     lines
 }
 
-fn shown(plan: &FramePlan, piece: &Piece) -> String {
+fn shown(plan: &FramePlan, piece: &TimelineItem) -> String {
     let name = |input: usize| name(&plan.inputs[input].path);
     let part = if plan.journey.is_some() { Part::Segment } else { Part::Seam };
     match piece {
-        Piece::Copy { input, frames } => format!("{} {}..{}", name(*input), frames.start, frames.end),
-        Piece::Made { seam, frames } if part == Part::Seam => {
+        TimelineItem::Copy { input, frames } => format!("{} {}..{}", name(*input), frames.start, frames.end),
+        TimelineItem::Made { seam, frames } if part == Part::Seam => {
             format!("made at seam {} ({} frames)", seam + 1, frames.len())
         }
-        Piece::Made { seam, frames } => format!("{part} {} ({} frames)", seam + 1, frames.len()),
-        Piece::Blend { input, frames, seam, .. } => {
+        TimelineItem::Made { seam, frames } => format!("{part} {} ({} frames)", seam + 1, frames.len()),
+        TimelineItem::Blend { input, frames, seam, .. } => {
             format!("{} {}..{} fading with seam {}", name(*input), frames.start, frames.end, seam + 1)
         }
-        Piece::Cross { from, to, .. } => {
+        TimelineItem::Cross { from, to, .. } => {
             let place = |stretch: &Stretch| match stretch.origin {
                 Origin::Input(input) => name(input),
                 Origin::Gap(seam) => format!("{part} {}", seam + 1),

@@ -6,7 +6,7 @@ use wanctl::pipeline::{
     frames::film::plain,
     inspect::{Planned, Resolved, TaskInspection, thresholds},
     media::MediaFile,
-    plan::{FramePlan, Journey, Latent, Mask, Seam, Slot},
+    plan::{FramePlan, Journey, LatentSpan, Mask, Segment, Slot},
     types::video::Size,
     worker_tasks::{Diagnosis, Ignored, KnownFault, Portion, Role, Row, Stitch, Task, TaskFile, Travel, Way, Work},
 };
@@ -105,9 +105,11 @@ fn material(material: Option<&MediaFile>) -> String {
 }
 
 /// The seams that would be made; `sure`: with the clips' own lengths.
-fn seams(seams: &[Seam], rows: &mut Rows) {
-    for (number, Seam { range, mode, requested, used, removed, slots, latents, blend: _, between: _, references: _ }) in
-        seams.iter().enumerate()
+fn seams(seams: &[Segment], rows: &mut Rows) {
+    for (
+        number,
+        Segment { range, mode, requested, used, removed, slots, latents, blend: _, between: _, references: _ },
+    ) in seams.iter().enumerate()
     {
         let sum = |contexts: [usize; 2], gap: usize| format!("{} + {gap} + {}", contexts[0], contexts[1]);
         let word = format!("seam {}", number + 1);
@@ -130,7 +132,7 @@ fn seams(seams: &[Seam], rows: &mut Rows) {
 }
 
 /// `keep 0 to 2, generate 3 to 10, keep 11 to 13`
-fn runs(latents: &[Latent]) -> String {
+fn runs(latents: &[LatentSpan]) -> String {
     let mut at = 0;
     let runs = latents.chunk_by(|a, b| a.mask == b.mask).map(|run| {
         let first = at;
@@ -194,7 +196,7 @@ fn journey(plan: &FramePlan, work: &Work, rows: &mut Rows) {
     rows.row("film", format!("{} frames at {rate} fps; images at frames {}", plan.frames(), frames.join(", ")));
 }
 
-fn segment(Seam { slots, latents, .. }: &Seam, vace: bool) -> String {
+fn segment(Segment { slots, latents, .. }: &Segment, vace: bool) -> String {
     let mut shown = vec![];
     let mut at = 0;
     for run in slots.chunk_by(|a, b| a.is_known() == b.is_known()) {

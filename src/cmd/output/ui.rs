@@ -34,10 +34,10 @@ use crate::cmd::output::{
 
 /// What a command that ran to its end has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Yes,
+pub(crate) enum Outcome {
+    Usable,
     /// What was inspected cannot be used; that has been said.
-    No,
+    Unusable,
 }
 
 #[derive(Debug)]

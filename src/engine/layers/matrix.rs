@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Bring, Moved};
+use super::{ToDevice, Transfer};
 use crate::engine::weights::{
     Weights, WeightsError,
     codes::{Codes, Packed, pack},
@@ -15,8 +15,8 @@ pub(super) enum Matrix {
     Codes(Codes, Packed),
 }
 
-impl Moved for Matrix {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for Matrix {
+    fn moved(&self, bring: &Transfer) -> Self {
         match self {
             Self::Plain(weight) => Self::Plain(weight.moved(bring)),
             Self::Codes(Codes { codes, scale }, how) => {

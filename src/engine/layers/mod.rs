@@ -1,15 +1,15 @@
 //! The few layers that the Wan models share. Loading may fail; a forward pass is plain math.
 
-mod beside;
+mod lora_adapter;
 mod matrix;
-mod moved;
 #[cfg(test)]
 mod tests;
+mod to_device;
 
 use tch::{Kind, Tensor};
 
-pub(crate) use self::moved::{Bring, Moved};
-use self::{beside::Beside, matrix::Matrix};
+pub(crate) use self::to_device::{ToDevice, Transfer};
+use self::{lora_adapter::LoraAdapter, matrix::Matrix};
 use crate::engine::weights::{Weights, WeightsError};
 
 /// The only home of products with weights, so that LoRAs and 8 bits have one place to be.
@@ -17,7 +17,7 @@ use crate::engine::weights::{Weights, WeightsError};
 pub(crate) struct Linear {
     weight: Matrix,
     bias: Option<Tensor>,
-    beside: Option<Beside>,
+    beside: Option<LoraAdapter>,
 }
 
 impl Linear {
@@ -27,7 +27,7 @@ impl Linear {
     }
 
     pub(crate) fn without_bias(w: Weights, inputs: i64, outputs: i64) -> Result<Self, WeightsError> {
-        Ok(Self { weight: Matrix::load(&w, inputs, outputs)?, bias: None, beside: Beside::load(&w)? })
+        Ok(Self { weight: Matrix::load(&w, inputs, outputs)?, bias: None, beside: LoraAdapter::load(&w)? })
     }
 
     /// Of a convolution whose stride is its kernel: the same product, once each patch of `channels` lies in a row,
@@ -40,7 +40,7 @@ impl Linear {
     ) -> Result<Self, WeightsError> {
         let weight = w.get("weight", &[outputs, channels, frames, height, width])?;
         let bias = Some(w.get("bias", &[outputs])?);
-        Ok(Self { weight: Matrix::Plain(weight.flatten(1, -1)), bias, beside: Beside::load(&w)? })
+        Ok(Self { weight: Matrix::Plain(weight.flatten(1, -1)), bias, beside: LoraAdapter::load(&w)? })
     }
 
     /// [.., inputs] in the weights' kind to [.., outputs].
@@ -98,22 +98,22 @@ impl LayerNorm {
     }
 }
 
-impl Moved for Linear {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for Linear {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { weight, bias, beside } = self;
         Self { weight: weight.moved(bring), bias: bias.moved(bring), beside: beside.moved(bring) }
     }
 }
 
-impl Moved for RmsNorm {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for RmsNorm {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { weight, eps } = self;
         Self { weight: weight.moved(bring), eps: *eps }
     }
 }
 
-impl Moved for LayerNorm {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for LayerNorm {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { weight, bias, eps } = self;
         Self { weight: weight.moved(bring), bias: bias.moved(bring), eps: *eps }
     }

@@ -46,7 +46,7 @@ impl Session<'_, '_> {
                 }
                 let control = self.control(index)?;
                 let begun = self.begin(index, Part::Denoise)?;
-                let mut asked: Option<(Vec<f64>, Question)> = None;
+                let mut asked: Option<(Vec<f64>, StepInputs)> = None;
                 while let Some(step) = wanted(self) {
                     let now = loras::strengths(self.tasks[index].wan, step);
                     let question = match asked.take().filter(|(then, _)| *then == now) {
@@ -96,7 +96,7 @@ impl Session<'_, '_> {
         transformer: &Transformer,
         texts: &HashMap<String, Tensor>,
         control: &Tensor,
-    ) -> Result<Question, EngineFailure> {
+    ) -> Result<StepInputs, EngineFailure> {
         let wan = self.tasks[index].wan;
         let guided = wan.steps.iter().any(|step| step.guidance > 1.0);
         let conditioning = self.conditioning()?;
@@ -107,7 +107,7 @@ impl Session<'_, '_> {
                 Conditioning::Vace => Shown::Control(control, &scales),
                 Conditioning::Images => Shown::Beside(control),
             };
-            Question {
+            StepInputs {
                 prompt: transformer.context(&padded(&texts[&wan.prompt])),
                 negative: guided.then(|| transformer.context(&padded(&texts[&wan.negative_prompt]))),
                 scene: transformer.scene([frames, height, width], Some(shown)).with_rows(self.rows),
@@ -121,7 +121,7 @@ impl Session<'_, '_> {
         index: usize,
         number: usize,
         transformer: &Transformer,
-        question: &Question,
+        question: &StepInputs,
     ) -> Result<(), EngineFailure> {
         let before = self.state(index)?;
         let Task { wan, seam, .. } = self.tasks[index];
@@ -165,11 +165,11 @@ impl Session<'_, '_> {
         number: usize,
         before: Option<&State>,
         transformer: &Transformer,
-        question: &Question,
+        question: &StepInputs,
     ) -> Result<State, TorchError> {
         let Task { wan, seam, .. } = self.tasks[index];
         let (step, device, say) = (&wan.steps[number], self.device, &mut *self.say);
-        let blocks = transformer.blocks() * guidance::questions(number, step.guidance, wan.cfg_zero);
+        let blocks = transformer.blocks() * guidance::forward_count(number, step.guidance, wan.cfg_zero);
         let (mut reported, mut run) = (Instant::now(), 0);
         let mut each = || {
             run += 1;
@@ -204,7 +204,7 @@ impl Session<'_, '_> {
 }
 
 /// What a transformer is asked in every step of a seam.
-struct Question {
+struct StepInputs {
     prompt: Context,
     negative: Option<Context>,
     scene: Scene,

@@ -11,7 +11,7 @@ pub(super) enum Asked {
 }
 
 /// How often the network is asked in step `number`.
-pub(super) fn questions(number: usize, guidance: f64, zero: Option<CfgZero>) -> usize {
+pub(super) fn forward_count(number: usize, guidance: f64, zero: Option<CfgZero>) -> usize {
     match zero {
         Some(CfgZero { zero_steps }) if number < zero_steps => 0,
         _ if guidance > 1.0 => 2,
@@ -33,7 +33,7 @@ pub(super) fn velocity(
 ) -> Tensor {
     /// So that nothing is divided by a velocity of zero.
     const LEAST: f64 = 1e-8;
-    match questions(number, guidance, zero) {
+    match forward_count(number, guidance, zero) {
         0 => latents.zeros_like(),
         1 => ask(Asked::Prompt),
         _ => {

@@ -10,16 +10,16 @@ mod dit;
 mod guidance;
 mod loras;
 mod network;
+mod offload;
 mod pixels;
-mod room;
 mod session;
 mod solver;
 mod store;
 mod t5;
 #[cfg(test)]
 mod tests;
+mod tokenizer;
 mod vae;
-mod words;
 
 use tch::Device;
 use wanctl::pipeline::{
@@ -27,7 +27,7 @@ use wanctl::pipeline::{
     weights::Conditioning,
 };
 
-use self::{session::Session, vae::VaeError, words::WordsError};
+use self::{session::Session, tokenizer::TokenizerError, vae::VaeError};
 use crate::engine::weights::WeightsError;
 
 pub(crate) use self::store::Store;
@@ -70,8 +70,8 @@ impl From<WeightsError> for EngineFailure {
     }
 }
 
-impl From<WordsError> for EngineFailure {
-    fn from(error: WordsError) -> Self {
+impl From<TokenizerError> for EngineFailure {
+    fn from(error: TokenizerError) -> Self {
         Self::new(EngineFailureCode::Weights, with_cause(&error))
     }
 }

@@ -17,14 +17,14 @@ use wanctl::pipeline::{
 use super::{
     Done, Emit, Parts, Task,
     control::{self, Encode, Guide},
-    dit::Keep,
+    dit::OffloadMode,
     network::{foreign, refuse_left_over},
     pixels,
     store::State,
     t5::{self, T5Config, TEXT_ROWS},
+    tokenizer::{Tokenizer, TokenizerError},
     vae::{self, Decoder, Encoder, Prefix, Tiles, Way},
     with_cause,
-    words::{Tokenizer, WordsError},
 };
 use crate::engine::{
     torch::{self, TorchError, heap::SmallHeap, shim},
@@ -40,7 +40,7 @@ pub(super) struct Session<'a, 's> {
     /// Engines that work at once on this machine.
     pub(super) share: usize,
     /// What of the transformer stays on the device while others of its layers work.
-    pub(super) keep: Keep,
+    pub(super) keep: OffloadMode,
     pub(super) say: &'s mut dyn FnMut(&Event),
     /// Steps that are done of each seam.
     done: Vec<usize>,
@@ -67,7 +67,7 @@ impl<'a, 's> Session<'a, 's> {
         };
         let done = tasks.iter().map(|task| task.store.load().map_or(0, |state| state.done)).collect();
         let parts = tasks.iter().map(|_| BTreeMap::new()).collect();
-        let (keep, rows) = (Keep::All, memory::SLICE as i64);
+        let (keep, rows) = (OffloadMode::All, memory::SLICE as i64);
         let estimates = vec![];
         Self {
             tasks,
@@ -89,7 +89,7 @@ impl<'a, 's> Session<'a, 's> {
 
     pub(super) fn run(mut self, emit: &mut Emit<'_>) -> Result<(), EngineFailure> {
         if (0..self.tasks.len()).any(|index| self.next(index).is_some()) {
-            self.room()?;
+            self.choose_offload()?;
             self.note_wide_products();
             self.note_dropped()?;
             let texts = self.texts()?;
@@ -201,7 +201,7 @@ impl<'a, 's> Session<'a, 's> {
     fn ids(&mut self, prompts: BTreeSet<&'a String>) -> Result<Vec<(&'a String, Vec<i64>)>, EngineFailure> {
         let tokenizer = Tokenizer::open(&self.models.tokenizer)?;
         let ids = |prompt: &'a String| Ok((prompt, tokenizer.ids(prompt)?));
-        let ids: Vec<_> = prompts.into_iter().map(ids).collect::<Result<_, WordsError>>()?;
+        let ids: Vec<_> = prompts.into_iter().map(ids).collect::<Result<_, TokenizerError>>()?;
         if ids.iter().any(|(_, ids)| ids.len() as i64 >= TEXT_ROWS) {
             let message =
                 format!("a prompt is longer than the {TEXT_ROWS} words that the model reads: its end is left out");

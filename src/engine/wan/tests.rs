@@ -13,7 +13,7 @@ use wanctl::pipeline::{
 };
 
 use super::{
-    dit::{self, Input, Keep, Shown, Transformer},
+    dit::{self, Input, OffloadMode, Shown, Transformer},
     guidance::{self, Asked},
     solver::{History, Solver},
     t5::padded,
@@ -28,7 +28,7 @@ fn transformer(expert: &str) -> Transformer {
     let checkpoint = Checkpoint::open(&[fixtures().join("tiny").join(expert)]).unwrap();
     let ModelKind::Transformer(facts) = checkpoint.what().unwrap() else { panic!("{expert} is no transformer") };
     let weights = Weights::of(Rc::new(checkpoint), Device::Cpu, Kind::Float);
-    Transformer::load(&weights, dit::Config::of(&facts), Keep::All).unwrap()
+    Transformer::load(&weights, dit::Config::of(&facts), OffloadMode::All).unwrap()
 }
 
 /// How the two experts are walked.

@@ -2,13 +2,13 @@
 
 use crate::pipeline::{
     frames::source::GuideFrames,
-    plan::{FrameRef, Seam, Slot},
+    plan::{FrameRef, Segment, Slot},
     types::{pixels, video::Frame},
 };
 
 /// Frame `index` of the seam's guide. A known frame is itself, also where an anchor pins the gap; what only guides an
 /// engine is not seen.
-pub fn made(seam: &Seam, known: &GuideFrames, index: usize) -> Frame {
+pub fn made(seam: &Segment, known: &GuideFrames, index: usize) -> Frame {
     let shown =
         |index: &usize| seam.slots[*index].frame().filter(|_| !matches!(seam.slots[*index], Slot::Structure(_)));
     let before = (0..=index).rev().find_map(|index| Some((index, shown(&index)?)));

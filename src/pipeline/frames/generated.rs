@@ -7,7 +7,7 @@ use crate::pipeline::{
         dissolve,
         source::{FrameError, FrameSource, GuideFrames},
     },
-    job::{FrameFile, Outcome},
+    job::{FrameFile, JobResult},
     plan::FramePlan,
     types::video::Frame,
 };
@@ -18,7 +18,7 @@ const HELD: usize = 2;
 /// What an engine wrote for one segment, read and checked.
 #[derive(Debug)]
 pub struct EngineOutput {
-    pub outcome: Outcome,
+    pub outcome: JobResult,
     pub guide: FrameFile,
     pub frames: FrameFile,
 }

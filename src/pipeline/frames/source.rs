@@ -11,7 +11,7 @@ use crate::pipeline::{
     },
     job::JobError,
     media::{Fit, Frames, Media, MediaError, UNDER, Wanted},
-    plan::{FramePlan, FrameRef, Look, Origin, Seam, Slot, Treatment},
+    plan::{FramePlan, FrameRef, Look, Origin, Segment, Slot, Treatment},
     types::{
         error::{ErrorCode, ErrorDetails, Reportable},
         video::{Frame, Layout},
@@ -105,7 +105,7 @@ impl<'a> FrameSource<'a> {
     }
 
     /// Whole on white, as the engine sees them: what things look like at a seam.
-    pub fn references(&self, seam: &Seam) -> Result<Vec<Frame>, MediaError> {
+    pub fn references(&self, seam: &Segment) -> Result<Vec<Frame>, MediaError> {
         let reference = |input: &usize| match &self.inputs.all[*input] {
             Input::Still(still) => self.media.picture(still, self.inputs.film.made_size, Fit::Pad, UNDER),
             Input::Clip { .. } => unreachable!("references are images"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::pipeline::{
     media::Media,
-    options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, ResolvedOptions, SettingsError, resolve},
+    options::{EngineChoice, Facts, JourneyPaths, Kind, Layer, OptionsError, ResolvedOptions, resolve},
     plan::{self, Continued, FramePlan, JoinParams, Places, Source},
     run::{error::Result, project::Project, session::warnings},
     types::{
@@ -35,7 +35,7 @@ impl Planned {
 }
 
 /// What a task asks for, as far as no weights are needed; files that are not here go by their addresses.
-pub fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, SettingsError> {
+pub fn project_of_task(task: &Task, layers: &[Layer]) -> Result<Project, OptionsError> {
     let all = |roles: &[Role]| -> Vec<PathBuf> {
         let inputs = task.inputs.iter().filter(|input| roles.contains(&input.role));
         inputs.map(|input| input.file.clone().unwrap_or_else(|| PathBuf::from(&input.address))).collect()

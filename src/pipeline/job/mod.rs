@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use crate::pipeline::types::error::{ErrorCode, ErrorDetails, Reportable};
 
 pub use frames::{FrameFile, GuideHead, write_frames, write_guide};
-pub use place::{Device, Place};
+pub use place::{Device, ExecTarget};
 pub use wan::{CfgZero, Dtype, LoraUse, Noise, Offload, Part, Strength, VaeTile, Wan};
 
 /// Counts up with every change that an older program would misread.
@@ -188,7 +188,7 @@ impl From<JobError> for EngineFailure {
 
 /// Written last: with it the job is done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct JobResult {
     pub version: u32,
     pub program: String,
     pub libtorch: String,

@@ -37,7 +37,7 @@ impl fmt::Display for Device {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ExecTarget {
     pub device: Device,
     /// None: one for every core.
     pub threads: Option<usize>,
@@ -45,13 +45,13 @@ pub struct Place {
     pub share: usize,
 }
 
-impl Default for Place {
+impl Default for ExecTarget {
     fn default() -> Self {
         Self { device: Device::Auto, threads: None, share: 1 }
     }
 }
 
-impl Place {
+impl ExecTarget {
     /// As the engine program takes it, before the folders.
     pub fn words(&self) -> Vec<String> {
         let Self { device, threads, share } = self;
@@ -93,10 +93,10 @@ mod tests {
         for device in [Device::Auto, Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
             for threads in [None, Some(1), Some(16)] {
                 for share in [1, 4] {
-                    let place = Place { device, threads, share };
+                    let place = ExecTarget { device, threads, share };
                     let words: Vec<OsString> =
                         place.words().into_iter().chain(["seam_00".into()]).map(Into::into).collect();
-                    assert_eq!(Place::parse(&words), Ok((place, &words[words.len() - 1..])));
+                    assert_eq!(ExecTarget::parse(&words), Ok((place, &words[words.len() - 1..])));
                 }
             }
         }
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn what_is_no_place_is_said() {
         for words in [["--device", "gpu"], ["--threads", "0"], ["--threads", "x"], ["--share", "-1"]] {
-            assert!(Place::parse(&words.map(Into::into)).is_err(), "{words:?}");
+            assert!(ExecTarget::parse(&words.map(Into::into)).is_err(), "{words:?}");
         }
         let folder = ["--devices".into()];
-        assert_eq!(Place::parse(&folder), Ok((Place::default(), &folder[..])));
+        assert_eq!(ExecTarget::parse(&folder), Ok((ExecTarget::default(), &folder[..])));
     }
 }

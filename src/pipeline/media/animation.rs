@@ -17,10 +17,10 @@ use rayon::ThreadPoolBuilder;
 use super::{
     clip::{Clip, Color, Counts, Picture, Timing},
     error::{MediaError, Unusable},
+    frame_rate::{FrameRate, Ticks, frame_rate},
     hdr::DynamicRange,
     probe::untagged_matrix,
     reading::{self, UNDER, meaning},
-    rhythm::{Rhythm, Ticks, rhythm},
 };
 use crate::pipeline::types::video::{Fps, Range, Size, Time};
 
@@ -60,7 +60,7 @@ pub(super) fn probe(path: &Path, file: &[u8], format: ImageFormat) -> Result<Opt
     let frames = times.len();
     let seconds = end / frames as i64;
     let average = Fps::new(*seconds.denom(), *seconds.numer());
-    let Rhythm { fps, timing, source } = rhythm(&ticks, [nominal, average]);
+    let FrameRate { fps, timing, source } = frame_rate(&ticks, [nominal, average]);
     let name = if format == ImageFormat::Png { "apng" } else { format.extensions_str()[0] };
     Ok(Some(Clip {
         path: path.to_owned(),

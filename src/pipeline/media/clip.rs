@@ -10,7 +10,7 @@ use num_rational::Ratio;
 use serde::Serialize;
 
 use super::{
-    dialect,
+    ffmpeg_compat,
     hdr::{DolbyVision, DynamicRange},
     sound_clock::SoundClock,
     tracks::{self, Track},
@@ -101,7 +101,7 @@ pub struct Picture {
 
 impl Picture {
     pub fn is_rgb(&self) -> bool {
-        dialect::is_rgb(&self.pixel_format)
+        ffmpeg_compat::is_rgb(&self.pixel_format)
     }
 
     pub fn is_tone_mapped(&self) -> bool {

@@ -5,8 +5,8 @@ use std::{ffi::OsString, ops::Range};
 use super::{
     Media, animation,
     clip::{Clip, Entry, Picture, Sampling},
-    dialect,
     error::{MediaError, Tool, Unusable},
+    ffmpeg_compat,
     fit::{Fit, crop, inside},
     full_decode::damaged,
     process::{Child, Pipes},
@@ -83,7 +83,8 @@ impl Media {
         }
         let entry = entry(frames.wanted.clip, frames.files.start).filter(|entry| entry.frame > 0);
         let distrusted = frames.begun == Begin::Near
-            && entry.is_some_and(|entry| dialect::doubts_its_start(&frames.child.transcript().stderr, entry.leads));
+            && entry
+                .is_some_and(|entry| ffmpeg_compat::doubts_its_start(&frames.child.transcript().stderr, entry.leads));
         if distrusted { Err(frames.ended_early()) } else { Ok(all) }
     }
 
@@ -165,7 +166,7 @@ impl Frames<'_> {
         let clip = self.wanted.clip;
         match error {
             MediaError::Failed { transcript, .. }
-                if dialect::blames_the_stream(&transcript.stderr, &clip.picture.codec) =>
+                if ffmpeg_compat::blames_the_stream(&transcript.stderr, &clip.picture.codec) =>
             {
                 let frame = self.files.start + self.read;
                 // Decoding begins at a key frame, so where nothing came the damage can lie before what is wanted.
@@ -227,7 +228,7 @@ fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsS
             arguments.extend(raw.map(OsString::from));
             arguments.extend(["-i", "pipe:0"].map(OsString::from));
         }
-        None => arguments.extend(["-i".into(), dialect::url(&clip.path)]),
+        None => arguments.extend(["-i".into(), ffmpeg_compat::url(&clip.path)]),
     }
     arguments.extend(["-map".into(), format!("0:{}", clip.picture.stream).into()]);
     filters.extend(clip.picture.tone_map.clone());
@@ -239,7 +240,7 @@ fn arguments(wanted: &Wanted<'_>, files: &Range<usize>, begin: Begin) -> Vec<OsS
     if !filters.is_empty() {
         arguments.extend(["-vf".into(), filters.join(",").into()]);
     }
-    arguments.extend(dialect::PASS_FRAMES.map(OsString::from));
+    arguments.extend(ffmpeg_compat::PASS_FRAMES.map(OsString::from));
     arguments.extend(["-frames:v".into(), files.len().to_string().into()]);
     let pixel_format = if stored_as_is { "yuvj420p" } else { pixel_format(layout) };
     arguments.extend(["-f", "rawvideo", "-pix_fmt", pixel_format, "pipe:1"].map(OsString::from));

@@ -5,8 +5,8 @@ use std::{ffi::OsString, io::Read, path::Path};
 use super::{
     Media,
     clip::{Clip, Color, Picture, name},
-    dialect,
     error::{MediaError, Tool, Unusable},
+    ffmpeg_compat,
     hdr::{DolbyVision, DynamicRange},
     process::{Child, Pipes},
     report::{FrameReport, SideData, Stream},
@@ -51,7 +51,7 @@ impl Media {
         if let Some(primaries) = primaries.filter(|primaries| *primaries == "bt2020") {
             return facts(DynamicRange::Untagged, Some(format!("primaries {primaries}, no transfer")));
         }
-        let deep = stream.pix_fmt.as_deref().is_some_and(|format| dialect::bits(format) > 8);
+        let deep = stream.pix_fmt.as_deref().is_some_and(|format| ffmpeg_compat::bits(format) > 8);
         let of_frame = match deep && !stream.side_data_list.iter().any(SideData::is_hdr) {
             true => self.side_data_of_first_frame(path, stream.index)?,
             false => vec![],
@@ -127,7 +127,7 @@ fn filter(picture: &Picture) -> Option<String> {
         DynamicRange::Hlg => HLG,
         DynamicRange::Standard | DynamicRange::DolbyVision | DynamicRange::Untagged => return None,
     };
-    let rgb = dialect::is_rgb(&picture.pixel_format);
+    let rgb = ffmpeg_compat::is_rgb(&picture.pixel_format);
     let color = &picture.color;
     let matrix = if rgb { "gbr" } else { color.tagged_matrix.as_deref().unwrap_or("bt2020nc") };
     let primaries = color.primaries.as_deref().unwrap_or("bt2020");
@@ -141,7 +141,7 @@ fn filter(picture: &Picture) -> Option<String> {
 /// Why a clip is not SDR, and what cures it; None where it is.
 fn refusal(clip: &Clip, still: bool) -> Option<Unusable> {
     let Clip { path, picture, .. } = clip;
-    let quoted = dialect::typed(path);
+    let quoted = ffmpeg_compat::typed(path);
     let refuse = |problem: &str, help: String| {
         let wanted = if still { "an image in standard range (SDR)" } else { "a clip in standard range (SDR)" };
         Unusable::new(path, problem).wanted(wanted).found(picture.range_source.clone().unwrap_or_default()).help(help)

@@ -12,8 +12,8 @@ use strum::{Display, EnumString};
 use super::{
     Media,
     decode::pixel_format,
-    dialect,
     error::{MediaError, Tool},
+    ffmpeg_compat,
     process::{Child, Pipes},
 };
 use crate::pipeline::types::video::{Fps, Layout, Matrix, Range, Size};
@@ -156,10 +156,10 @@ fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsSt
     say(&["-f", "rawvideo", "-pixel_format", pixel_format(*layout), "-video_size", &size, "-framerate", &rate]);
     say(&["-i", "pipe:0"]);
     if let Some(sound) = sound {
-        words.extend(["-i".into(), dialect::url(sound)]);
+        words.extend(["-i".into(), ffmpeg_compat::url(sound)]);
     }
     if let Some(note) = note {
-        words.extend(["-f".into(), "ffmetadata".into(), "-i".into(), dialect::url(note)]);
+        words.extend(["-f".into(), "ffmetadata".into(), "-i".into(), ffmpeg_compat::url(note)]);
     }
     let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
     say(&["-map", "0:v:0"]);
@@ -200,7 +200,7 @@ fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsSt
         say(&["-bf", "0", "-x264-params", "rc-lookahead=0:sync-lookahead=0"]);
     }
     match layout {
-        Layout::Rgb => say(&["-pix_fmt", dialect::FFV1_RGB]),
+        Layout::Rgb => say(&["-pix_fmt", ffmpeg_compat::FFV1_RGB]),
         Layout::Yuv420 { matrix, range } => {
             let matrix = match matrix {
                 Matrix::Bt601 => "smpte170m",
@@ -232,7 +232,7 @@ fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsSt
     } else {
         say(&["-f", "matroska"]);
     }
-    words.push(dialect::url(output));
+    words.push(ffmpeg_compat::url(output));
     words
 }
 

@@ -11,8 +11,8 @@ use num_rational::Ratio;
 use super::{
     Media,
     clip::name,
-    dialect,
     error::{MediaError, Tool, Unusable},
+    ffmpeg_compat,
     process::{Child, Pipes},
     report::Packet,
 };
@@ -51,8 +51,8 @@ pub(super) fn needs_decoding(packets: &[&Packet], demuxer: &str, codec: &str, on
     times.sort_unstable();
     let share_a_time = times.windows(2).any(|pair| pair[0] == pair[1]);
     // Frames that are shown by a later packet have packets of their own, at times between the others'.
-    let hidden = dialect::hides_frames(codec) && !on_grid;
-    share_a_time || hidden || lacks_references_at_start(packets) || dialect::counts_nothing(demuxer)
+    let hidden = ffmpeg_compat::hides_frames(codec) && !on_grid;
+    share_a_time || hidden || lacks_references_at_start(packets) || ffmpeg_compat::counts_nothing(demuxer)
 }
 
 /// Whether packets come before the first key frame, in the file or on the screen (the beginning of an open GOP), so that
@@ -79,7 +79,7 @@ impl Media {
     pub(super) fn decode_all(&self, stream: &StreamFacts<'_>) -> Result<DecodedStream, MediaError> {
         match self.decode_once(stream, OnError::Fail) {
             Err(error) if error.is_about_the_file() => {
-                if dialect::is_a_recording(stream.demuxer) || stream.lacks_references {
+                if ffmpeg_compat::is_a_recording(stream.demuxer) || stream.lacks_references {
                     self.decode_once(stream, OnError::Continue)
                 } else {
                     Err(error)
@@ -92,13 +92,13 @@ impl Media {
     fn decode_once(&self, stream: &StreamFacts<'_>, on_error: OnError) -> Result<DecodedStream, MediaError> {
         let StreamFacts { path, index, codec, demuxer, base, start, step, lacks_references: _ } = *stream;
         // Where the clock may jump, ffmpeg makes one clock of it unless it is told to leave it.
-        let own_clock = !dialect::may_jump(demuxer);
+        let own_clock = !ffmpeg_compat::may_jump(demuxer);
         let mut words: Vec<OsString> = ["-v", "error", "-nostdin", "-noautorotate"].map(OsString::from).to_vec();
         words.extend((on_error == OnError::Fail).then(|| "-xerror".into()));
         words.extend(own_clock.then(|| "-copyts".into()));
-        words.extend(["-i".into(), dialect::url(path), "-map".into(), format!("0:{index}").into()]);
-        words.extend(dialect::PASS_FRAMES.map(OsString::from));
-        words.extend(dialect::SOURCE_CLOCK.map(OsString::from));
+        words.extend(["-i".into(), ffmpeg_compat::url(path), "-map".into(), format!("0:{index}").into()]);
+        words.extend(ffmpeg_compat::PASS_FRAMES.map(OsString::from));
+        words.extend(ffmpeg_compat::SOURCE_CLOCK.map(OsString::from));
         words.extend(["-f", "framecrc", "pipe:1"].map(OsString::from));
         let purpose = format!("counting the frames of {}", name(path));
         let mut child = Child::start(self, Tool::Ffmpeg, purpose, Pipes::Out, words)?;
@@ -107,7 +107,7 @@ impl Media {
         let transcript = child.transcript();
         if let Err(error) = ended {
             return Err(match error {
-                MediaError::Failed { .. } if dialect::blames_the_stream(&transcript.stderr, codec) => {
+                MediaError::Failed { .. } if ffmpeg_compat::blames_the_stream(&transcript.stderr, codec) => {
                     let frame = listed.as_ref().map_or(0, |frames| frames.len());
                     damaged(path, "near", frame, transcript)
                 }
@@ -166,7 +166,7 @@ pub(super) fn damaged(path: &Path, place: &str, frame: usize, transcript: Transc
         .frame(frame)
         .help(format!(
             "copy or download it again, or re-encode what can be read: ffmpeg -i {} -c:v libx264 -crf 14 repaired.mp4",
-            dialect::typed(path)
+            ffmpeg_compat::typed(path)
         ))
         .said(transcript)
         .into()

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{
     Media,
     clip::Clip,
-    dialect,
     error::{MediaError, Unusable},
+    ffmpeg_compat,
     probe::regular_file,
     still::{self, Found, Looks, Still},
     tracks::{self, TrackChoice},
@@ -59,15 +59,15 @@ impl Media {
     /// The facts of several images; each has one picture.
     pub fn probe_stills(&self, paths: &[PathBuf], tone_map: bool) -> Result<Vec<Still>, MediaError> {
         let still = |path: &PathBuf| match self.look(path, TrackChoice::default())? {
-            Look::MediaFile(MediaFile::Still(still)) => self.conform_still(still, tone_map),
-            Look::Animated(_) => Err(animated(path)),
-            Look::MediaFile(MediaFile::Clip(clip)) => Err(Unusable::new(path, "is a video")
+            Probe::MediaFile(MediaFile::Still(still)) => self.conform_still(still, tone_map),
+            Probe::Animated(_) => Err(animated(path)),
+            Probe::MediaFile(MediaFile::Clip(clip)) => Err(Unusable::new(path, "is a video")
                 .wanted("an image")
                 .found(format!("{} frames of {}", clip.frames, clip.picture.codec))
                 .help(format!(
                     "take a picture of it: ffmpeg -ss SECONDS -i {} -frames:v 1 picture.png; a journey goes on from a \
                      video with --continue",
-                    dialect::typed(path)
+                    ffmpeg_compat::typed(path)
                 ))
                 .into()),
         };
@@ -76,21 +76,21 @@ impl Media {
 
     fn material(&self, path: &Path, choice: TrackChoice) -> Result<MediaFile, MediaError> {
         match self.look(path, choice)? {
-            Look::MediaFile(material) => Ok(material),
-            Look::Animated(Some(mut clip)) => {
+            Probe::MediaFile(material) => Ok(material),
+            Probe::Animated(Some(mut clip)) => {
                 clip.tracks = tracks::of_animation(path, &clip.picture.codec, choice)?;
                 Ok(MediaFile::Clip(clip))
             }
-            Look::Animated(None) => Ok(MediaFile::Clip(Box::new(self.probe_tracks(path, choice)?))),
+            Probe::Animated(None) => Ok(MediaFile::Clip(Box::new(self.probe_tracks(path, choice)?))),
         }
     }
 
-    fn look(&self, path: &Path, choice: TrackChoice) -> Result<Look, MediaError> {
+    fn look(&self, path: &Path, choice: TrackChoice) -> Result<Probe, MediaError> {
         let bytes = regular_file(path)?;
         let avif = match still::looks(path) {
             Looks::Own(format) => match still::look(path, bytes, format)? {
-                Found::Still(still) => return Ok(Look::MediaFile(MediaFile::Still(still))),
-                Found::Animated(clip) => return Ok(Look::Animated(clip)),
+                Found::Still(still) => return Ok(Probe::MediaFile(MediaFile::Still(still))),
+                Found::Animated(clip) => return Ok(Probe::Animated(clip)),
                 Found::Foreign => false,
             },
             // ffmpeg before 7 takes the first of the tiles for the whole.
@@ -98,19 +98,19 @@ impl Media {
                 return Err(Unusable::new(path, format!("is {kind} image in tiles"))
                     .wanted("a picture that is stored whole: PNG, JPEG, WebP, AVIF or what else ffmpeg reads")
                     .found("tiles")
-                    .help(format!("convert it first: heif-convert {} picture.png", dialect::typed(path)))
+                    .help(format!("convert it first: heif-convert {} picture.png", ffmpeg_compat::typed(path)))
                     .into());
             }
             Looks::Avif => true,
             Looks::Other => false,
         };
         let clip = self.probe_tracks(path, choice)?;
-        if !avif && !dialect::is_image(&clip.container) {
-            return Ok(Look::MediaFile(MediaFile::Clip(Box::new(clip))));
+        if !avif && !ffmpeg_compat::is_image(&clip.container) {
+            return Ok(Probe::MediaFile(MediaFile::Clip(Box::new(clip))));
         }
         // Decoded here and now, as every image is.
         self.only_frame(&clip)?;
-        Ok(Look::MediaFile(MediaFile::Still(Still::of_clip(clip))))
+        Ok(Probe::MediaFile(MediaFile::Still(Still::of_clip(clip))))
     }
 }
 
@@ -124,7 +124,7 @@ fn animated(path: &Path) -> MediaError {
 
 /// Of an image where a clip is wanted.
 fn no_clip(still: &Still) -> MediaError {
-    let quoted = dialect::typed(&still.path);
+    let quoted = ffmpeg_compat::typed(&still.path);
     Unusable::new(&still.path, "is a still image")
         .wanted("a video")
         .found(still.format.clone())
@@ -136,7 +136,7 @@ fn no_clip(still: &Still) -> MediaError {
         .into()
 }
 
-enum Look {
+enum Probe {
     MediaFile(MediaFile),
     /// A clip, but where its pictures are left to ffmpeg.
     Animated(Option<Box<Clip>>),

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use serde_json::{Map, Value};
 
-use super::{Media, clip::name, dialect, error::MediaError, report::Report};
+use super::{Media, clip::name, error::MediaError, ffmpeg_compat, report::Report};
 
 /// The tag's name; Matroska writes names in capitals.
 const TAG: &str = "wanctl";
@@ -34,7 +34,7 @@ impl Media {
         let words = ["-show_format"].map(Into::into).to_vec();
         let report: Report = match self.report(path, purpose, words) {
             Ok((report, _)) => report,
-            Err(MediaError::Failed { transcript, .. }) if dialect::blames_the_file(&transcript.stderr) => {
+            Err(MediaError::Failed { transcript, .. }) if ffmpeg_compat::blames_the_file(&transcript.stderr) => {
                 return Ok(None);
             }
             Err(other) => return Err(other),

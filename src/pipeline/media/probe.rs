@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use super::{
     Media,
     clip::{Clip, Color, Counts, Entry, Picture, Sound, Timing, name},
-    dialect::{self, Messages},
     dynamic_range::RangeFacts,
     error::{MediaError, Tool, Unusable},
+    ffmpeg_compat::{self, Messages},
+    frame_rate::{FrameRate, Ticks, frame_rate},
     full_decode::{StreamFacts, lacks_references_at_start, marks_all_as_keys, needs_decoding, steadied},
     note::note_among,
     process::{Child, Pipes},
     report::{Format, Packet, Report, Stream},
-    rhythm::{Rhythm, Ticks, rhythm},
     sound_clock::{SoundClock, StreamPackets},
     tracks::{TrackChoice, TrackKind, take, tracks},
 };
@@ -83,17 +83,17 @@ impl Media {
         let mut counts = self.count_frames(&video)?;
 
         // What has no format of pixels was recognised by its name alone.
-        if dialect::is_image(&format.format_name) && stream.pix_fmt.is_none() {
+        if ffmpeg_compat::is_image(&format.format_name) && stream.pix_fmt.is_none() {
             return Err(unreadable(path, transcript));
         }
         let (transfer, primaries) = (tag(&stream.color_transfer), tag(&stream.color_primaries));
         let range = self.dynamic_range(path, stream, transfer.as_deref(), primaries.as_deref())?;
-        let picture = picture(path, stream, dialect::is_image(&format.format_name), range)?;
+        let picture = picture(path, stream, ffmpeg_compat::is_image(&format.format_name), range)?;
 
         let rates = [rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)];
         let Timed { ticks, seeks, lenient, mut damage } =
             self.time_frames(&video, &mut counts, (start, rates), corrupt.contains(&stream.index))?;
-        let entries = match seeks && dialect::seeks_exactly(&format.format_name) {
+        let entries = match seeks && ffmpeg_compat::seeks_exactly(&format.format_name) {
             true => entries(video.packets.iter().copied(), &ticks, start),
             false => vec![],
         };
@@ -104,7 +104,7 @@ impl Media {
                 .said(transcript)
                 .into());
         };
-        let Rhythm { fps, timing, source: rate_source } = rhythm(&ticks, rates);
+        let FrameRate { fps, timing, source: rate_source } = frame_rate(&ticks, rates);
         // A part that is gone leaves a gap where the decoder has nothing to complain of.
         if lenient && damage.is_none() && gap(&ticks, fps) {
             damage = Some("its timestamps have gaps".into());
@@ -126,7 +126,7 @@ impl Media {
             |index: usize| report.streams.iter().any(|stream| stream.index == index && sound(stream).is_some());
         let taken = take(path, &mut tracks, TrackKind::Audio, choice.audio, usable)?;
         let sound = sound_of(&report, taken, &format.format_name);
-        let leaps = dialect::loses_packets(&format.format_name);
+        let leaps = ffmpeg_compat::loses_packets(&format.format_name);
         let of_pictures = StreamPackets { packets: &report.packets, stream: stream.index, base, leaps };
         Ok(Clip {
             path: path.to_owned(),
@@ -172,7 +172,7 @@ impl Media {
             decoded: None,
         };
         // Other headers than MP4's are known to promise a frame too many in whole files.
-        let promise = counts.container.filter(|_| dialect::index_is_binding(&format.format_name));
+        let promise = counts.container.filter(|_| ffmpeg_compat::index_is_binding(&format.format_name));
         if let Some(promised) = promise.filter(|&promised| promised > counts.packets) {
             // What an edit list hides is there all the same.
             let there = self.packets_in_file(path, stream.index)?;
@@ -188,7 +188,7 @@ impl Media {
             counts.hidden = Some(there - counts.packets);
         }
 
-        if let Some(said) = transcript.stderr.lines().find(|line| dialect::misses_the_end(line)) {
+        if let Some(said) = transcript.stderr.lines().find(|line| ffmpeg_compat::misses_the_end(line)) {
             let problem = format!("is cut short: {} frames are there, but not its end", counts.packets);
             return Err(Unusable::new(path, problem)
                 .wanted("a whole file")
@@ -217,7 +217,7 @@ impl Media {
         let last = video.shown().max_by_key(|packet| packet.pts).and_then(|packet| packet.duration).unwrap_or(0);
         let mut ticks = Ticks { times, last, base };
         let codec = stream.codec_name.as_deref().unwrap_or_default();
-        let on_grid = || rhythm(&ticks, rates).timing == Timing::Constant;
+        let on_grid = || frame_rate(&ticks, rates).timing == Timing::Constant;
         let in_doubt = !agree || corrupt || needs_decoding(packets, &format.format_name, codec, on_grid());
         let (mut damage, mut lenient, mut seeks) = (None, false, true);
         if in_doubt && counts.packets > 0 {
@@ -274,7 +274,7 @@ impl Media {
             "packet=stream_index,pts,dts,duration,flags",
         ];
         let without_warnings = |transcript: Transcript| {
-            let Messages { errors, corrupt } = dialect::messages(&transcript.stderr);
+            let Messages { errors, corrupt } = ffmpeg_compat::messages(&transcript.stderr);
             (Transcript { stderr: errors, ..transcript }, corrupt)
         };
         match self.report(path, format!("reading {}", name(path)), words.map(OsString::from).to_vec()) {
@@ -285,7 +285,7 @@ impl Media {
             Err(MediaError::Failed { tool, purpose, how, transcript }) => {
                 let (transcript, _) = without_warnings(transcript);
                 // ffprobe ends with 1 for a file it cannot open; a signal or a missing library is its own failure.
-                match how.ends_with("status 1") && dialect::blames_the_file(&transcript.stderr) {
+                match how.ends_with("status 1") && ffmpeg_compat::blames_the_file(&transcript.stderr) {
                     true => Err(unreadable(path, transcript)),
                     false => Err(MediaError::Failed { tool, purpose, how, transcript }),
                 }
@@ -313,7 +313,7 @@ impl Media {
     ) -> Result<(T, Transcript), MediaError> {
         let mut arguments: Vec<OsString> = vec!["-v".into(), "error".into()];
         arguments.extend(words);
-        arguments.extend(["-of".into(), "json".into(), dialect::url(path)]);
+        arguments.extend(["-of".into(), "json".into(), ffmpeg_compat::url(path)]);
         let mut child = Child::start(self, Tool::Ffprobe, purpose.clone(), Pipes::Out, arguments)?;
         let answer = serde_json::from_reader(BufReader::with_capacity(1 << 16, &mut child));
         // Read to the end, or a child that still writes would never end.
@@ -351,7 +351,7 @@ pub(super) fn regular_file(path: &Path) -> Result<u64, MediaError> {
 
 fn keep_what_is_there(path: &Path) -> String {
     let extension = path.extension().map_or("mp4".into(), |extension| extension.to_string_lossy());
-    let quoted = dialect::typed(path);
+    let quoted = ffmpeg_compat::typed(path);
     format!("copy or download it again, or keep what is there: ffmpeg -i {quoted} -c copy whole.{extension}")
 }
 
@@ -384,7 +384,7 @@ fn begins_like_mp4(path: &Path) -> bool {
 fn sound_of<'a>(report: &'a Report, stream: Option<usize>, demuxer: &str) -> Option<(Sound, StreamPackets<'a>)> {
     let stream = report.streams.iter().find(|candidate| Some(candidate.index) == stream)?;
     let base = ratio(&stream.time_base).unwrap_or_else(|| Ratio::new(1, 1000));
-    let loses_packets = dialect::loses_packets(demuxer);
+    let loses_packets = ffmpeg_compat::loses_packets(demuxer);
     let packets = StreamPackets { packets: &report.packets, stream: stream.index, base, leaps: loses_packets };
     let longest = report.packets.iter().filter(|packet| packet.stream_index == stream.index);
     let longest = longest.filter_map(|packet| packet.duration).max().unwrap_or_default();
@@ -401,7 +401,7 @@ fn sound(stream: &Stream) -> Option<Sound> {
         codec: stream.codec_name.clone().unwrap_or_default(),
         rate,
         channels: stream.channels,
-        layout: layout.unwrap_or_else(|| dialect::default_layout(stream.channels)),
+        layout: layout.unwrap_or_else(|| ffmpeg_compat::default_layout(stream.channels)),
         packet: 0.0,
         clock: SoundClock::default(),
         loses_packets: false,
@@ -420,7 +420,7 @@ fn picture(path: &Path, stream: &Stream, still: bool, range: RangeFacts) -> Resu
     let sample_aspect = sample_aspect(stream);
     let coded = Size::new(stream.width, stream.height);
     let size = shown_size(coded, sample_aspect, rotation);
-    let quoted = dialect::typed(path);
+    let quoted = ffmpeg_compat::typed(path);
     if rotation % 90 != 0 {
         return Err(refuse(&format!("is turned by {rotation} degrees")).wanted("a turn by 0, 90, 180 or 270").into());
     }
@@ -432,7 +432,7 @@ fn picture(path: &Path, stream: &Stream, still: bool, range: RangeFacts) -> Resu
     }
     // VP8 and VP9 keep it in a second stream that only this tag tells of.
     let tagged = stream.tags.alpha_mode.as_deref() == Some("1");
-    if dialect::has_alpha(&pixel_format) || tagged {
+    if ffmpeg_compat::has_alpha(&pixel_format) || tagged {
         return Err(refuse("has transparency, which a film cannot hold")
             .wanted("an opaque picture")
             .found(if tagged { "alpha_mode 1".into() } else { format!("pixel format {pixel_format}") })
@@ -449,7 +449,7 @@ fn picture(path: &Path, stream: &Stream, still: bool, range: RangeFacts) -> Resu
         stream: stream.index,
         codec,
         profile: stream.profile.clone().filter(|profile| profile != "unknown"),
-        bits: dialect::bits(&pixel_format),
+        bits: ffmpeg_compat::bits(&pixel_format),
         color: color(stream, &pixel_format, size),
         dynamic_range: range.range,
         dolby_vision: range.dolby_vision,
@@ -504,7 +504,7 @@ fn color(stream: &Stream, pixel_format: &str, size: Size) -> Color {
         _ => untagged_matrix(size),
     };
     let full = stream.color_range.as_deref() == Some("pc") || pixel_format.starts_with("yuvj");
-    let range = if full || dialect::is_rgb(pixel_format) { Range::Full } else { Range::Limited };
+    let range = if full || ffmpeg_compat::is_rgb(pixel_format) { Range::Full } else { Range::Limited };
     Color {
         matrix,
         range,

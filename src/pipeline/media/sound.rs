@@ -10,8 +10,8 @@ use std::{
 use super::{
     Media,
     clip::name,
-    dialect,
     error::{MediaError, Tool},
+    ffmpeg_compat,
     levels::{ExpectedSound, ExpectedStretch, Levels},
     process::{Child, Pipes},
     sound_reader::{SoundForm, SoundReader, SoundSource},
@@ -169,7 +169,7 @@ fn arguments(track: &Soundtrack<'_>, codec: SoundCodec, output: &Path) -> Vec<Os
     let raw = ["-f", "f32le", "-ar", &rate, "-ac", &channel_count, "-channel_layout", layout, "-i", "pipe:0"];
     words.extend(raw.map(OsString::from));
     words.extend(coding(codec, *channels));
-    words.push(dialect::url(output));
+    words.push(ffmpeg_compat::url(output));
     words
 }
 

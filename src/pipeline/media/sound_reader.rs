@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::Path};
 use super::{
     Media,
     clip::{Sound, name},
-    dialect,
     error::{MediaError, Tool, Unusable},
+    ffmpeg_compat,
     levels::Levels,
     process::{Child, Pipes},
     sound_clock::ClockReader,
@@ -183,7 +183,7 @@ impl<'a> SoundReader<'a> {
     fn missing(&self) -> Result<Vec<Gap>, MediaError> {
         let Sound { codec, clock, loses_packets, .. } = self.source.sound;
         let transcript = self.transcript.clone().or_else(|| self.child.as_ref().map(Child::transcript));
-        let Some(transcript) = transcript.filter(|said| dialect::blames_the_stream(&said.stderr, codec)) else {
+        let Some(transcript) = transcript.filter(|said| ffmpeg_compat::blames_the_stream(&said.stderr, codec)) else {
             return Ok(vec![]);
         };
         let mut gaps = self.steady.gaps().to_vec();
@@ -201,7 +201,7 @@ impl<'a> SoundReader<'a> {
     fn blame(&self, error: MediaError) -> MediaError {
         match error {
             MediaError::Failed { transcript, .. }
-                if dialect::blames_the_stream(&transcript.stderr, &self.source.sound.codec) =>
+                if ffmpeg_compat::blames_the_stream(&transcript.stderr, &self.source.sound.codec) =>
             {
                 self.damaged(transcript)
             }
@@ -224,10 +224,10 @@ impl<'a> SoundReader<'a> {
 fn arguments(SoundSource { path, sound }: SoundSource<'_>, form: SoundForm<'_>) -> Vec<OsString> {
     let SoundForm { rate, channels, layout } = form;
     let mut words: Vec<OsString> = ["-v", "error", "-nostdin", "-copyts", "-itsoffset"].map(OsString::from).to_vec();
-    words.extend([OFFSET.to_string().into(), "-vn".into(), "-i".into(), dialect::url(path)]);
+    words.extend([OFFSET.to_string().into(), "-vn".into(), "-i".into(), ffmpeg_compat::url(path)]);
     words.extend(["-map".into(), format!("0:{}", sound.stream).into(), "-af".into()]);
     let samples: Vec<String> = (0..channels).map(|channel| format!("val({channel})")).collect();
-    let layout_with_time = dialect::any_layout(channels + 1);
+    let layout_with_time = ffmpeg_compat::any_layout(channels + 1);
     words.push(
         format!(
             "aresample={rate},aformat=sample_fmts=dblp:channel_layouts={layout},aeval={}|t:c={layout_with_time},\

@@ -14,8 +14,8 @@ use super::{
     Media, animation,
     clip::{Clip, Sampling, name},
     decode::Wanted,
-    dialect,
     error::{MediaError, Unusable},
+    ffmpeg_compat,
     fit::{Fit, fitted},
     hdr::DynamicRange,
     reading::{self, LONGEST_SIDE, MOST_BYTES, UNDER, meaning, too_large},
@@ -84,7 +84,7 @@ impl Still {
         Self {
             path: clip.path.clone(),
             bytes: clip.bytes,
-            format: if dialect::is_image(&clip.container) { picture.codec.clone() } else { "avif".into() },
+            format: if ffmpeg_compat::is_image(&clip.container) { picture.codec.clone() } else { "avif".into() },
             size: picture.size,
             bits: picture.bits,
             transparent: false,

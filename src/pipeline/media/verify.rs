@@ -5,9 +5,9 @@ use std::{ffi::OsString, fs, path::Path};
 use super::{
     Media,
     clip::{Clip, Timing},
-    dialect,
     encode::FilmFormat,
     error::{MediaError, Tool},
+    ffmpeg_compat,
     levels::{ExpectedSound, Levels},
     process::{Child, Pipes},
 };
@@ -70,7 +70,7 @@ impl Media {
         if film.picture.size != format.size {
             return wrong("its size is off", format.size.to_string(), film.picture.size.to_string());
         }
-        // One frame has no rhythm to check.
+        // One frame has no rate to check.
         if frames > 1 && (film.fps != format.fps || film.timing != Timing::Constant) {
             let found = format!("{} fps, {:?}", film.fps, film.timing).to_lowercase();
             return wrong("its rate is off", format!("{} fps, constant", format.fps), found);
@@ -107,7 +107,7 @@ impl Media {
     fn count(&self, path: &Path, each: impl FnMut(usize)) -> Result<usize, MediaError> {
         let mut words = decode(path);
         words.extend(["-progress", "pipe:1", "-map", "0"].map(OsString::from));
-        words.extend(dialect::PASS_FRAMES.map(OsString::from));
+        words.extend(ffmpeg_compat::PASS_FRAMES.map(OsString::from));
         words.extend(["-f", "null", "-"].map(OsString::from));
         let mut child = Child::start(self, Tool::Ffmpeg, "decoding the film to verify it", Pipes::Progress, words)?;
         child.wait_with(each)?;
@@ -127,9 +127,9 @@ impl Media {
         // The child's stdout is for the samples.
         let report = folder.join("verify.progress");
         let mut words = decode(path);
-        words.extend(["-y".into(), "-progress".into(), dialect::url(&report)]);
+        words.extend(["-y".into(), "-progress".into(), ffmpeg_compat::url(&report)]);
         words.extend(["-map", "0:v"].map(OsString::from));
-        words.extend(dialect::PASS_FRAMES.map(OsString::from));
+        words.extend(ffmpeg_compat::PASS_FRAMES.map(OsString::from));
         words.extend(["-f", "null", "-", "-map", "0:a:0", "-af"].map(OsString::from));
         words.push(format!("aresample={rate}:async=1:first_pts=0").into());
         words.extend(["-ac".into(), channels.to_string().into()]);
@@ -162,6 +162,6 @@ impl Media {
 fn decode(path: &Path) -> Vec<OsString> {
     let words = ["-v", "error", "-nostdin", "-nostats", "-stats_period", "0.2", "-xerror", "-i"];
     let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
-    words.push(dialect::url(path));
+    words.push(ffmpeg_compat::url(path));
     words
 }

@@ -1,19 +1,19 @@
 //! Numbers that cannot be, whoever says them.
 
-use super::{Each, Guidance, Layer, Options, SettingsError, Source, TravelOptions, WanOptions, pick};
+use super::{Each, Guidance, Layer, Options, OptionsError, Source, TravelOptions, WanOptions, pick};
 use crate::pipeline::plan::{PlanError, check_ranges};
 
-pub(super) fn ranges(layers: &[Layer]) -> Result<(), SettingsError> {
+pub(super) fn ranges(layers: &[Layer]) -> Result<(), OptionsError> {
     for Layer { from, values } in layers {
         if let Some((option, found, wanted)) = wrong(values) {
-            return Err(SettingsError::Range { option, found, wanted, from: from.clone() });
+            return Err(OptionsError::Range { option, found, wanted, from: from.clone() });
         }
     }
     Ok(())
 }
 
 /// What a range has no use for. Gap and mode count where somebody typed them: tasks and films say them always.
-pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
+pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), OptionsError> {
     let decided =
         |says: fn(&Options) -> Option<bool>| pick(layers, says).filter(|said| said.value).map(|said| said.from);
     let typed = |says: fn(&Options) -> bool| {
@@ -26,7 +26,7 @@ pub(super) fn beside_ranges(layers: &[Layer]) -> Result<(), SettingsError> {
         ("mode", typed(|values| values.join.mode.is_some())),
     ];
     match found.into_iter().find_map(|(option, from)| Some((option, from?))) {
-        Some((option, from)) => Err(SettingsError::BesideRange { option, from }),
+        Some((option, from)) => Err(OptionsError::BesideRange { option, from }),
         None => Ok(()),
     }
 }

@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr, thread};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecOptions, SettingsError};
-use crate::pipeline::job::{Device, Place};
+use super::{ExecOptions, OptionsError};
+use crate::pipeline::job::{Device, ExecTarget};
 
 /// How the engine does its work. It is no part of what is asked: a run can be gone on with elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ fn one() -> usize {
 
 impl EngineSettings {
     /// What was asked, over those of a run that is done again.
-    pub fn new(ask: ExecOptions, again: Option<Self>) -> Result<Self, SettingsError> {
+    pub fn new(ask: ExecOptions, again: Option<Self>) -> Result<Self, OptionsError> {
         let ExecOptions { device, threads, jobs } = ask;
         let built_in = Self { device: Devices::default(), threads: None, jobs: 1 };
         let again = again.unwrap_or(built_in);
@@ -37,23 +37,23 @@ impl EngineSettings {
             (Some(device), jobs) => (device, jobs.unwrap_or(1)),
         };
         if jobs > 1 && !device.is_cpu() {
-            return Err(SettingsError::Jobs { jobs, device: device.to_string() });
+            return Err(OptionsError::Jobs { jobs, device: device.to_string() });
         }
         Ok(Self { device, threads: threads.or(again.threads), jobs })
     }
 
     /// Where engines work at once, one at each; no more of them than there is work for.
-    pub fn places(&self, work: usize) -> Vec<Place> {
+    pub fn places(&self, work: usize) -> Vec<ExecTarget> {
         let Self { device, threads, jobs } = self;
         let several = (*jobs).min(work).max(1);
         if several == 1 {
             let devices = &device.0[..device.0.len().min(work.max(1))];
-            let place = |device: &Device| Place { device: *device, threads: *threads, share: devices.len() };
+            let place = |device: &Device| ExecTarget { device: *device, threads: *threads, share: devices.len() };
             return devices.iter().map(place).collect();
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.unwrap_or((cores / several).max(1));
-        vec![Place { device: Device::Cpu, threads: Some(threads), share: several }; several]
+        vec![ExecTarget { device: Device::Cpu, threads: Some(threads), share: several }; several]
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn there_is_an_engine_at_each_device_or_job_and_no_more_than_work() {
         let places = |device, jobs, work| EngineSettings::new(asked(device, Some(3), jobs), None).unwrap().places(work);
-        let place = |device, share| Place { device, threads: Some(3), share };
+        let place = |device, share| ExecTarget { device, threads: Some(3), share };
         assert_eq!(places(None, None, 5), [place(Device::Auto, 1)]);
         assert_eq!(places(Some("cuda:0,1"), None, 5), [place(Device::Cuda(0), 2), place(Device::Cuda(1), 2)]);
         assert_eq!(places(Some("cuda:0,1"), None, 1), [place(Device::Cuda(0), 1)]);

@@ -11,7 +11,7 @@ use crate::pipeline::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum OptionsError {
     #[error("{} cannot be lossless here", codec)]
     NotLossless { codec: Codec },
     #[error("ffv1 is lossless and has no --crf")]
@@ -89,7 +89,7 @@ fn shown_to(engine: EngineChoice) -> String {
     }
 }
 
-impl Reportable for SettingsError {
+impl Reportable for OptionsError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::PromptFile { .. } => ErrorCode::Input,

@@ -346,6 +346,10 @@ fn shift(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| format!("`{text}` is no shift, wanted a number from 0.01 to 100"))
 }
 
+/// Names that options had in runs recorded by version 1.
+const OLD_NAMES: [(&str, &str); 3] =
+    [("segments", "segment_count"), ("structure", "structure_use"), ("published", "model_files")];
+
 /// Names of options that YAML and older recorded runs have besides.
 const ALIASES: [&str; 2] = ["looped", "prompt"];
 
@@ -466,7 +470,12 @@ impl Serialize for Options {
 
 impl<'de> Deserialize<'de> for Options {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
+        let mut map = Map::deserialize(deserializer)?;
+        for (old, name) in OLD_NAMES {
+            if let Some(value) = map.remove(old) {
+                map.insert(name.into(), value);
+            }
+        }
         let names = Self::names();
         if let Some(unknown) = map.keys().find(|key| !names.contains(key)) {
             return Err(D::Error::custom(unknown_field(unknown, &names)));

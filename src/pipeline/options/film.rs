@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FilmOptions, SettingsError, fields::merged};
+use super::{FilmOptions, OptionsError, fields::merged};
 use crate::pipeline::media::{Codec, X264Preset};
 
 /// The film's sound.
@@ -40,26 +40,26 @@ pub struct FilmSettings {
 
 impl FilmSettings {
     /// The codec, given what `--lossless`, `--codec` and `--crf` say together.
-    pub fn new(ask: FilmOptions) -> Result<Self, SettingsError> {
+    pub fn new(ask: FilmOptions) -> Result<Self, OptionsError> {
         let FilmOptions { codec, crf, x264_preset, lossless, audio } = ask;
         let lossless = lossless.unwrap_or(false);
         let audio = audio.unwrap_or(Audio::Keep);
         let codec = match (codec, lossless) {
             (None | Some(Codec::Ffv1), true) => Codec::Ffv1,
-            (Some(codec), true) => return Err(SettingsError::NotLossless { codec }),
+            (Some(codec), true) => return Err(OptionsError::NotLossless { codec }),
             (codec, false) => codec.unwrap_or(Codec::H264),
         };
         let most = match codec {
             Codec::H264 | Codec::H265 => 51,
             Codec::Av1 => 63,
-            Codec::Ffv1 if crf.is_some() => return Err(SettingsError::NoQuality),
+            Codec::Ffv1 if crf.is_some() => return Err(OptionsError::NoQuality),
             Codec::Ffv1 => 0,
         };
         if codec != Codec::H264 && x264_preset.is_some() {
-            return Err(SettingsError::X264Preset { codec });
+            return Err(OptionsError::X264Preset { codec });
         }
         match crf {
-            Some(crf) if crf > most => Err(SettingsError::CrfTooHigh { crf, codec, most }),
+            Some(crf) if crf > most => Err(OptionsError::CrfTooHigh { crf, codec, most }),
             crf => Ok(Self { codec, crf: crf.unwrap_or(14), x264_preset, lossless, audio }),
         }
     }
@@ -85,7 +85,7 @@ impl FilmSettings {
     }
 
     /// Refuses a name whose extension promises another file than will be written.
-    pub fn check_name(&self, output: &std::path::Path) -> Result<(), SettingsError> {
+    pub fn check_name(&self, output: &std::path::Path) -> Result<(), OptionsError> {
         let extension = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let fits = match (self.codec, extension.as_deref()) {
             (_, Some("mkv")) => true,
@@ -96,6 +96,6 @@ impl FilmSettings {
             return Ok(());
         }
         let wanted = if self.codec == Codec::Ffv1 { ".mkv" } else { ".mp4, .mov, .m4v or .mkv" };
-        Err(SettingsError::Extension { found: extension, codec: self.codec, wanted })
+        Err(OptionsError::Extension { found: extension, codec: self.codec, wanted })
     }
 }

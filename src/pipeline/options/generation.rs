@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling, Seed, SeedMode, SettingsError, Source, Sourced, WanOptions,
+    Layer, LoraFiles, ModelTraits, OptionsError, Parts, Prompts, Sampling, Seed, SeedMode, Source, Sourced, WanOptions,
     layer::{of_segments, pick_own},
     pick,
 };
@@ -44,7 +44,7 @@ pub struct Generation {
 
 impl Generation {
     /// For so many seams or segments, by a model of this kind, with LoRAs that lie in `loras` or go by their names.
-    pub fn of(asked: &[Layer], model: ModelKind, loras: &LoraFiles, parts: Parts) -> Result<Self, SettingsError> {
+    pub fn of(asked: &[Layer], model: ModelTraits, loras: &LoraFiles, parts: Parts) -> Result<Self, OptionsError> {
         let sampling = Sampling::of(asked, model, loras)?;
         let segments = segments(asked, parts, &sampling, |layers| Sampling::of(layers, model, loras))?;
         let prompts = pick(asked, |asked| asked.wan.prompts.clone());
@@ -61,7 +61,7 @@ impl Generation {
         let all = || [&sampling].into_iter().chain(segments.iter().flatten());
         if all().any(|sampling| zero.value >= *sampling.steps) {
             let (option, wanted) = ("cfg_zero_steps", "fewer than the steps that there are");
-            return Err(SettingsError::Range { option, found: zero.value.to_string(), wanted, from: zero.from });
+            return Err(OptionsError::Range { option, found: zero.value.to_string(), wanted, from: zero.from });
         }
         let guided = all().any(|sampling| sampling.guidance.iter().any(|guidance| *guidance > 1.0));
         let mut ignored = vec![];
@@ -98,8 +98,8 @@ fn segments(
     asked: &[Layer],
     parts: Parts,
     common: &Sampling,
-    sampling: impl Fn(&[Layer]) -> Result<Sampling, SettingsError>,
-) -> Result<Vec<Option<Sampling>>, SettingsError> {
+    sampling: impl Fn(&[Layer]) -> Result<Sampling, OptionsError>,
+) -> Result<Vec<Option<Sampling>>, OptionsError> {
     for Layer { from, values } in asked {
         let WanOptions { segment_loras, segment_sampling, .. } = &values.wan;
         let lists = [
@@ -114,7 +114,7 @@ fn segments(
     }
     let mut segments = vec![None; parts.count];
     for (segment, layers) in of_segments(asked) {
-        let wrong = |error| SettingsError::OfSegment { segment: segment + 1, error: Box::new(error) };
+        let wrong = |error| OptionsError::OfSegment { segment: segment + 1, error: Box::new(error) };
         segments[segment] = Some(sampling(&layers).map_err(wrong)?).filter(|own| !own.equals(common));
     }
     if segments.iter().all(Option::is_none) {
@@ -128,7 +128,7 @@ fn is_empty<T>(list: &Sourced<Vec<T>>) -> bool {
 }
 
 impl Prompts {
-    fn of(self, parts: Parts, from: &Source) -> Result<Vec<String>, SettingsError> {
+    fn of(self, parts: Parts, from: &Source) -> Result<Vec<String>, OptionsError> {
         let path = match self {
             Self::One(prompt) => return Ok(vec![prompt; parts.count]),
             Self::Each(prompts) if prompts.len() == parts.count => return Ok(prompts),
@@ -136,11 +136,11 @@ impl Prompts {
             Self::File(path) => path,
         };
         let text = text::read(&path)
-            .map_err(|source| SettingsError::PromptFile { path: path.clone(), source: source.into() })?;
+            .map_err(|source| OptionsError::PromptFile { path: path.clone(), source: source.into() })?;
         let prompts: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
         match prompts.len() {
             found if found == parts.count => Ok(prompts),
-            found => Err(SettingsError::PromptCount { path, found, parts, from: from.clone() }),
+            found => Err(OptionsError::PromptCount { path, found, parts, from: from.clone() }),
         }
     }
 }

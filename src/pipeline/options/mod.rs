@@ -21,7 +21,7 @@ mod wan;
 mod weights;
 
 pub use engine::{Devices, EngineSettings};
-pub use error::SettingsError;
+pub use error::OptionsError;
 pub use fields::{
     CommonOptions, ExecOptions, FilmOptions, JoinOptions, Options, TravelOptions, WanOptions, existing_file, flags_said,
 };
@@ -36,7 +36,7 @@ pub use resolve::{
     Content, Facts, JOURNEY_FRAMES, Kind, Model, ResolvedCommon, ResolvedJoin, ResolvedModel, ResolvedOptions,
     ResolvedTravel, engine, parts, resolve,
 };
-pub use sampling::{Lora, LoraFiles, ModelKind, Sampling};
+pub use sampling::{Lora, LoraFiles, ModelTraits, Sampling};
 pub use values::{Each, EngineChoice, FrameRange, Guidance, Length, Prompts, Seed, SeedMode, StructureUse};
 pub use wan::{WanSettings, random_seed};
 pub use weights::Weights;

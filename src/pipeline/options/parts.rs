@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use strum::{Display, EnumString};
 
-use super::{SettingsError, Source, Sourced};
+use super::{OptionsError, Source, Sourced};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, Display, EnumString)]
 #[serde(rename_all = "lowercase")]
@@ -38,8 +38,8 @@ impl Parts {
         Self { count, of: Part::Segment }
     }
 
-    pub(super) fn counted(self, found: usize, what: &'static str, from: Source) -> SettingsError {
-        SettingsError::Counted { found, what, parts: self, from }
+    pub(super) fn counted(self, found: usize, what: &'static str, from: Source) -> OptionsError {
+        OptionsError::Counted { found, what, parts: self, from }
     }
 
     /// What is said of single ones, of each or of none.
@@ -47,7 +47,7 @@ impl Parts {
         self,
         said: Option<Sourced<Vec<T>>>,
         what: &'static str,
-    ) -> Result<Sourced<Vec<T>>, SettingsError> {
+    ) -> Result<Sourced<Vec<T>>, OptionsError> {
         match said.unwrap_or(Sourced::built_in(vec![])) {
             said if said.is_empty() || said.len() == self.count => Ok(said),
             said => Err(self.counted(said.len(), what, said.from)),

@@ -1,6 +1,6 @@
 //! From what all layers say of phases, steps, thresholds and guidance to the phases of a run.
 
-use super::{Guidance, Layer, SettingsError, Source, Sourced, pick};
+use super::{Guidance, Layer, OptionsError, Source, Sourced, pick};
 use crate::pipeline::job::schedule::{self, Expert, Grid, Phase, Solver};
 
 pub(super) struct Phased {
@@ -14,7 +14,7 @@ pub(super) fn phased(
     layers: &[Layer],
     experts: &[Expert],
     (grid, solver, shift): (Grid, Solver, f64),
-) -> Result<Phased, SettingsError> {
+) -> Result<Phased, OptionsError> {
     let timesteps = |steps| schedule::levels(grid, solver, steps, shift).timesteps;
     let top = layers.iter().rposition(|layer| layer.values.wan.phases.is_some());
     let over = &layers[top.unwrap_or(0)..];
@@ -62,24 +62,24 @@ pub(super) fn phased(
 }
 
 /// Both experts work, the one for high noise first; and a model with one has only that.
-fn fit(phases: &Sourced<Vec<Phase>>, experts: &[Expert]) -> Result<(), SettingsError> {
+fn fit(phases: &Sourced<Vec<Phase>>, experts: &[Expert]) -> Result<(), OptionsError> {
     let from = || phases.from.clone();
     let lows = phases.iter().filter(|phase| phase.expert == Expert::Low).count();
     let low = phases.iter().position(|phase| phase.expert == Expert::Low);
     match low {
-        Some(phase) if experts.len() == 1 => Err(SettingsError::OneExpert { phase: phase + 1, from: from() }),
-        Some(first) if first + lows != phases.len() => Err(SettingsError::ExpertOrder { from: from() }),
-        Some(0) => Err(SettingsError::ExpertUnused { expert: Expert::High, from: from() }),
-        None if experts.len() == 2 => Err(SettingsError::ExpertUnused { expert: Expert::Low, from: from() }),
+        Some(phase) if experts.len() == 1 => Err(OptionsError::OneExpert { phase: phase + 1, from: from() }),
+        Some(first) if first + lows != phases.len() => Err(OptionsError::ExpertOrder { from: from() }),
+        Some(0) => Err(OptionsError::ExpertUnused { expert: Expert::High, from: from() }),
+        None if experts.len() == 2 => Err(OptionsError::ExpertUnused { expert: Expert::Low, from: from() }),
         _ => Ok(()),
     }
 }
 
-fn checked(thresholds: Sourced<Vec<f64>>, phases: usize) -> Result<Vec<f64>, SettingsError> {
+fn checked(thresholds: Sourced<Vec<f64>>, phases: usize) -> Result<Vec<f64>, OptionsError> {
     let Sourced { value, from } = thresholds;
     match value.len() + 1 == phases {
         true => Ok(value),
-        false => Err(SettingsError::Thresholds { found: value.len(), phases, from }),
+        false => Err(OptionsError::Thresholds { found: value.len(), phases, from }),
     }
 }
 
@@ -92,7 +92,7 @@ fn halfway(timesteps: &[f64], phases: &[Phase]) -> Vec<f64> {
     borders.collect()
 }
 
-fn scaled(asked: Sourced<Guidance>, own: Vec<f64>) -> Result<Sourced<Vec<f64>>, SettingsError> {
+fn scaled(asked: Sourced<Guidance>, own: Vec<f64>) -> Result<Sourced<Vec<f64>>, OptionsError> {
     let (phases, from) = (own.len(), asked.from);
     let value = match asked.value {
         Guidance::All(guidance) => vec![guidance; phases],
@@ -101,8 +101,8 @@ fn scaled(asked: Sourced<Guidance>, own: Vec<f64>) -> Result<Sourced<Vec<f64>>, 
             let said = some.into_iter().chain(std::iter::repeat(None));
             own.into_iter().zip(said).map(|(own, said)| said.unwrap_or(own)).collect()
         }
-        Guidance::Each(each) => return Err(SettingsError::Guidance { found: each.len(), phases, from }),
-        Guidance::Some(some) => return Err(SettingsError::Guidance { found: some.len(), phases, from }),
+        Guidance::Each(each) => return Err(OptionsError::Guidance { found: each.len(), phases, from }),
+        Guidance::Some(some) => return Err(OptionsError::Guidance { found: some.len(), phases, from }),
     };
     Ok(Sourced { value, from })
 }

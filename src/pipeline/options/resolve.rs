@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Each, EngineChoice, FrameRange, Generation, Layer, Length, LoraFiles, ModelKind, Options, Parts, SettingsError,
+    Each, EngineChoice, FrameRange, Generation, Layer, Length, LoraFiles, ModelTraits, Options, OptionsError, Parts,
     Source, Sourced, StructureUse, WanOptions, WanSettings, Weights, check, pick,
 };
 use crate::pipeline::{
@@ -41,7 +41,7 @@ pub enum Model {
     /// Another engine generates, or nobody says which model.
     None,
     /// By the names of its files.
-    Named(ModelKind),
+    Named(ModelTraits),
     Found(Box<Weights>),
 }
 
@@ -68,10 +68,10 @@ impl Facts {
     pub fn by_names(layers: &[Layer], content: Content, auto: EngineChoice) -> Self {
         let WanOptions { model_files, phases, .. } = Options::merged(layers).wan;
         let kind = match (&model_files, phases) {
-            (Some(files), _) => Some(ModelKind::from(files)),
+            (Some(files), _) => Some(ModelTraits::from(files)),
             (None, Some(phases)) => {
                 let two_experts = phases.iter().any(|phase| phase.expert == Expert::Low);
-                Some(ModelKind { two_experts, boundary: None, flow_shift: None })
+                Some(ModelTraits { two_experts, boundary: None, flow_shift: None })
             }
             (None, None) => None,
         };
@@ -191,7 +191,7 @@ pub fn engine(layers: &[Layer], auto: EngineChoice) -> Sourced<EngineChoice> {
 }
 
 /// How many seams or segments there are; numbers that cannot be are refused here already.
-pub fn parts(layers: &[Layer], content: Content) -> Result<Parts, SettingsError> {
+pub fn parts(layers: &[Layer], content: Content) -> Result<Parts, OptionsError> {
     check::ranges(layers)?;
     let looped = *resolve_field(layers, |asked| asked.common.looped, false);
     match content {
@@ -204,14 +204,14 @@ pub fn parts(layers: &[Layer], content: Content) -> Result<Parts, SettingsError>
                 ranges => ranges,
             }))
         }
-        Content::Images { continued: true, .. } if looped => Err(SettingsError::LoopContinued),
+        Content::Images { continued: true, .. } if looped => Err(OptionsError::LoopContinued),
         Content::Images { images, continued, .. } => {
             let between = if looped || continued { images } else { images.saturating_sub(1).max(1) };
             let Some(said) = pick(layers, |asked| asked.travel.segment_count) else {
                 return Ok(Parts::segments(between));
             };
             if said.value < between || looped && said.value > between {
-                return Err(SettingsError::Segments { found: said.value, images, between, from: said.from });
+                return Err(OptionsError::Segments { found: said.value, images, between, from: said.from });
             }
             Ok(Parts::segments(said.value))
         }
@@ -219,7 +219,7 @@ pub fn parts(layers: &[Layer], content: Content) -> Result<Parts, SettingsError>
 }
 
 /// Resolves every option, once all that they depend on is known.
-pub fn resolve(layers: &[Layer], facts: Facts) -> Result<ResolvedOptions, SettingsError> {
+pub fn resolve(layers: &[Layer], facts: Facts) -> Result<ResolvedOptions, OptionsError> {
     let Facts { content, auto, conditioning, model, seed } = facts;
     let parts = parts(layers, content)?;
     let align = resolve_field(layers, |asked| asked.common.align, Align::Latent);
@@ -251,7 +251,7 @@ pub fn resolve(layers: &[Layer], facts: Facts) -> Result<ResolvedOptions, Settin
             let travel = travel(layers, (*common.engine, conditioning), (parts, continued))?;
             let option = [(structure, "structure clip"), (references, "reference images")];
             if let (false, Some((_, option))) = (travel.guided, option.into_iter().find(|(given, _)| *given)) {
-                return Err(SettingsError::NotGuided { engine: *common.engine, option });
+                return Err(OptionsError::NotGuided { engine: *common.engine, option });
             }
             Kind::Travel(Box::new(travel))
         }
@@ -265,11 +265,11 @@ pub fn resolve(layers: &[Layer], facts: Facts) -> Result<ResolvedOptions, Settin
 }
 
 /// A model that is shown images has a mask rule of its own; another one that was requested is refused.
-fn of_model(rule: Sourced<MaskRule>, conditioning: Conditioning) -> Result<Sourced<MaskRule>, SettingsError> {
+fn of_model(rule: Sourced<MaskRule>, conditioning: Conditioning) -> Result<Sourced<MaskRule>, OptionsError> {
     let images = conditioning == Conditioning::Images;
     let Sourced { value, ref from } = rule;
     if *from != Source::BuiltIn && (value == MaskRule::Frames) != images {
-        return Err(SettingsError::MaskRule { rule: value, from: from.clone() });
+        return Err(OptionsError::MaskRule { rule: value, from: from.clone() });
     }
     Ok(if images { Sourced { value: MaskRule::Frames, from: Source::Weights } } else { rule })
 }
@@ -278,7 +278,7 @@ fn join(
     layers: &[Layer],
     engine: EngineChoice,
     conditioning: Option<Conditioning>,
-) -> Result<ResolvedJoin, SettingsError> {
+) -> Result<ResolvedJoin, OptionsError> {
     let mode = resolve_field(layers, |asked| asked.join.mode, Mode::Insert);
     let gap = match mode.value {
         Mode::Insert => 53,
@@ -311,7 +311,7 @@ fn travel(
     layers: &[Layer],
     (engine, conditioning): (EngineChoice, Option<Conditioning>),
     (parts, continued): (Parts, bool),
-) -> Result<ResolvedTravel, SettingsError> {
+) -> Result<ResolvedTravel, OptionsError> {
     let each = |said: Sourced<Each<usize>>, what| match said.value.of(parts.count) {
         Ok(value) => Ok(Sourced { value, from: said.from }),
         Err(found) => Err(parts.counted(found, what, said.from)),

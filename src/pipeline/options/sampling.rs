@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Guidance, Layer, LoraAsk, Multiplier, SettingsError, Source, Sourced, WanOptions, check,
+    Guidance, Layer, LoraAsk, Multiplier, OptionsError, Source, Sourced, WanOptions, check,
     phases::{Phased, high_phases, phased},
     pick,
 };
@@ -34,7 +34,7 @@ pub type LoraFiles = BTreeMap<PathBuf, PathBuf>;
 
 /// What of a model its sampling rests on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ModelKind {
+pub struct ModelTraits {
     pub two_experts: bool,
     /// As its folder says them.
     pub boundary: Option<f64>,
@@ -49,7 +49,7 @@ pub struct Lora {
     pub strengths: Vec<f64>,
 }
 
-impl From<&ModelFiles> for ModelKind {
+impl From<&ModelFiles> for ModelTraits {
     fn from(models: &ModelFiles) -> Self {
         let &ModelFiles { ref low, boundary, flow_shift, .. } = models;
         Self { two_experts: !low.is_empty(), boundary, flow_shift }
@@ -57,13 +57,13 @@ impl From<&ModelFiles> for ModelKind {
 }
 
 /// By its names alone.
-impl From<&Published> for ModelKind {
+impl From<&Published> for ModelTraits {
     fn from(published: &Published) -> Self {
         Self { two_experts: !published.low.is_empty(), boundary: None, flow_shift: None }
     }
 }
 
-impl ModelKind {
+impl ModelTraits {
     /// What it is asked where nobody says it, and over that what its folder says.
     fn layers(self) -> [Layer; 2] {
         let (steps, shift, guidance, thresholds) = match self.two_experts {
@@ -90,7 +90,7 @@ impl ModelKind {
 
 impl Sampling {
     /// LoRAs that are not among `files` go by the names that they are asked by.
-    pub fn of(asked: &[Layer], model: ModelKind, files: &LoraFiles) -> Result<Self, SettingsError> {
+    pub fn of(asked: &[Layer], model: ModelTraits, files: &LoraFiles) -> Result<Self, OptionsError> {
         check::ranges(asked)?;
         let layers: Vec<Layer> = model.layers().into_iter().chain(asked.iter().cloned()).collect();
         let layers = &layers[..];
@@ -123,7 +123,7 @@ fn loras(
     layers: &[Layer],
     files: &LoraFiles,
     phases: &Sourced<Vec<Phase>>,
-) -> Result<Sourced<Vec<Lora>>, SettingsError> {
+) -> Result<Sourced<Vec<Lora>>, OptionsError> {
     let Some(asked) = pick(layers, |asked| asked.wan.loras.clone()) else { return Ok(Sourced::built_in(vec![])) };
     let steps: Vec<usize> = phases.iter().map(|phase| phase.steps).collect();
     let lora = |LoraAsk { file, weights }: LoraAsk| {
@@ -135,7 +135,7 @@ fn loras(
         let found = weights.phases();
         match weights.over(&steps) {
             Some(strengths) => Ok(Lora { file, weights, strengths }),
-            None => Err(SettingsError::LoraPhases { file, found, phases: steps.len(), from: asked.from.clone() }),
+            None => Err(OptionsError::LoraPhases { file, found, phases: steps.len(), from: asked.from.clone() }),
         }
     };
     let value = asked.value.into_iter().map(lora).collect::<Result<_, _>>()?;

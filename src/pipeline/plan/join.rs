@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{
-    Align, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Seam, Shape, Slot,
+    Align, FramePlan, FrameRef, LatentSpan, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Segment, Shape, Slot,
     Source,
     error::MOST_FRAMES,
     fit::{Fit, Misfit, Why, fit},
@@ -151,7 +151,7 @@ impl Cut {
         (0..self.lengths.len()).map(stay).collect()
     }
 
-    fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinParams) -> Result<Seam, PlanError> {
+    fn seam(&self, seam: usize, blend: [usize; 2], ask: &JoinParams) -> Result<Segment, PlanError> {
         let Fit { made, removed, context } = self.fits[seam];
         let &JoinParams { mode, mask_rule, .. } = ask;
         let between @ [left, right] = self.clips_of(seam);
@@ -171,7 +171,7 @@ impl Cut {
         let requested = Shape { context: [ask.context; 2], gap: ask.gap };
         let used = Shape { context, gap: made };
         let latents = latents(&slots, mask_rule);
-        Ok(Seam { between, range: None, mode, requested, used, removed, blend, references: vec![], slots, latents })
+        Ok(Segment { between, range: None, mode, requested, used, removed, blend, references: vec![], slots, latents })
     }
 }
 
@@ -196,7 +196,7 @@ fn gap(made: usize, pins: [FrameRef; 2], ask: &JoinParams) -> Result<Vec<Slot>, 
 }
 
 /// The latents of a guide, and which of them the rule keeps.
-pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
+pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<LatentSpan> {
     let count = slots.len().div_ceil(4);
     let known = |slot: &Slot| slot.is_known();
     let latent = |n: usize| {
@@ -212,14 +212,14 @@ pub fn latents(slots: &[Slot], rule: MaskRule) -> Vec<Latent> {
             MaskRule::Frames if own.iter().any(known) => Mask::Partly,
             _ => Mask::Generate,
         };
-        Latent { frames, mask }
+        LatentSpan { frames, mask }
     };
     (0..count).map(latent).collect()
 }
 
-fn warnings(sources: &[Source], seams: &[Seam], goal: AlignedLengths, ask: &JoinParams) -> Vec<PlanWarning> {
+fn warnings(sources: &[Source], seams: &[Segment], goal: AlignedLengths, ask: &JoinParams) -> Vec<PlanWarning> {
     let mut warnings = vec![];
-    for (seam, Seam { between, used, blend, slots, .. }) in seams.iter().enumerate() {
+    for (seam, Segment { between, used, blend, slots, .. }) in seams.iter().enumerate() {
         for (side, end) in [End::End, End::Start].into_iter().enumerate() {
             let path = || sources[between[side]].path.clone();
             let context = used.context[side];

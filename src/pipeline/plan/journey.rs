@@ -64,6 +64,7 @@ pub enum Curve {
     /// Linear and symmetric; no frame is one stretch alone.
     Even,
     /// Half a cosine that ends in the second stretch alone, its frames sharpened by so much on the way.
+    #[serde(alias = "worker")]
     Sharpened(f64),
 }
 

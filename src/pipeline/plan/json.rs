@@ -4,7 +4,7 @@ use std::{ops::Range, path::Path};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{FramePlan, FrameRef, Journey, Origin, Seam, Slot};
+use super::{FramePlan, FrameRef, Journey, Origin, Segment, Slot};
 
 const VERSION: u32 = 1;
 
@@ -45,7 +45,7 @@ impl Serialize for FramePlan {
     }
 }
 
-impl Serialize for Seam {
+impl Serialize for Segment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { between, range, mode, requested, used, removed, blend, references, slots, latents } = self;
         let mut json = serializer.serialize_struct("Seam", 11)?;

@@ -89,7 +89,7 @@ impl Slot {
 
 /// Frames of a guide that the model sees as one, and what becomes of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Latent {
+pub struct LatentSpan {
     #[serde(serialize_with = "json::range")]
     pub frames: Range<usize>,
     pub mask: Mask,
@@ -105,7 +105,7 @@ pub struct Shape {
 /// One call of the engine: what it is shown between two clips, left and right, or of one clip around a range. Repeats are
 /// no context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seam {
+pub struct Segment {
     pub between: [usize; 2],
     /// Where both sides are one clip around frames of it that are made again: these.
     pub range: Option<Range<usize>>,
@@ -118,10 +118,10 @@ pub struct Seam {
     /// Inputs that the model is shown beside the guide: what things look like.
     pub references: Vec<usize>,
     pub slots: Vec<Slot>,
-    pub latents: Vec<Latent>,
+    pub latents: Vec<LatentSpan>,
 }
 
-impl Seam {
+impl Segment {
     /// Which frames of the guide are made for the film.
     pub fn made(&self) -> Range<usize> {
         let start =
@@ -154,7 +154,7 @@ pub enum Fade {
 /// A stretch of the film. Frames of a clip are counted at the film's rate, made ones in the seam's guide.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Piece {
+pub enum TimelineItem {
     Copy {
         input: usize,
         #[serde(serialize_with = "json::range")]
@@ -179,7 +179,7 @@ pub enum Piece {
     Cross { from: Stretch, to: Stretch, curve: Curve },
 }
 
-impl Piece {
+impl TimelineItem {
     /// Those of the first of two.
     pub fn frames(&self) -> Range<usize> {
         match self {
@@ -222,8 +222,8 @@ pub struct FramePlan {
     pub align: Align,
     pub mask_rule: MaskRule,
     pub inputs: Vec<Source>,
-    pub seams: Vec<Seam>,
-    pub timeline: Vec<Piece>,
+    pub seams: Vec<Segment>,
+    pub timeline: Vec<TimelineItem>,
     pub journey: Option<Journey>,
     /// For the user; no part of plan.json.
     pub warnings: Vec<PlanWarning>,
@@ -247,7 +247,7 @@ impl FramePlan {
     }
 
     /// Seams that need what another one makes, one after the other; each of the others by itself.
-    pub fn lanes(&self) -> Vec<Vec<usize>> {
+    pub fn dependency_chains(&self) -> Vec<Vec<usize>> {
         let mut lanes: Vec<Vec<usize>> = vec![];
         for (number, seam) in self.seams.iter().enumerate() {
             let needs = seam.carried_from();

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::{
-    Align, Blend, Film, FramePlan, FrameRef, Latent, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Seam, Shape,
-    Slot, Source,
+    Align, Blend, Film, FramePlan, FrameRef, LatentSpan, Mask, MaskRule, Mode, Origin, PlanError, PlanWarning, Segment,
+    Shape, Slot, Source,
     error::MOST_FRAMES,
     join::latents,
     stays::{self, KeptRange},
@@ -147,7 +147,7 @@ fn has_end_image(ask: &RangeAsk) -> bool {
     ask.align == Align::Latent && ask.mask_rule == MaskRule::Frames
 }
 
-fn seam(range: &Range<usize>, sight: &Sight, blend: [usize; 2], ask: &RangeAsk) -> Result<Seam, PlanError> {
+fn seam(range: &Range<usize>, sight: &Sight, blend: [usize; 2], ask: &RangeAsk) -> Result<Segment, PlanError> {
     let &Sight { context: context @ [left, right], repeats: [before, after] } = sight;
     let gap = range.len();
     let frames = before + left + gap + right + after;
@@ -165,7 +165,7 @@ fn seam(range: &Range<usize>, sight: &Sight, blend: [usize; 2], ask: &RangeAsk) 
         hint(&mut slots);
     }
     let latents = latents(&slots, ask.mask_rule);
-    Ok(Seam {
+    Ok(Segment {
         between: [0; 2],
         range: Some(range.clone()),
         mode: Mode::Replace,
@@ -181,16 +181,16 @@ fn seam(range: &Range<usize>, sight: &Sight, blend: [usize; 2], ask: &RangeAsk) 
 
 /// No latent is half known: what is shown of one with frames to make becomes a hint.
 fn hint(slots: &mut [Slot]) {
-    for Latent { frames, mask } in latents(slots, MaskRule::Exact) {
+    for LatentSpan { frames, mask } in latents(slots, MaskRule::Exact) {
         for slot in slots[frames].iter_mut().filter(|_| mask == Mask::Generate) {
             *slot = slot.frame().map_or(Slot::Fill, Slot::Hint);
         }
     }
 }
 
-fn warnings(source: &Source, seams: &[Seam], ask: &RangeAsk) -> Vec<PlanWarning> {
+fn warnings(source: &Source, seams: &[Segment], ask: &RangeAsk) -> Vec<PlanWarning> {
     let mut warnings = vec![];
-    for (number, Seam { range, used, blend, slots, .. }) in seams.iter().enumerate() {
+    for (number, Segment { range, used, blend, slots, .. }) in seams.iter().enumerate() {
         let range = range.clone().expect("every seam is of a range");
         for side in [Side::Before, Side::After] {
             let context = used.context[side as usize];

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Blend, Fade, Piece, Seam};
+use super::{Blend, Fade, Segment, TimelineItem};
 
 /// Frames of a clip that are in the film, and the seams before and after them.
 #[derive(Debug, Clone)]
@@ -25,24 +25,30 @@ pub(super) fn blends(stays: &[KeptRange], contexts: impl Iterator<Item = [usize;
     blends
 }
 
-pub(super) fn timeline(stays: &[KeptRange], seams: &[Seam]) -> Vec<Piece> {
+pub(super) fn timeline(stays: &[KeptRange], seams: &[Segment]) -> Vec<TimelineItem> {
     let mut timeline = vec![];
     for &KeptRange { input, ref frames, seams: sides } in stays {
         let [before, after] = sides.map(|seam| seam.map(|seam| (seam, &seams[seam])));
         let start = frames.start + before.map_or(0, |(_, seam)| seam.blend[1]);
         let end = frames.end - after.map_or(0, |(_, seam)| seam.blend[0]);
 
-        if let Some((seam, Seam { blend, .. })) = before {
+        if let Some((seam, Segment { blend, .. })) = before {
             let made = seams[seam].made().end;
             let made = made..made + blend[1];
-            timeline.push(Piece::Blend { seam, input, frames: frames.start..start, made, fade: Fade::MadeToClip });
+            timeline.push(TimelineItem::Blend {
+                seam,
+                input,
+                frames: frames.start..start,
+                made,
+                fade: Fade::MadeToClip,
+            });
         }
-        timeline.push(Piece::Copy { input, frames: start..end });
-        if let Some((seam, Seam { blend, .. })) = after {
+        timeline.push(TimelineItem::Copy { input, frames: start..end });
+        if let Some((seam, Segment { blend, .. })) = after {
             let whole = seams[seam].made();
             let made = whole.start - blend[0]..whole.start;
-            timeline.push(Piece::Blend { seam, input, frames: end..frames.end, made, fade: Fade::ClipToMade });
-            timeline.push(Piece::Made { seam, frames: whole });
+            timeline.push(TimelineItem::Blend { seam, input, frames: end..frames.end, made, fade: Fade::ClipToMade });
+            timeline.push(TimelineItem::Made { seam, frames: whole });
         }
     }
     timeline.retain(|piece| !piece.frames().is_empty());

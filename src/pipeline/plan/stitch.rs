@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Align, Curve, Film, FramePlan, MaskRule, Origin, Piece, PlanError, Source, Stretch};
+use super::{Align, Curve, Film, FramePlan, MaskRule, Origin, PlanError, Source, Stretch, TimelineItem};
 
 /// Pieces, and how they meet.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,13 +29,13 @@ pub fn stitch(inputs: Vec<Source>, film: Film, ask: &StitchAsk) -> Result<FrameP
             let (path, has) = (source.path.clone(), source.length().min(frames.end).saturating_sub(frames.start));
             return Err(PlanError::PieceTooShort { path, has, wants: (before + after).max(1) });
         }
-        timeline.push(Piece::Copy { input: *input, frames: frames.start + before..frames.end - after });
+        timeline.push(TimelineItem::Copy { input: *input, frames: frames.start + before..frames.end - after });
         if after > 0 {
             let (next, next_frames) = &pieces[number + 1];
             let from = Stretch { origin: Origin::Input(*input), frames: frames.end - after..frames.end };
             let start = next_frames.start;
             let to = Stretch { origin: Origin::Input(*next), frames: start..start + after };
-            timeline.push(Piece::Cross { from, to, curve: *curve });
+            timeline.push(TimelineItem::Cross { from, to, curve: *curve });
         }
     }
     timeline.retain(|piece| !piece.frames().is_empty());

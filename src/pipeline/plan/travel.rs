@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString};
 
 use super::{
-    Align, Curve, Film, FramePlan, FrameRef, Journey, Key, Look, MaskRule, Mode, Origin, Piece, PlanError, PlanWarning,
-    Round, Seam, Shape, Slot, Source, Stretch, Tone, Treatment, error::MOST_FRAMES, latents, warning::MANY_FRAMES,
+    Align, Curve, Film, FramePlan, FrameRef, Journey, Key, Look, MaskRule, Mode, Origin, PlanError, PlanWarning, Round,
+    Segment, Shape, Slot, Source, Stretch, TimelineItem, Tone, Treatment, error::MOST_FRAMES, latents,
+    warning::MANY_FRAMES,
 };
 
 /// What the user asked of a journey.
@@ -68,8 +69,10 @@ pub struct SegmentAsk {
 #[value(rename_all = "lower")]
 pub enum Lengths {
     /// An overlap is a multiple of 4, and neighbours share their image, which is shown once
+    #[serde(alias = "shared")]
     Rounded,
     /// Any overlap; neighbours share it alone, and with none an image is shown twice
+    #[serde(alias = "worker")]
     Unrounded,
 }
 
@@ -107,7 +110,7 @@ pub fn travel(places: Places, film: Film, ask: &TravelParams) -> Result<FramePla
     if images.is_empty() {
         return Err(PlanError::NoImages);
     }
-    let way = Way {
+    let way = TravelLayout {
         first_image: usize::from(continued.is_some()),
         images: images.len(),
         before: continued.as_ref().map(|continued| continued.clip.length()),
@@ -122,7 +125,7 @@ pub fn travel(places: Places, film: Film, ask: &TravelParams) -> Result<FramePla
     let legs = way.legs()?;
     let first_reference = way.first_structure + structure.len();
     let references_of = first_reference..first_reference + references.len();
-    let seams: Vec<Seam> = legs.iter().map(|leg| way.seam(leg, &legs, references_of.clone())).collect();
+    let seams: Vec<Segment> = legs.iter().map(|leg| way.seam(leg, &legs, references_of.clone())).collect();
     let timeline = way.timeline(&legs);
     let journey = Journey {
         keys: way.keys(&legs),
@@ -158,7 +161,7 @@ pub fn travel(places: Places, film: Film, ask: &TravelParams) -> Result<FramePla
 
 /// A segment in numbers.
 #[derive(Debug)]
-struct Leg {
+struct SegmentLayout {
     number: usize,
     /// Without the overlap.
     own: usize,
@@ -174,7 +177,7 @@ struct Leg {
 }
 
 /// Which input is what, and how the film is put together.
-struct Way<'a> {
+struct TravelLayout<'a> {
     first_image: usize,
     images: usize,
     /// How long the clip is that the journey goes on from.
@@ -184,16 +187,16 @@ struct Way<'a> {
     ask: &'a TravelParams,
 }
 
-impl Way<'_> {
+impl TravelLayout<'_> {
     /// The image at this place on the way, which ends with the last one unless it leads back.
     fn image(&self, at: usize) -> Option<usize> {
         let at = if self.ask.looped && at == self.images { 0 } else { at };
         (at < self.images).then_some(self.first_image + at)
     }
 
-    fn legs(&self) -> Result<Vec<Leg>, PlanError> {
+    fn legs(&self) -> Result<Vec<SegmentLayout>, PlanError> {
         let TravelParams { segments, round, lengths, fill_latents, open_ends, .. } = self.ask;
-        let mut legs: Vec<Leg> = vec![];
+        let mut legs: Vec<SegmentLayout> = vec![];
         for (number, asked) in segments.iter().enumerate() {
             let own = round.to_4n1(asked.frames);
             let ends = match (self.before, number.checked_sub(1)) {
@@ -256,7 +259,7 @@ impl Way<'_> {
                 (None, Some(before)) if self.in_film => before - shared,
                 (None, _) => 0,
             };
-            legs.push(Leg { number, own, frames, overlap, shared, start, ends });
+            legs.push(SegmentLayout { number, own, frames, overlap, shared, start, ends });
         }
         let open = legs.iter().find(|leg| leg.ends[1].is_none() && !open_ends);
         open.map_or(Ok(()), |leg| Err(PlanError::SegmentOpen { segment: leg.number, images: self.images }))?;
@@ -264,14 +267,14 @@ impl Way<'_> {
     }
 
     /// The frames that stand before a segment: where they come from, and how many there are.
-    fn before(&self, leg: &Leg, legs: &[Leg]) -> Option<(Origin, usize)> {
+    fn before(&self, leg: &SegmentLayout, legs: &[SegmentLayout]) -> Option<(Origin, usize)> {
         match leg.number.checked_sub(1) {
             Some(last) => Some((Origin::Gap(last), legs[last].frames)),
             None => self.before.map(|frames| (Origin::Input(0), frames)),
         }
     }
 
-    fn slots(&self, leg: &Leg, legs: &[Leg]) -> Vec<Slot> {
+    fn slots(&self, leg: &SegmentLayout, legs: &[SegmentLayout]) -> Vec<Slot> {
         let still = |input| FrameRef { origin: Origin::Input(input), index: 0 };
         let [from, to] = leg.ends;
         // A clip that is gone on from has no image at its end but its own last frame.
@@ -317,7 +320,7 @@ impl Way<'_> {
         }
     }
 
-    fn seam(&self, leg: &Leg, legs: &[Leg], references: Range<usize>) -> Seam {
+    fn seam(&self, leg: &SegmentLayout, legs: &[SegmentLayout], references: Range<usize>) -> Segment {
         let slots = self.slots(leg, legs);
         let known_before = slots.iter().take_while(|slot| slot.is_known()).count();
         let after = usize::from(leg.ends[1].is_some());
@@ -325,7 +328,7 @@ impl Way<'_> {
         let from = leg.ends[0].unwrap_or(self.first_image.saturating_sub(1));
         let latents = latents(&slots, self.ask.mask_rule);
         let asked = self.ask.segments[leg.number];
-        Seam {
+        Segment {
             between: [from, leg.ends[1].unwrap_or(from)],
             range: None,
             mode: Mode::Insert,
@@ -342,7 +345,7 @@ impl Way<'_> {
         }
     }
 
-    fn timeline(&self, legs: &[Leg]) -> Vec<Piece> {
+    fn timeline(&self, legs: &[SegmentLayout]) -> Vec<TimelineItem> {
         let mut timeline = vec![];
         // What is still to be shown of what went before the leg.
         let mut open = self.before.filter(|_| self.in_film).map(|frames| (Origin::Input(0), 0..frames));
@@ -359,7 +362,7 @@ impl Way<'_> {
                     timeline.push(piece(before, frames));
                     if crossed > 0 {
                         let to = Stretch { origin, frames: 0..crossed };
-                        timeline.push(Piece::Cross { from, to, curve: self.ask.curve });
+                        timeline.push(TimelineItem::Cross { from, to, curve: self.ask.curve });
                     }
                     leg.shared
                 }
@@ -376,7 +379,7 @@ impl Way<'_> {
     }
 
     /// Every image at the frame of the film that shows it; one that is shown twice, at the first.
-    fn keys(&self, legs: &[Leg]) -> Vec<Key> {
+    fn keys(&self, legs: &[SegmentLayout]) -> Vec<Key> {
         let first = legs.first().and_then(|leg| Some(Key { input: leg.ends[0]?, frame: leg.start }));
         let ends = legs.iter().filter_map(|leg| Some(Key { input: leg.ends[1]?, frame: leg.start + leg.frames - 1 }));
         let last = legs.len().saturating_sub(1);
@@ -385,9 +388,9 @@ impl Way<'_> {
     }
 }
 
-fn piece(origin: Origin, frames: Range<usize>) -> Piece {
+fn piece(origin: Origin, frames: Range<usize>) -> TimelineItem {
     match origin {
-        Origin::Input(input) => Piece::Copy { input, frames },
-        Origin::Gap(seam) => Piece::Made { seam, frames },
+        Origin::Input(input) => TimelineItem::Copy { input, frames },
+        Origin::Gap(seam) => TimelineItem::Made { seam, frames },
     }
 }

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fs, path::Path};
 use crate::pipeline::{
     frames::source::{FrameSource, GuideFrames},
     media::{Beside, MediaError},
-    plan::{FramePlan, Seam, Slot},
+    plan::{FramePlan, Segment, Slot},
     report::contact_sheet,
     types::{
         pixels,
@@ -70,7 +70,7 @@ pub fn write_plan(plan: &FramePlan, folder: &Path) -> Result<(), MediaError> {
 }
 
 /// The first frame of every stretch of one kind: coded by themselves, so that flat grey stays exactly flat.
-fn switches(seam: &Seam) -> Vec<usize> {
+fn switches(seam: &Segment) -> Vec<usize> {
     let shown = |slot: &Slot| (slot.frame().is_some(), slot.is_known());
     let kinds: Vec<_> = seam.slots.iter().map(shown).collect();
     (1..kinds.len()).filter(|&index| kinds[index] != kinds[index - 1]).collect()

@@ -12,7 +12,7 @@ use crate::pipeline::{
     frames::{generated::GeneratedFrames, source::FrameSource},
     job::Device,
     media::Media,
-    options::{Audio, EngineSettings, FilmSettings, Parts, SettingsError},
+    options::{Audio, EngineSettings, FilmSettings, OptionsError, Parts},
     plan::{FramePlan, Key},
     run::{
         engine::Engine,
@@ -126,8 +126,8 @@ impl RunCommand<'_> {
     fn check(&self) -> Result<Parts> {
         let parts = self.resolver.parts(self.inputs.content())?;
         match self.scope {
-            Scope::One(part) if part >= parts.count => Err(SettingsError::NoSuchPart { part: part + 1, parts }.into()),
-            Scope::Emit if parts.count == 0 => Err(SettingsError::NoParts.into()),
+            Scope::One(part) if part >= parts.count => Err(OptionsError::NoSuchPart { part: part + 1, parts }.into()),
+            Scope::Emit if parts.count == 0 => Err(OptionsError::NoParts.into()),
             _ => Ok(parts),
         }
     }
@@ -306,7 +306,7 @@ fn emit(
         output,
         overwrite: replace == Replace::Existing,
         parts: plan.seams.len(),
-        chained: plan.lanes().iter().any(|lane| lane.len() > 1),
+        chained: plan.dependency_chains().iter().any(|lane| lane.len() > 1),
         gpu,
         environment: told.map(|(name, value)| (name.clone(), absolute(&name, &value))).collect(),
     }
@@ -331,7 +331,7 @@ fn absolute(name: &str, value: &str) -> String {
 fn needed(plan: &FramePlan, scope: Scope) -> Vec<usize> {
     match scope {
         Scope::One(part) => {
-            let lane = plan.lanes().into_iter().find(|lane| lane.contains(&part)).unwrap_or_default();
+            let lane = plan.dependency_chains().into_iter().find(|lane| lane.contains(&part)).unwrap_or_default();
             lane.into_iter().take_while(|before| *before <= part).collect()
         }
         Scope::Whole | Scope::Rest | Scope::Stitch | Scope::Emit => (0..plan.seams.len()).collect(),

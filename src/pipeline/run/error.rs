@@ -6,7 +6,7 @@ use crate::pipeline::{
     frames::source::FrameError,
     job::JobError,
     media::MediaError,
-    options::{PresetError, SettingsError, story::StoryError},
+    options::{OptionsError, PresetError, story::StoryError},
     plan::PlanError,
     run::{engine::EngineError, folder::RunError, render::RenderError},
     system::output::OutputError,
@@ -29,7 +29,7 @@ pub enum Error {
     #[error(transparent)]
     Job(#[from] JobError),
     #[error(transparent)]
-    Options(#[from] SettingsError),
+    Options(#[from] OptionsError),
     #[error(transparent)]
     Preset(#[from] PresetError),
     #[error(transparent)]

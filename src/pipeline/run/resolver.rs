@@ -11,7 +11,7 @@ use crate::pipeline::{
         memory::{RowsAtOnce, Sizes, Work},
     },
     options::{
-        self, Content, EngineChoice, Facts, Layer, Model, Options, Parts, Preset, ResolvedOptions, SettingsError,
+        self, Content, EngineChoice, Facts, Layer, Model, Options, OptionsError, Parts, Preset, ResolvedOptions,
         Source, Sourced, WanOptions, Weights, story::Story,
     },
     run::{engine::Engine, error::Result},
@@ -121,12 +121,12 @@ impl OptionResolver {
     }
 
     /// What becomes of options for a Wan model beside another engine: an error where that engine was named, else one warning.
-    pub fn check_flags(&mut self, given: Vec<String>, progress: &dyn Progress) -> Result<(), SettingsError> {
+    pub fn check_flags(&mut self, given: Vec<String>, progress: &dyn Progress) -> Result<(), OptionsError> {
         let engine = *self.engine;
         match (&given[..], &self.because) {
             _ if engine == EngineChoice::Wan => Ok(()),
             ([], _) => Ok(()),
-            ([option, ..], None) => Err(SettingsError::NotForEngine { engine, option: option.clone() }),
+            ([option, ..], None) => Err(OptionsError::NotForEngine { engine, option: option.clone() }),
             (options, Some(_)) => {
                 let options = options.join(", ");
                 self.ignored(&format!("{options}: of a Wan model, and {engine} makes the frames"), progress)?;
@@ -221,17 +221,17 @@ impl OptionResolver {
     }
 
     /// How many seams or segments there are.
-    pub fn parts(&self, content: Content) -> Result<Parts, SettingsError> {
+    pub fn parts(&self, content: Content) -> Result<Parts, OptionsError> {
         options::parts(&self.layers, content)
     }
 
     /// The values without a model's weights, which a guide needs none of.
-    pub fn resolve_without_weights(&self, content: Content) -> Result<ResolvedOptions, SettingsError> {
+    pub fn resolve_without_weights(&self, content: Content) -> Result<ResolvedOptions, OptionsError> {
         options::resolve(&self.layers, Facts::of(content, *self.engine))
     }
 
     /// The values where the model's files are not here: what their names tell.
-    pub fn resolve_by_names(&self, content: Content) -> Result<ResolvedOptions, SettingsError> {
+    pub fn resolve_by_names(&self, content: Content) -> Result<ResolvedOptions, OptionsError> {
         options::resolve(&self.layers, Facts::by_names(&self.layers, content, *self.engine))
     }
 
@@ -269,7 +269,7 @@ impl OptionResolver {
     }
 
     /// What is requested of a model where another engine generates; that of a task is not requested then.
-    fn check_model_is_unused(&self, progress: &dyn Progress) -> Result<(), SettingsError> {
+    fn check_model_is_unused(&self, progress: &dyn Progress) -> Result<(), OptionsError> {
         let engine = *self.engine;
         let of_task = self.layers.iter().any(|layer| matches!(layer.from, Source::Task(_)));
         let preset = self.layers.iter().find(|layer| matches!(layer.from, Source::Preset(_)) && !of_task);
@@ -284,9 +284,9 @@ impl OptionResolver {
         Ok(())
     }
 
-    fn ignored(&self, what: &str, progress: &dyn Progress) -> Result<(), SettingsError> {
+    fn ignored(&self, what: &str, progress: &dyn Progress) -> Result<(), OptionsError> {
         if self.strict {
-            return Err(SettingsError::Ignored { what: what.to_owned() });
+            return Err(OptionsError::Ignored { what: what.to_owned() });
         }
         progress.warn(Warning { code: "ignored", file: None, message: format!("ignored: {what}") });
         Ok(())

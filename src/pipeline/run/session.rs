@@ -16,7 +16,7 @@ use crate::pipeline::{
     plan::FramePlan,
     run::{
         error::{Error, Result},
-        folder::{Keep, Outcome, RunDir, Share},
+        folder::{Keep, RunDir, RunOutcome, Share},
         project::Project,
     },
     system::output::Replace,
@@ -171,8 +171,8 @@ pub(super) fn with_folder<T: Serialize>(
         Ok(result) => {
             let told = json!(result);
             let outcome = match scope {
-                Scope::One(_) | Scope::Emit => Outcome::Part { result: told },
-                Scope::Whole | Scope::Rest | Scope::Stitch => Outcome::Done { result: told },
+                Scope::One(_) | Scope::Emit => RunOutcome::Part { result: told },
+                Scope::Whole | Scope::Rest | Scope::Stitch => RunOutcome::Done { result: told },
             };
             // What others have made stays with them.
             let keep = if scope == Scope::Stitch { Keep::Always } else { settings.keep };
@@ -185,8 +185,8 @@ pub(super) fn with_folder<T: Serialize>(
             report.run_folder = Some(path.to_string_lossy().into_owned());
             // Nothing of a wrong option is worth keeping, also where it took the clips to find it out.
             let outcome = match report.code {
-                ErrorCode::Usage => Outcome::Refused,
-                _ => Outcome::Failed { error: json!(report) },
+                ErrorCode::Usage => RunOutcome::Refused,
+                _ => RunOutcome::Failed { error: json!(report) },
             };
             // The first error is the one that matters; a full disk may forbid recording it.
             if let Err(second) = run.finish(outcome, settings.keep) {

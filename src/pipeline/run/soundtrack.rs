@@ -3,7 +3,7 @@
 use crate::pipeline::{
     frames::film::{Input, Inputs},
     media::{Sound, SoundPart, SoundSource, Soundtrack, Voice},
-    plan::{FramePlan, Mode, Origin, Piece},
+    plan::{FramePlan, Mode, Origin, TimelineItem},
     types::video::{Fps, Time},
 };
 
@@ -101,23 +101,23 @@ fn as_seen(plan: &FramePlan) -> Vec<Stretch> {
     for (at, piece) in plan.timeline.iter().enumerate() {
         let frames = piece.frames().len();
         let heard = match piece {
-            Piece::Copy { input, frames } => {
+            TimelineItem::Copy { input, frames } => {
                 // Where it crosses with a neighbour, it fades there.
-                let cut = |neighbour: Option<&Piece>| {
-                    neighbour.filter(|piece| !matches!(piece, Piece::Cross { .. })).map(|_| LEAST_FADE_FRAMES)
+                let cut = |neighbour: Option<&TimelineItem>| {
+                    neighbour.filter(|piece| !matches!(piece, TimelineItem::Cross { .. })).map(|_| LEAST_FADE_FRAMES)
                 };
                 let before = at.checked_sub(1).and_then(|before| plan.timeline.get(before));
                 let fades = [cut(before), cut(plan.timeline.get(at + 1))];
                 vec![Heard { input: *input, frame: frames.start, fades }]
             }
-            Piece::Cross { from, to, .. } => {
+            TimelineItem::Cross { from, to, .. } => {
                 let over = [
                     heard(from.origin, from.frames.start, [None, Some(frames)]),
                     heard(to.origin, to.frames.start, [Some(frames), None]),
                 ];
                 over.into_iter().flatten().collect()
             }
-            Piece::Made { .. } | Piece::Blend { .. } => vec![],
+            TimelineItem::Made { .. } | TimelineItem::Blend { .. } => vec![],
         };
         stretches.push(Stretch { heard, frames });
     }
@@ -197,7 +197,7 @@ mod tests {
             let mut at = 0;
             for piece in &plan.timeline {
                 for frame in piece.frames() {
-                    if let plan::Piece::Copy { input, .. } | plan::Piece::Blend { input, .. } = piece {
+                    if let plan::TimelineItem::Copy { input, .. } | plan::TimelineItem::Blend { input, .. } = piece {
                         assert_eq!(heard[at], Some((*input, frame)));
                     }
                     at += 1;
@@ -222,8 +222,8 @@ mod tests {
             assert_eq!(stretches.iter().map(|stretch| stretch.frames).sum::<usize>(), plan.frames());
             for (stretch, piece) in stretches.iter().zip(&plan.timeline) {
                 let seen = match piece {
-                    Piece::Copy { input, frames } => vec![(*input, frames.start)],
-                    Piece::Cross { from, to, .. } => [from, to]
+                    TimelineItem::Copy { input, frames } => vec![(*input, frames.start)],
+                    TimelineItem::Cross { from, to, .. } => [from, to]
                         .into_iter()
                         .map(|stretch| match stretch.origin {
                             Origin::Input(input) => (input, stretch.frames.start),

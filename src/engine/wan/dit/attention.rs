@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::{EPS, rope::Rope, slices};
 use crate::engine::{
-    layers::{Bring, LayerNorm, Linear, Moved, RmsNorm},
+    layers::{LayerNorm, Linear, RmsNorm, ToDevice, Transfer},
     weights::{Weights, WeightsError},
 };
 
@@ -23,13 +23,13 @@ pub(super) struct Attention {
 
 /// What is looked at: [rows, D] each.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct KeyValue {
     keys: Tensor,
     values: Tensor,
 }
 
-impl Moved for Attention {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for Attention {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { to_q, to_k, to_v, to_out, norm_q, norm_k, heads, kind } = self;
         Self {
             to_q: to_q.moved(bring),
@@ -59,7 +59,7 @@ impl Attention {
     }
 
     /// What each row of `x` [N, D] sees in all of them after `norm`: [N, D], to be handed to [`Self::out`].
-    pub(super) fn among(&self, x: &Tensor, norm: &LayerNorm, rope: &Rope, rows: i64) -> Tensor {
+    pub(super) fn self_attention(&self, x: &Tensor, norm: &LayerNorm, rope: &Rope, rows: i64) -> Tensor {
         let empty = || Tensor::empty(x.size(), (self.kind, x.device()));
         let [q, k, v] = [empty(), empty(), empty()];
         for (start, n) in slices(x, rows) {
@@ -69,17 +69,17 @@ impl Attention {
             k.narrow(0, start, n).copy_(&turned(self.norm_k.forward(&self.to_k.forward(&y))));
             v.narrow(0, start, n).copy_(&self.to_v.forward(&y));
         }
-        self.attend(&q, &Seen { keys: k, values: v })
+        self.attend(&q, &KeyValue { keys: k, values: v })
     }
 
-    /// `text` [T, D] as [`Self::look`] wants it.
-    pub(super) fn seen(&self, text: &Tensor) -> Seen {
+    /// `text` [T, D] as [`Self::cross_attention`] wants it.
+    pub(super) fn seen(&self, text: &Tensor) -> KeyValue {
         let keys = self.norm_k.forward(&self.to_k.forward(text)).to_kind(self.kind);
-        Seen { keys, values: self.to_v.forward(text) }
+        KeyValue { keys, values: self.to_v.forward(text) }
     }
 
     /// What `y` [n, D] sees of a text: [n, D].
-    pub(super) fn look(&self, y: &Tensor, text: &Seen) -> Tensor {
+    pub(super) fn cross_attention(&self, y: &Tensor, text: &KeyValue) -> Tensor {
         let q = self.norm_q.forward(&self.to_q.forward(y)).to_kind(self.kind);
         self.out(&self.attend(&q, text))
     }
@@ -90,7 +90,7 @@ impl Attention {
     }
 
     /// `q` [n, D] to [n, D].
-    fn attend(&self, q: &Tensor, Seen { keys, values }: &Seen) -> Tensor {
+    fn attend(&self, q: &Tensor, KeyValue { keys, values }: &KeyValue) -> Tensor {
         let [q, k, v] = [q, keys, values].map(|x| self.split(x).transpose(0, 1).unsqueeze(0)); // [1, heads, rows, head_dim]
         let y = Tensor::scaled_dot_product_attention(&q, &k, &v, None::<&Tensor>, 0.0, false, None, false);
         y.squeeze_dim(0).transpose(0, 1).flatten(-2, -1)

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::{Config, EPS, attention::Attention, rope::Rope, slices};
 use crate::engine::{
-    layers::{Bring, LayerNorm, Linear, Moved},
+    layers::{LayerNorm, Linear, ToDevice, Transfer},
     weights::{Weights, WeightsError},
 };
 
@@ -31,8 +31,8 @@ pub(super) struct Given<'a> {
     pub(super) rows: i64,
 }
 
-impl Moved for Block {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for Block {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { attn1, attn2, norm2, ffn, scale_shift_table, kind } = self;
         Self {
             attn1: attn1.moved(bring),
@@ -67,14 +67,14 @@ impl Block {
         let norm1 = LayerNorm::of(scale1 + 1.0, shift1.shallow_clone(), EPS);
         let norm3 = LayerNorm::of(scale2 + 1.0, shift2.shallow_clone(), EPS);
 
-        let seen = self.attn1.among(x, &norm1, rope, rows);
+        let seen = self.attn1.self_attention(x, &norm1, rope, rows);
         let text = self.attn2.seen(text);
         // From here on no row looks at another: a slice at a time needs memory for a slice only.
         for (start, n) in slices(x, rows) {
             let mut x = x.narrow(0, start, n);
             let _ = x.addcmul_(&self.attn1.out(&seen.narrow(0, start, n)), gate1);
             let y = self.norm2.forward(&x).to_kind(self.kind);
-            let _ = x.g_add_(&self.attn2.look(&y, &text));
+            let _ = x.g_add_(&self.attn2.cross_attention(&y, &text));
             let y = norm3.forward(&x).to_kind(self.kind);
             let _ = x.addcmul_(&self.feed(&y), gate2);
         }

@@ -6,14 +6,14 @@ use tch::{Device, Tensor};
 
 use super::slabs::Slabs;
 use crate::engine::{
-    layers::Moved,
+    layers::ToDevice,
     torch::{TorchError, shim::Side},
     weights::WeightsError,
 };
 
 /// Where layers are while others work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub(crate) enum OffloadMode {
     /// On the device.
     All,
     /// In the host's memory, as the device wants them: the next one is on its way while one works.
@@ -36,18 +36,18 @@ pub(super) struct Host<T> {
     next: RefCell<Option<(usize, T)>>,
 }
 
-impl<T: Moved> Blocks<T> {
+impl<T: ToDevice> Blocks<T> {
     /// `load` gives one of `count` on `device`; each is loaded once here, so that what is wrong with one is said before any
     /// work.
     pub(super) fn load(
-        keep: Keep,
+        keep: OffloadMode,
         device: Device,
         count: usize,
         load: impl Fn(usize) -> Result<T, WeightsError> + 'static,
     ) -> Result<Self, WeightsError> {
         match keep {
-            Keep::All => Ok(Self::Here((0..count).map(load).collect::<Result<_, _>>()?)),
-            Keep::Host => {
+            OffloadMode::All => Ok(Self::Here((0..count).map(load).collect::<Result<_, _>>()?)),
+            OffloadMode::Host => {
                 let slabs = RefCell::new(Slabs::of(device));
                 let to_host = |tensor: &Tensor| done(slabs.borrow_mut().put(tensor));
                 let blocks = (0..count).map(|index| Ok(load(index)?.moved(&to_host)));
@@ -55,7 +55,7 @@ impl<T: Moved> Blocks<T> {
                 let side = done(Side::of(device));
                 Ok(Self::Host(Host { blocks, device, side, next: RefCell::default() }))
             }
-            Keep::One => {
+            OffloadMode::One => {
                 (0..count).try_for_each(|index| load(index).map(drop))?;
                 Ok(Self::Away { count, load: Box::new(load) })
             }
@@ -80,7 +80,7 @@ impl<T: Moved> Blocks<T> {
     }
 }
 
-impl<T: Moved> Host<T> {
+impl<T: ToDevice> Host<T> {
     fn get(&self, index: usize) -> T {
         let ready = self.next.take().filter(|(brought, _)| *brought == index);
         let block = ready.map_or_else(|| self.bring(index), |(_, block)| block);

@@ -16,7 +16,7 @@ mod vace;
 use tch::{Device, Kind, Tensor};
 use wanctl::pipeline::job::memory;
 
-pub(crate) use self::blocks::Keep;
+pub(crate) use self::blocks::OffloadMode;
 
 use self::{
     block::{Block, Given},
@@ -116,7 +116,7 @@ pub(crate) struct Input<'a> {
 }
 
 impl Transformer {
-    pub(crate) fn load(w: &Weights, config: Config, keep: Keep) -> Result<Self, WeightsError> {
+    pub(crate) fn load(w: &Weights, config: Config, keep: OffloadMode) -> Result<Self, WeightsError> {
         let dim = config.dim();
         let f32s = w.in_kind(Kind::Float);
         let (time, text) = (&f32s / "condition_embedder", w.packed(None) / "condition_embedder" / "text_embedder");

@@ -34,12 +34,12 @@ impl Fixture {
         Self { weights, config: config_of(&config), tensors }
     }
 
-    fn keeping(&self, keep: Keep) -> Transformer {
+    fn keeping(&self, keep: OffloadMode) -> Transformer {
         Transformer::load(&self.weights, self.config.clone(), keep).unwrap()
     }
 
     fn transformer(&self) -> Transformer {
-        self.keeping(Keep::All)
+        self.keeping(OffloadMode::All)
     }
 
     fn get(&self, name: &str) -> &Tensor {
@@ -188,10 +188,10 @@ fn every_part_is_the_one_of_diffusers() {
         let block = net.blocks.get(0);
         let m = (&block.scale_shift_table + &block_time).unbind(0);
         let norm1 = LayerNorm::of(&m[1] + 1.0, m[0].shallow_clone(), EPS);
-        let found = block.attn1.out(&block.attn1.among(&x, &norm1, &rope, SLICE));
+        let found = block.attn1.out(&block.attn1.self_attention(&x, &norm1, &rope, SLICE));
         same("b0_self", &found);
         let between = &x + found * &m[2];
-        let found = block.attn2.look(&block.norm2.forward(&between), &block.attn2.seen(&text));
+        let found = block.attn2.cross_attention(&block.norm2.forward(&between), &block.attn2.seen(&text));
         same("b0_cross", &found);
         let norm3 = LayerNorm::of(&m[4] + 1.0, m[3].shallow_clone(), EPS);
         same("b0_ffn", &block.feed(&norm3.forward(&(between + found))));
@@ -235,9 +235,9 @@ fn hints_one_at_a_time_are_the_hints_all_at_once() {
 fn layers_that_are_brought_one_by_one_give_the_same_bytes() {
     let fixture = Fixture::open("dit_vace", Kind::Float);
     let velocity = |keep| fixture.velocity_of(&fixture.keeping(keep));
-    let all = velocity(Keep::All);
-    assert!(velocity(Keep::One).equal(&all));
-    assert!(velocity(Keep::Host).equal(&all));
+    let all = velocity(OffloadMode::All);
+    assert!(velocity(OffloadMode::One).equal(&all));
+    assert!(velocity(OffloadMode::Host).equal(&all));
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_file_that_does_not_fit_is_named_with_its_tensor() {
     let refused = |change: &dyn Fn(&mut Config)| {
         let mut config = fixture.config.clone();
         change(&mut config);
-        Transformer::load(&fixture.weights, config, Keep::One).unwrap_err().to_string()
+        Transformer::load(&fixture.weights, config, OffloadMode::One).unwrap_err().to_string()
     };
     for (error, words) in [
         (

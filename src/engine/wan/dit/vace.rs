@@ -5,11 +5,11 @@ use tch::{Kind, Tensor};
 use super::{
     Config, PATCH, VaceConfig,
     block::{Block, Given},
-    blocks::{Blocks, Keep},
+    blocks::{Blocks, OffloadMode},
     patches, slices,
 };
 use crate::engine::{
-    layers::{Bring, Linear, Moved},
+    layers::{Linear, ToDevice, Transfer},
     weights::{Weights, WeightsError},
 };
 
@@ -29,15 +29,20 @@ struct Hinting {
     proj_out: Linear,
 }
 
-impl Moved for Hinting {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for Hinting {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { block, proj_out } = self;
         Self { block: block.moved(bring), proj_out: proj_out.moved(bring) }
     }
 }
 
 impl Vace {
-    pub(super) fn load(w: &Weights, config: &Config, vace: &VaceConfig, keep: Keep) -> Result<Self, WeightsError> {
+    pub(super) fn load(
+        w: &Weights,
+        config: &Config,
+        vace: &VaceConfig,
+        keep: OffloadMode,
+    ) -> Result<Self, WeightsError> {
         let (dim, blocks) = (config.dim(), w / "vace_blocks");
         let f32s = w.in_kind(Kind::Float);
         Ok(Self {

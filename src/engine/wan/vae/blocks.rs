@@ -6,7 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::tails::Turn;
+use super::causal_cache::Turn;
 use crate::engine::weights::{Weights, WeightsError};
 
 type Result<T> = std::result::Result<T, WeightsError>;

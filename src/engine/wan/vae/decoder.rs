@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 use super::{
     Config, SIDE, Scale, VaeError, Way,
     blocks::{CausalConv, Middle, Norm, Pointwise, Residual},
+    causal_cache::CausalCache,
     check_finite, pixel_frames,
     resample::{Axes, Up},
-    tails::Tails,
     tiling::Mosaic,
 };
 use crate::engine::weights::{Weights, WeightsError};
@@ -90,7 +90,7 @@ impl Decoder {
             progress(done, total);
         };
         if mosaic.whole() {
-            let mut tails = Tails::default();
+            let mut tails = CausalCache::default();
             for chunk in &chunks {
                 let part = latents.narrow(2, chunk.start, chunk.end - chunk.start);
                 emit(self.decode_chunk(&part, &mut tails, pixel_frames(chunk).start)?.clamp_(-1.0, 1.0));
@@ -100,7 +100,7 @@ impl Decoder {
         }
         let mut video = mosaic.assemble(SIDE, |rows, columns| {
             let piece = columns.of(&rows.of(latents, 3, 1), 4, 1);
-            let (mut tails, mut made) = (Tails::default(), vec![]);
+            let (mut tails, mut made) = (CausalCache::default(), vec![]);
             for chunk in &chunks {
                 let part = piece.narrow(2, chunk.start, chunk.end - chunk.start);
                 let pixels = self.decode_chunk(&part, &mut tails, pixel_frames(chunk).start)?;
@@ -117,7 +117,7 @@ impl Decoder {
     }
 
     /// `latents` [1, Z, T, h, w] -> pixels [1, 3, f, H, W] in f32, not clamped; the first of them is the video's `first`.
-    fn decode_chunk(&self, latents: &Tensor, tails: &mut Tails, first: i64) -> Result<Tensor, VaeError> {
+    fn decode_chunk(&self, latents: &Tensor, tails: &mut CausalCache, first: i64) -> Result<Tensor, VaeError> {
         let mut turn = tails.turn();
         let latents = self.scale.raw(&latents.squeeze_dim(0).permute([1, 2, 3, 0]));
         let x = self.conv_in.forward(&self.quant.forward(&latents), &mut turn);

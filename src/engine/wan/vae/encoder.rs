@@ -10,10 +10,10 @@ use tch::Tensor;
 use super::{
     Config, FRAMES, Pixels, SIDE, Scale, VaeError, Way,
     blocks::{CausalConv, Middle, Norm, Pointwise, Residual},
+    causal_cache::CausalCache,
     check_finite, pixel_frames,
     prefix::{Beginning, Prefix},
     resample::{Axes, Down},
-    tails::Tails,
     tiling::Mosaic,
 };
 use crate::engine::weights::{Weights, WeightsError};
@@ -119,7 +119,7 @@ impl Encoder {
     }
 
     /// `pixels` [1, 3, f, H, W] -> normalised latents [T, h, w, Z] in f32; the first of them is the video's `first`.
-    fn encode_chunk(&self, pixels: &Tensor, tails: &mut Tails, first: i64) -> Result<Tensor, VaeError> {
+    fn encode_chunk(&self, pixels: &Tensor, tails: &mut CausalCache, first: i64) -> Result<Tensor, VaeError> {
         let mut turn = tails.turn();
         let x = pixels.squeeze_dim(0).permute([1, 2, 3, 0]).to_kind(self.scale.kind);
         let mut x = self.conv_in.forward(&x, &mut turn);

@@ -5,11 +5,11 @@
 //! Reference: diffusers 0.42.1, `models/autoencoders/autoencoder_kl_wan.py`.
 
 mod blocks;
+mod causal_cache;
 mod decoder;
 mod encoder;
 mod prefix;
 mod resample;
-mod tails;
 #[cfg(test)]
 mod tests;
 mod tiling;

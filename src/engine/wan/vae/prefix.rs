@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use super::tails::Tails;
+use super::causal_cache::CausalCache;
 
 /// Beginnings met so far. For large pictures it is large, since it holds what the encoder remembers after each of them:
 /// let it go with the encoder.
@@ -52,7 +52,7 @@ pub(super) struct Made {
     pub frames: i64,
     /// Each [T, h, w, Z].
     pub latents: Vec<Tensor>,
-    pub tails: Tails,
+    pub tails: CausalCache,
 }
 
 impl Made {

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     blocks::{channels_last, per_frame, place, sides, through_time},
-    tails::Turn,
+    causal_cache::Turn,
 };
 use crate::engine::weights::{Weights, WeightsError};
 

@@ -1,4 +1,4 @@
-//! What a probe says of shape, colour, sound and rhythm.
+//! What a probe says of shape, colour, sound and rate.
 
 use super::*;
 use crate::pipeline::{

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Generation, Layer, Lora, ModelKind, Parts, Sampling, Seed, SettingsError, Weights};
+use super::{Generation, Layer, Lora, ModelTraits, OptionsError, Parts, Sampling, Seed, Weights};
 use crate::pipeline::{
     job::{CfgZero, LoraUse, Wan},
     weights::ModelFiles,
@@ -25,9 +25,9 @@ pub struct WanSettings {
 
 impl WanSettings {
     /// For so many seams or segments, with these weights. `seed` is that of a run that is gone on with.
-    pub fn of(asked: &[Layer], weights: Weights, parts: Parts, seed: Option<u64>) -> Result<Self, SettingsError> {
+    pub fn of(asked: &[Layer], weights: Weights, parts: Parts, seed: Option<u64>) -> Result<Self, OptionsError> {
         let Weights { models, loras } = weights;
-        let mut generation = Generation::of(asked, ModelKind::from(&models), &loras, parts)?;
+        let mut generation = Generation::of(asked, ModelTraits::from(&models), &loras, parts)?;
         let seed = match *generation.seed {
             Seed::Fixed(chosen) => chosen,
             Seed::Random => seed.unwrap_or_else(random_seed),

@@ -55,7 +55,7 @@ fn preset(name: &str) -> Layer {
     Preset::find(name).unwrap().layer()
 }
 
-fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, SettingsError> {
+fn of(layers: &[Layer], models: ModelFiles) -> Result<WanSettings, OptionsError> {
     WanSettings::of(layers, Weights { models, loras: LoraFiles::new() }, Parts::seams(2), Some(7))
 }
 

@@ -81,10 +81,10 @@ fn a_loop_of_one_clip_ends_with_the_gap_and_begins_with_its_blend() {
     assert_eq!(
         plan.timeline,
         [
-            Piece::Blend { seam: 0, input: 0, frames: 8..12, made: 25..29, fade: Fade::MadeToClip },
-            Piece::Copy { input: 0, frames: 12..28 },
-            Piece::Blend { seam: 0, input: 0, frames: 28..32, made: 5..9, fade: Fade::ClipToMade },
-            Piece::Made { seam: 0, frames: 9..25 },
+            TimelineItem::Blend { seam: 0, input: 0, frames: 8..12, made: 25..29, fade: Fade::MadeToClip },
+            TimelineItem::Copy { input: 0, frames: 12..28 },
+            TimelineItem::Blend { seam: 0, input: 0, frames: 28..32, made: 5..9, fade: Fade::ClipToMade },
+            TimelineItem::Made { seam: 0, frames: 9..25 },
         ]
     );
 }

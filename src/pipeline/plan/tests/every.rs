@@ -48,8 +48,10 @@ fn for_every_plan(holds: impl Fn(&Case, &FramePlan)) {
 
 /// The frames that the film takes of a clip, in the film's order.
 fn frames_used(plan: &FramePlan, clip: usize) -> Vec<usize> {
-    let of_clip = |piece: &Piece| match piece {
-        Piece::Copy { input, frames } | Piece::Blend { input, frames, .. } if *input == clip => Some(frames.clone()),
+    let of_clip = |piece: &TimelineItem| match piece {
+        TimelineItem::Copy { input, frames } | TimelineItem::Blend { input, frames, .. } if *input == clip => {
+            Some(frames.clone())
+        }
         _ => None,
     };
     plan.timeline.iter().filter_map(of_clip).flatten().collect()
@@ -66,8 +68,8 @@ fn survivors(case: &Case, plan: &FramePlan, clip: usize) -> Range<usize> {
 fn every_made_frame_is_used_exactly_once_and_in_order() {
     for_every_plan(|case, plan| {
         for (n, seam) in plan.seams.iter().enumerate() {
-            let of_seam = |piece: &Piece| match piece {
-                Piece::Made { seam, frames } if *seam == n => Some(frames.clone()),
+            let of_seam = |piece: &TimelineItem| match piece {
+                TimelineItem::Made { seam, frames } if *seam == n => Some(frames.clone()),
                 _ => None,
             };
             let used: Vec<usize> = plan.timeline.iter().filter_map(of_seam).flatten().collect();
@@ -94,10 +96,10 @@ fn every_surviving_frame_is_used_exactly_once_and_in_order() {
 fn the_film_goes_from_clip_to_seam_to_clip() {
     for_every_plan(|case, plan| {
         assert!(plan.timeline.iter().all(|piece| !piece.frames().is_empty()), "{case}");
-        let place = |piece: &Piece| match piece {
-            Piece::Copy { input, .. } | Piece::Blend { input, .. } => 2 * input,
-            Piece::Made { seam, .. } => 2 * seam + 1,
-            Piece::Cross { .. } => unreachable!("no join has one"),
+        let place = |piece: &TimelineItem| match piece {
+            TimelineItem::Copy { input, .. } | TimelineItem::Blend { input, .. } => 2 * input,
+            TimelineItem::Made { seam, .. } => 2 * seam + 1,
+            TimelineItem::Cross { .. } => unreachable!("no join has one"),
         };
         assert!(plan.timeline.is_sorted_by_key(place), "{case}");
     });
@@ -109,7 +111,7 @@ fn replacing_keeps_the_length_and_inserting_adds_what_was_made() {
         let made: usize = plan.seams.iter().map(|seam| seam.used.gap).sum();
         let before: usize = case.lengths.iter().sum();
         assert_eq!(plan.frames(), before + if case.ask.mode == Mode::Insert { made } else { 0 }, "{case}");
-        for Seam { removed, used, .. } in &plan.seams {
+        for Segment { removed, used, .. } in &plan.seams {
             assert_eq!(
                 removed.iter().sum::<usize>(),
                 if case.ask.mode == Mode::Insert { 0 } else { used.gap },
@@ -123,7 +125,7 @@ fn replacing_keeps_the_length_and_inserting_adds_what_was_made() {
 #[test]
 fn contexts_are_the_surviving_frames_beside_the_gap() {
     for_every_plan(|case, plan| {
-        for Seam { between: [left, right], used, slots, .. } in &plan.seams {
+        for Segment { between: [left, right], used, slots, .. } in &plan.seams {
             assert_eq!(slots.len() % 4, 1, "{case}");
             let kept = |slots: &[Slot], clip| -> Vec<usize> {
                 let index = |slot: &Slot| match slot {
@@ -152,7 +154,7 @@ fn contexts_are_the_surviving_frames_beside_the_gap() {
 fn gaps_and_contexts_are_as_near_to_what_was_asked_as_the_alignment_says() {
     for_every_plan(|case, plan| {
         let JoinParams { context, gap, align, mask_rule, .. } = case.ask;
-        for Seam { used, .. } in &plan.seams {
+        for Segment { used, .. } in &plan.seams {
             match align {
                 Align::Exact => {
                     assert!((gap.saturating_sub(3)..=gap).contains(&used.gap), "{case}");
@@ -178,7 +180,7 @@ fn no_latent_is_half_known_under_latent_alignment_but_that_of_an_end_image() {
         for seam in &plan.seams {
             let known: Vec<bool> = seam.known().collect();
             let mut next = 0;
-            for Latent { frames, mask } in &seam.latents {
+            for LatentSpan { frames, mask } in &seam.latents {
                 assert_eq!(frames.start, next, "{case}");
                 next = frames.end;
                 let shown = known[frames.clone()].iter().filter(|known| **known).count();
@@ -205,7 +207,7 @@ fn blends_lie_within_the_contexts_of_their_sides() {
                 "{case}"
             );
             for piece in &plan.timeline {
-                let Piece::Blend { seam: of, input, frames, made, fade } = piece else { continue };
+                let TimelineItem::Blend { seam: of, input, frames, made, fade } = piece else { continue };
                 if *of != n {
                     continue;
                 }
@@ -221,7 +223,7 @@ fn blends_lie_within_the_contexts_of_their_sides() {
                 }
             }
         }
-        let blended = |piece: &&Piece| matches!(piece, Piece::Blend { .. });
+        let blended = |piece: &&TimelineItem| matches!(piece, TimelineItem::Blend { .. });
         let pieces: usize = plan.timeline.iter().filter(blended).map(|piece| piece.frames().len()).sum();
         assert_eq!(pieces, plan.seams.iter().flat_map(|seam| seam.blend).sum::<usize>(), "{case}");
     });
@@ -230,7 +232,7 @@ fn blends_lie_within_the_contexts_of_their_sides() {
 #[test]
 fn anchors_pin_the_thirds_of_the_gap_with_its_neighbours() {
     for_every_plan(|case, plan| {
-        for Seam { between: [left, right], used, slots, .. } in &plan.seams {
+        for Segment { between: [left, right], used, slots, .. } in &plan.seams {
             let width = if case.ask.align == Align::Latent { 4 } else { 1 };
             let anchors: Vec<_> = slots.iter().filter(|slot| matches!(slot, Slot::Anchor(_))).collect();
             assert_eq!(anchors.len(), if case.ask.anchors { 2 * width } else { 0 }, "{case}");

@@ -74,17 +74,17 @@ fn the_film_is_the_clip_with_its_ranges_made_in_their_places() {
             let frames = piece.frames();
             assert!(!frames.is_empty(), "{what}");
             match piece {
-                Piece::Copy { input, .. } | Piece::Blend { input, .. } => {
+                TimelineItem::Copy { input, .. } | TimelineItem::Blend { input, .. } => {
                     assert_eq!((*input, frames.start), (0, at), "{what}");
                     assert!(ask.ranges.iter().all(|range| frames.end <= range.start || range.end <= at), "{what}");
                 }
-                Piece::Made { seam, .. } => {
+                TimelineItem::Made { seam, .. } => {
                     assert_eq!(
                         (at..at + frames.len(), &frames),
                         (ask.ranges[*seam].clone(), &plan.seams[*seam].made())
                     );
                 }
-                Piece::Cross { .. } => unreachable!("no range has one"),
+                TimelineItem::Cross { .. } => unreachable!("no range has one"),
             }
             at += frames.len();
         }
@@ -146,7 +146,7 @@ fn no_latent_is_half_known_but_by_the_rule_of_frames() {
     for_every_plan(|Case { ask, plan, .. }, what| {
         for seam in &plan.seams {
             let known: Vec<bool> = seam.known().collect();
-            for Latent { frames, mask } in &seam.latents {
+            for LatentSpan { frames, mask } in &seam.latents {
                 let own = &seam.slots[frames.clone()];
                 let count = known[frames.clone()].iter().filter(|known| **known).count();
                 let hints = own.iter().any(|slot| matches!(slot, Slot::Hint(_)));
@@ -167,7 +167,7 @@ fn blends_lie_over_the_frames_beside_the_range_and_are_shared_between_two() {
         let (Blend::UpTo(most) | Blend::Exactly(most)) = ask.blend;
         let mut blended = 0;
         for piece in &plan.timeline {
-            let Piece::Blend { seam, frames, made, fade, .. } = piece else { continue };
+            let TimelineItem::Blend { seam, frames, made, fade, .. } = piece else { continue };
             let seam = &plan.seams[*seam];
             let side = usize::from(*fade == Fade::MadeToClip);
             assert_eq!((frames.len(), made.len()), (seam.blend[side], seam.blend[side]), "{what}");
@@ -187,7 +187,7 @@ fn blends_lie_over_the_frames_beside_the_range_and_are_shared_between_two() {
 #[test]
 fn numbers_that_the_latents_like_are_those_of_a_join_that_replaces() {
     let seam = |gap: usize, ask: &RangeAsk| of(100, &[40..40 + gap], ask).seams[0].clone();
-    let hints = |seam: &Seam| seam.slots.iter().filter(|slot| matches!(slot, Slot::Hint(_))).count();
+    let hints = |seam: &Segment| seam.slots.iter().filter(|slot| matches!(slot, Slot::Hint(_))).count();
     let numbers = |gap| {
         let seam = seam(gap, &ASK);
         (seam.used.context, hints(&seam), seam.slots.len())

@@ -27,7 +27,7 @@ fn a_stitched_film_is_as_long_as_its_pieces_less_what_they_share() {
             let crossed: usize = plan
                 .timeline
                 .iter()
-                .filter(|piece| matches!(piece, Piece::Cross { .. }))
+                .filter(|piece| matches!(piece, TimelineItem::Cross { .. }))
                 .map(|piece| piece.frames().len())
                 .sum();
             assert_eq!(crossed, overlaps.iter().sum::<usize>());

@@ -76,10 +76,10 @@ fn for_every_plan(mut check: impl FnMut(&Case, &str)) {
 fn film_frames(plan: &FramePlan) -> Vec<FrameRef> {
     let refs = plan.timeline.iter().flat_map(|piece| {
         let (origin, frames) = match piece {
-            Piece::Copy { input, frames } => (Origin::Input(*input), frames.clone()),
-            Piece::Made { seam, frames } => (Origin::Gap(*seam), frames.clone()),
-            Piece::Cross { to, .. } => (to.origin, to.frames.clone()),
-            Piece::Blend { .. } => unreachable!("no journey has one"),
+            TimelineItem::Copy { input, frames } => (Origin::Input(*input), frames.clone()),
+            TimelineItem::Made { seam, frames } => (Origin::Gap(*seam), frames.clone()),
+            TimelineItem::Cross { to, .. } => (to.origin, to.frames.clone()),
+            TimelineItem::Blend { .. } => unreachable!("no journey has one"),
         };
         frames.map(move |index| FrameRef { origin, index })
     });
@@ -136,9 +136,9 @@ fn every_made_frame_is_shown_once_and_in_order() {
         }
         let made = |seam: usize| {
             let of_seam = plan.timeline.iter().filter_map(move |piece| match piece {
-                Piece::Made { seam: made, frames } if *made == seam => Some(frames.clone()),
-                Piece::Cross { to, .. } if to.origin == Origin::Gap(seam) => Some(to.frames.clone()),
-                Piece::Cross { from, .. } if from.origin == Origin::Gap(seam) => Some(from.frames.clone()),
+                TimelineItem::Made { seam: made, frames } if *made == seam => Some(frames.clone()),
+                TimelineItem::Cross { to, .. } if to.origin == Origin::Gap(seam) => Some(to.frames.clone()),
+                TimelineItem::Cross { from, .. } if from.origin == Origin::Gap(seam) => Some(from.frames.clone()),
                 _ => None,
             });
             of_seam.flatten().collect::<HashSet<_>>()
@@ -182,7 +182,7 @@ fn what_is_carried_over_stands_before_the_segment_in_the_film() {
 fn crossings_show_the_same_moment_twice() {
     for_every_plan(|Case { plan, .. }, what| {
         for piece in &plan.timeline {
-            let Piece::Cross { from, to, .. } = piece else { continue };
+            let TimelineItem::Cross { from, to, .. } = piece else { continue };
             assert_eq!(from.frames.len(), to.frames.len(), "{what}");
             let Origin::Gap(after) = to.origin else { panic!("{what}") };
             for (before, index) in from.frames.clone().zip(to.frames.clone()) {
@@ -248,9 +248,9 @@ fn a_journey_of_the_contract_is_planned_to_the_letter() {
     let plan = travel(places(14, None), film(), &journey(13, 81, 0, PLAIN)).unwrap();
     assert_eq!(plan.frames(), 13 * 80 + 1);
     assert_eq!(keys(&plan), (0..14).map(|n| n * 80).collect::<Vec<_>>());
-    assert_eq!(plan.lanes(), (0..13).map(|n| vec![n]).collect::<Vec<_>>());
+    assert_eq!(plan.dependency_chains(), (0..13).map(|n| vec![n]).collect::<Vec<_>>());
     let chained = travel(places(4, None), film(), &journey(3, 81, 8, PLAIN)).unwrap();
-    assert_eq!(chained.lanes(), [vec![0, 1, 2]]);
+    assert_eq!(chained.dependency_chains(), [vec![0, 1, 2]]);
     assert_eq!((chained.seams[1].slots.len(), chained.seams[1].used.context), (89, [9, 1]));
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::pipeline::{
     frames::{film, source::GuideFrames},
-    plan::{FramePlan, FrameRef, Origin, Seam, Shape, Source},
+    plan::{FramePlan, FrameRef, Origin, Segment, Shape, Source},
     types::{
         pixels,
         video::{Frame, Size},
@@ -90,7 +90,7 @@ fn drawn<'a>(
 
 struct Sheet<'a> {
     plan: &'a FramePlan,
-    seam: &'a Seam,
+    seam: &'a Segment,
     pictures: HashMap<FrameRef, RgbImage>,
     picture: Size,
     /// How high the cells are.

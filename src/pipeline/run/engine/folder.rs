@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::EngineError;
 use crate::pipeline::{
     frames::{generated::EngineOutput, source::GuideFrames},
-    job::{self, Backend, FrameFile, GuideHead, JobError, Outcome, Request, SlotKind},
+    job::{self, Backend, FrameFile, GuideHead, JobError, JobResult, Request, SlotKind},
     plan::{FramePlan, Mask, Slot},
     types::{
         pixels,
@@ -89,7 +89,7 @@ pub fn check(folder: &Path) -> Result<EngineOutput, EngineError> {
     if !folder.join(job::RESULT).exists() {
         return Err(wrong("there is no result", format!("{} in {}", job::RESULT, folder.display()), "none".into()));
     }
-    let outcome: Outcome = job::read_json(&folder.join(job::RESULT))?;
+    let outcome: JobResult = job::read_json(&folder.join(job::RESULT))?;
     let asked = job::hash(&folder.join(job::REQUEST))?;
     if outcome.request != asked {
         return Err(wrong("its result is for another request", asked, outcome.request));

@@ -16,7 +16,7 @@ pub use folder::{Ask, check, write_job};
 
 use crate::pipeline::{
     frames::generated::EngineOutput,
-    job::{self, EngineFailure, EngineFailureCode, Event, JobError, Place},
+    job::{self, EngineFailure, EngineFailureCode, Event, ExecTarget, JobError},
     system::{
         child::{Child, ExitCause, Failed, Feeds, ProcessLimits, Transcript},
         environment,
@@ -185,7 +185,7 @@ impl Engine {
     /// Does the jobs in order with one start of the program; what each of them made.
     pub fn run(
         &self,
-        place: &Place,
+        place: &ExecTarget,
         folders: &[PathBuf],
         mut hear: impl FnMut(&Event),
     ) -> Result<Vec<EngineOutput>, EngineError> {

@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::run::folder::{Outcome, RunDir, Share};
+    use crate::pipeline::run::folder::{RunDir, RunOutcome, Share};
 
     fn run(folder: &Path) -> RunDir {
         RunDir::create(Some(folder), "join", Share::Nobody).unwrap()
@@ -150,9 +150,9 @@ mod tests {
         let reopened = || RunDir::open(&path, Share::Nobody).unwrap().go_on(Share::Nobody).unwrap();
         let keep = super::super::Keep::Always;
         for (outcome, wanted, option) in [
-            (Outcome::Failed { error: json!({ "code": "engine" }) }, RunState::Failed, Some("--resume")),
-            (Outcome::Part { result: json!({}) }, RunState::Part, Some("--stitch-only")),
-            (Outcome::Done { result: json!({}) }, RunState::Done, None),
+            (RunOutcome::Failed { error: json!({ "code": "engine" }) }, RunState::Failed, Some("--resume")),
+            (RunOutcome::Part { result: json!({}) }, RunState::Part, Some("--stitch-only")),
+            (RunOutcome::Done { result: json!({}) }, RunState::Done, None),
         ] {
             reopened().finish(outcome, keep).unwrap();
             let facts = RunFacts::read(&path).unwrap();
@@ -166,7 +166,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let first = run(room.path());
         let path = first.path().to_owned();
-        first.finish(Outcome::Failed { error: json!({ "code": "engine" }) }, super::super::Keep::Always).unwrap();
+        first.finish(RunOutcome::Failed { error: json!({ "code": "engine" }) }, super::super::Keep::Always).unwrap();
         let before = fs::read(path.join(MANIFEST)).unwrap();
         drop(RunDir::open(&path, Share::Nobody).unwrap());
         assert_eq!(fs::read(path.join(MANIFEST)).unwrap(), before);

@@ -116,7 +116,7 @@ fn said(stop: Stop) -> String {
 
 /// Written last of all into `run.json`, over "running".
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RunOutcome {
     Done {
         result: Value,
     },
@@ -278,15 +278,15 @@ impl RunDir {
     }
 
     /// Where the folder still is afterwards.
-    pub fn finish(mut self, outcome: Outcome, keep: Keep) -> Result<Option<PathBuf>, RunError> {
+    pub fn finish(mut self, outcome: RunOutcome, keep: Keep) -> Result<Option<PathBuf>, RunError> {
         if !self.tells {
             return Ok(Some(self.path));
         }
         let (word, key, value) = match outcome {
-            Outcome::Done { result } => ("done", "result", result),
-            Outcome::Part { result } => ("part", "result", result),
-            Outcome::Failed { error } => ("failed", "error", error),
-            Outcome::Refused => ("refused", "result", Value::Null),
+            RunOutcome::Done { result } => ("done", "result", result),
+            RunOutcome::Part { result } => ("part", "result", result),
+            RunOutcome::Failed { error } => ("failed", "error", error),
+            RunOutcome::Refused => ("refused", "result", Value::Null),
         };
         self.manifest["outcome"] = word.into();
         self.manifest[key] = value;

@@ -11,7 +11,7 @@ use std::{
 use super::{error::RenderError, of_seams, orders::JobWriter, parts_of};
 use crate::pipeline::{
     frames::generated::EngineOutput,
-    job::{Event, Place},
+    job::{Event, ExecTarget},
     options::EngineSettings,
     run::engine::{self, Engine},
     types::progress::{PartSize, Parts, Progress, Stage, Warning},
@@ -29,7 +29,7 @@ impl EnginePool<'_> {
     /// Has these seams made, of a lane always its first ones; what an earlier run has made of the same is not made again.
     pub(super) fn work(&self, seams: &[usize]) -> Result<BTreeMap<usize, EngineOutput>, RenderError> {
         let wanted = |lane: Vec<usize>| lane.into_iter().filter(|seam| seams.contains(seam)).collect::<Vec<_>>();
-        let lanes = self.orders.plan.lanes().into_iter().map(wanted).filter(|lane| !lane.is_empty());
+        let lanes = self.orders.plan.dependency_chains().into_iter().map(wanted).filter(|lane| !lane.is_empty());
         let lanes: Vec<Vec<usize>> = lanes.collect();
         self.progress.begin(Stage::Guide, lanes.len());
         let (mut made, mut undone) = (BTreeMap::new(), vec![]);
@@ -82,7 +82,7 @@ impl EnginePool<'_> {
     fn lanes(
         &self,
         engine: &Engine,
-        place: &Place,
+        place: &ExecTarget,
         lanes: &[&[usize]],
         voice: &dyn Progress,
     ) -> Result<Vec<(usize, EngineOutput)>, RenderError> {
@@ -116,7 +116,7 @@ impl EnginePool<'_> {
     fn seams(
         &self,
         engine: &Engine,
-        place: &Place,
+        place: &ExecTarget,
         seams: &[usize],
         voice: &dyn Progress,
     ) -> Result<Vec<EngineOutput>, RenderError> {

@@ -47,7 +47,7 @@ pub(super) fn gather(
 }
 
 fn in_order(plan: &FramePlan) -> Vec<usize> {
-    plan.lanes().concat()
+    plan.dependency_chains().concat()
 }
 
 fn same(one: &Path, other: &Path) -> Result<bool, JobError> {

@@ -19,10 +19,10 @@ use crate::pipeline::{
         generated::GeneratedFrames,
         source::{FrameError, FrameSource},
     },
-    job::{Backend, Outcome},
+    job::{Backend, JobResult},
     media::{self, Beside, Clip, Encoder, ExpectedSound, Frames, MediaError, SoundCodec, SoundSource, WrittenSound},
     options::{Audio, EngineSettings, FilmSettings},
-    plan::{Fade, FramePlan, Origin, Piece, Stretch},
+    plan::{Fade, FramePlan, Origin, Stretch, TimelineItem},
     run::{
         engine::Engine,
         soundtrack::{soundtrack, soundtrack_of_file},
@@ -69,7 +69,7 @@ impl<'a> Render<'a> {
         settings: &EngineSettings,
         (run, seams): (&str, &[usize]),
         progress: &dyn Progress,
-    ) -> Result<Vec<Outcome>, RenderError> {
+    ) -> Result<Vec<JobResult>, RenderError> {
         let &mut Self { ref frame_source, plan, run_folder, .. } = self;
         let orders = JobWriter { makers, frame_source, plan, run, run_folder };
         let made = EnginePool { engine, settings, orders, progress }.work(seams)?;
@@ -135,7 +135,7 @@ impl<'a> Render<'a> {
         Ok(Finished { film: verified.film, verifying: verify.elapsed() })
     }
 
-    fn write(&mut self, piece: &Piece, film: &mut Encoder, progress: &dyn Progress) -> Result<(), RenderError> {
+    fn write(&mut self, piece: &TimelineItem, film: &mut Encoder, progress: &dyn Progress) -> Result<(), RenderError> {
         let format = self.frame_source.inputs.film.format(self.settings);
         let write = |film: &mut Encoder, rgb: &[u8]| -> Result<(), RenderError> {
             film.write(&pixels::from_rgb(rgb, format.size, format.layout))?;
@@ -143,19 +143,19 @@ impl<'a> Render<'a> {
             Ok(())
         };
         match piece {
-            Piece::Copy { input, frames } => {
+            TimelineItem::Copy { input, frames } => {
                 let mut stretch = self.frame_source.stretch(*input, frames.clone(), format.layout)?;
                 while let Some(frame) = stretch.read()? {
                     film.write(frame)?;
                     progress.reached(film.written());
                 }
             }
-            Piece::Made { seam, frames } => {
+            TimelineItem::Made { seam, frames } => {
                 for index in frames.clone() {
                     write(film, &self.made(*seam, index)?.rgb)?;
                 }
             }
-            Piece::Blend { seam, made, fade, .. } => {
+            TimelineItem::Blend { seam, made, fade, .. } => {
                 for (step, index) in made.clone().enumerate() {
                     let own = self.between.shown(&self.frame_source, self.plan, *seam, index);
                     let own = own.map_err(|error| self.in_segment(error, *seam))?.rgb;
@@ -168,7 +168,7 @@ impl<'a> Render<'a> {
                     write(film, &mixed)?;
                 }
             }
-            Piece::Cross { from, to, curve } => {
+            TimelineItem::Cross { from, to, curve } => {
                 let (mut first, mut second) = (self.reel(from)?, self.reel(to)?);
                 let frames = from.frames.len();
                 for index in 0..frames {

@@ -180,10 +180,14 @@ impl Told<'_> {
     fn film(&self) -> Vec<Colour> {
         let at = |origin, index| self.input(FrameRef { origin, index });
         let frames = self.plan.timeline.iter().flat_map(|piece| match piece {
-            Piece::Copy { input, frames } => frames.clone().map(|index| at(Origin::Input(*input), index)).collect(),
-            Piece::Made { seam, frames } => frames.clone().map(|index| self.made(*seam, index)).collect::<Vec<_>>(),
-            Piece::Blend { .. } => panic!("no journey has one"),
-            Piece::Cross { from, to, curve } => {
+            TimelineItem::Copy { input, frames } => {
+                frames.clone().map(|index| at(Origin::Input(*input), index)).collect()
+            }
+            TimelineItem::Made { seam, frames } => {
+                frames.clone().map(|index| self.made(*seam, index)).collect::<Vec<_>>()
+            }
+            TimelineItem::Blend { .. } => panic!("no journey has one"),
+            TimelineItem::Cross { from, to, curve } => {
                 let count = from.frames.len();
                 let both = from.frames.clone().zip(to.frames.clone()).enumerate();
                 let frame = |(step, (one, other))| {

@@ -6,7 +6,7 @@ use super::{failed, ids, read, segment, travel, wrong};
 use crate::pipeline::{
     job::schedule::{Expert, Solver},
     options::{
-        self, Content, Each, EngineChoice, Facts, Generation, Layer, LoraFiles, ModelKind, Parts, Prompts, Sampling,
+        self, Content, Each, EngineChoice, Facts, Generation, Layer, LoraFiles, ModelTraits, Parts, Prompts, Sampling,
         Seed, resolve,
     },
     plan::{self, Continued, Curve, FramePlan, Mask, Places, Slot, Source, Tone, Treatment},
@@ -96,7 +96,7 @@ fn the_failed_way_is_thirteen_segments_one_after_the_other() {
     assert_eq!((plan.seams.len(), plan.frames()), (13, 13 * 81));
     assert!((0..13).all(|seam| shown(&plan, seam) == [0, 80]));
     // Each by itself: none needs another one's frames.
-    assert_eq!(plan.lanes().len(), 13);
+    assert_eq!(plan.dependency_chains().len(), 13);
     assert_eq!(task.inputs.iter().filter(|input| input.role == Role::Image).count(), 14);
     assert_eq!(task.diagnosis().unwrap().fault.unwrap().name, "parent-error-overwritten");
     assert_eq!(task.conflicts, [""; 0]);
@@ -292,7 +292,7 @@ fn sampled_apart() -> Value {
 
 fn generation(task: &Task, flags: &str) -> Generation {
     let flags = Layer { from: options::Source::Flag, values: serde_json::from_str(flags).unwrap() };
-    let model = ModelKind { two_experts: true, boundary: None, flow_shift: None };
+    let model = ModelTraits { two_experts: true, boundary: None, flow_shift: None };
     Generation::of(&[task.layer(), flags], model, &LoraFiles::new(), Parts::segments(5)).unwrap()
 }
 
@@ -401,7 +401,7 @@ fn what_one_segments_phases_cannot_change_is_named() {
     let refused: Vec<_> = task.obstacles().collect();
     assert!(refused.len() == 1 && refused[0].starts_with(&format!("{place}[2].svi2pro: SVI")), "{refused:?}");
     // A model with one expert has no use for phases of two.
-    let model = ModelKind { two_experts: false, boundary: None, flow_shift: None };
+    let model = ModelTraits { two_experts: false, boundary: None, flow_shift: None };
     let error = Generation::of(&[task.layer()], model, &LoraFiles::new(), Parts::segments(5)).unwrap_err();
     let told = error.to_string();
     assert!(told.starts_with("segment 1: phase 2 is the low-noise expert's"), "{told}");

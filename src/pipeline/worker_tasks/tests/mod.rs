@@ -370,3 +370,23 @@ fn files_that_are_no_task_are_refused_before_they_hurt() {
     assert!(read(&large).contains("is no task: it has 10000"), "{}", read(&large).len());
     assert!(Task::read(&room.path().join("gone.json"), None, None).unwrap_err().to_string().contains("cannot read"));
 }
+
+#[test]
+fn runs_that_version_1_recorded_are_read() {
+    let task = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs").join(name);
+        Task::read(&path, None, None).unwrap()
+    };
+    let join = task("join_v1.json");
+    assert_eq!((join.command(), join.values.join.gap), (Command::Join, Some(Length::Frames(8))));
+    let travel = task("travel_v1.json");
+    assert_eq!((travel.command(), travel.values.travel.segment_count), (Command::Travel, Some(2)));
+    assert_eq!(travel.values.travel.lengths, Some(crate::pipeline::plan::Lengths::Rounded));
+    // What tasks of the hosted worker made of it.
+    let old = r#"{"lengths": "worker", "curve": {"worker": 0.3}, "structure": [{"clip": 0}], "looped": true,
+        "prompts": {"each": ["a"]}, "guidance": {"all": 5.0}}"#;
+    let read: Options = serde_json::from_str(old).unwrap();
+    assert_eq!(read.travel.curve, Some(crate::pipeline::plan::Curve::Sharpened(0.3)));
+    assert_eq!(read.travel.structure_use.as_ref().map(Vec::len), Some(1));
+    assert_eq!(read.common.looped, Some(true));
+}

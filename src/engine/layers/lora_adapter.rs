@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
-use super::{Bring, Moved};
+use super::{ToDevice, Transfer};
 use crate::engine::weights::{
     Weights, WeightsError,
     patches::{Addition, Strengths},
@@ -12,7 +12,7 @@ use crate::engine::weights::{
 
 /// What stands beside one product. Letters: R all ranks together, L LoRAs with a bias.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct LoraAdapter {
     strengths: Rc<Strengths>,
     low: Option<Low>,
     /// [outputs, inputs], and whose it is, [1].
@@ -38,8 +38,8 @@ struct Bias {
     of: Tensor,
 }
 
-impl Moved for Beside {
-    fn moved(&self, bring: &Bring) -> Self {
+impl ToDevice for LoraAdapter {
+    fn moved(&self, bring: &Transfer) -> Self {
         let Self { strengths, low, whole, bias } = self;
         let low = low.as_ref().map(|Low { down, up, of }| Low {
             down: down.moved(bring),
@@ -52,7 +52,7 @@ impl Moved for Beside {
     }
 }
 
-impl Beside {
+impl LoraAdapter {
     /// None where no LoRA stands beside it.
     pub(super) fn load(w: &Weights) -> Result<Option<Self>, WeightsError> {
         let place = |places: &[i64]| Tensor::from_slice(places).to_device(w.device());

@@ -4,9 +4,9 @@ use tch::{Device, Kind, Tensor};
 
 /// One place per convolution, handed out in the order in which a chunk meets them.
 #[derive(Debug, Default)]
-pub(super) struct Tails(Vec<Option<Tensor>>);
+pub(super) struct CausalCache(Vec<Option<Tensor>>);
 
-impl Tails {
+impl CausalCache {
     /// For one chunk: the first of a video is its first frame alone.
     pub(super) fn turn(&mut self) -> Turn<'_> {
         Turn { opening: self.0.is_empty(), tails: &mut self.0, next: 0 }

@@ -8,7 +8,7 @@ use wanctl::pipeline::job::{
 
 use super::{
     Task,
-    dit::Keep,
+    dit::OffloadMode,
     session::{Session, refused},
 };
 use crate::engine::torch::{self, shim};
@@ -16,26 +16,26 @@ use crate::engine::torch::{self, shim};
 impl Session<'_, '_> {
     /// Decides what of the transformer stays on the device, and how many rows it computes together; says so where layers
     /// leave the device without being requested to, or wait in their files.
-    pub(super) fn room(&mut self) -> Result<(), EngineFailure> {
+    pub(super) fn choose_offload(&mut self) -> Result<(), EngineFailure> {
         memory::host_override().map_err(|problem| EngineFailure::new(EngineFailureCode::Usage, problem))?;
         let sizes = Sizes::of(self.models).map_err(refused)?;
         let beside = self.numbers_beside()?;
         let works: Vec<Work> = self.tasks.iter().map(|task| self.work(task, beside)).collect();
         let (device, has, free) = (torch::name(self.device), torch::memory(self.device), shim::free(self.device)?);
         let share = |bytes: u64| bytes / self.share as u64;
-        let room = match self.device.is_cuda() {
-            true => Room { device, has, free, host: memory::host().map(share) },
-            false => Room { device, has: has.map(share), free, host: None },
+        let free_memory = match self.device.is_cuda() {
+            true => FreeMemory { device, has, free, host: memory::host().map(share) },
+            false => FreeMemory { device, has: has.map(share), free, host: None },
         };
-        let rows = rows(&sizes, &works, &room);
+        let rows = rows(&sizes, &works, &free_memory);
         self.rows = if rows == RowsAtOnce::All { i64::MAX } else { SLICE as i64 };
-        self.keep = keep(&sizes, works.iter().map(|work| Work { rows, ..*work }), &room)?;
-        let offload = if self.keep == Keep::All { Offload::None } else { Offload::Blocks };
+        self.keep = keep(&sizes, works.iter().map(|work| Work { rows, ..*work }), &free_memory)?;
+        let offload = if self.keep == OffloadMode::All { Offload::None } else { Offload::Blocks };
         let needs = works.iter().map(|work| sizes.needs(&Work { rows, offload, ..*work }));
         let largest = needs.max_by_key(|needs| needs.iter().map(|need| need.whole).max());
         self.estimates = largest.into_iter().flatten().map(|need| (need.part, need.whole)).collect();
         let blocks = works.iter().map(|work| sizes.blocks(work)).max().unwrap_or_default();
-        if let Some(message) = note(self.keep, self.tasks[0].wan.offload, blocks, &room) {
+        if let Some(message) = note(self.keep, self.tasks[0].wan.offload, blocks, &free_memory) {
             (self.say)(&Event::Note { seam: self.tasks[0].seam, message });
         }
         Ok(())
@@ -64,7 +64,7 @@ impl Session<'_, '_> {
 
 /// Bytes, where they are known.
 #[derive(Debug, Default)]
-struct Room {
+struct FreeMemory {
     device: String,
     /// All of the device's memory, used or not.
     has: Option<u64>,
@@ -75,8 +75,8 @@ struct Room {
 }
 
 /// All rows at once only where every task can have it so.
-fn rows(sizes: &Sizes, works: &[Work], room: &Room) -> RowsAtOnce {
-    let has = room.has.unwrap_or(u64::MAX);
+fn rows(sizes: &Sizes, works: &[Work], free_memory: &FreeMemory) -> RowsAtOnce {
+    let has = free_memory.has.unwrap_or(u64::MAX);
     match works.iter().all(|work| sizes.rows_at_once(work, has) == RowsAtOnce::All) {
         true => RowsAtOnce::All,
         false => RowsAtOnce::Slices,
@@ -84,37 +84,43 @@ fn rows(sizes: &Sizes, works: &[Work], room: &Room) -> RowsAtOnce {
 }
 
 /// Where layers wait, where that is not plain from the options: they cost time there. `blocks`: the bytes of all layers.
-fn note(keep: Keep, requested: Offload, blocks: u64, room: &Room) -> Option<String> {
-    let Room { device, free, has, host } = room;
+fn note(keep: OffloadMode, requested: Offload, blocks: u64, free_memory: &FreeMemory) -> Option<String> {
+    let FreeMemory { device, free, has, host } = free_memory;
     let why = match (requested, free.or(*has)) {
         (Offload::Auto, Some(free)) => format!(" ({device} has {} free)", giga(free)),
         _ => String::new(),
     };
     match (keep, host) {
-        (Keep::All, _) => None,
-        (Keep::Host, _) => Some(format!("--offload blocks{why}: layers wait in the host's memory, {}", giga(blocks))),
-        (Keep::One, Some(host)) => Some(format!(
+        (OffloadMode::All, _) => None,
+        (OffloadMode::Host, _) => {
+            Some(format!("--offload blocks{why}: layers wait in the host's memory, {}", giga(blocks)))
+        }
+        (OffloadMode::One, Some(host)) => Some(format!(
             "--offload blocks{why}: each layer is read from its file when its turn comes, since all of them are {} and \
              the host has {} in all; WANCTL_HOST_MEMORY=64GB states how much it has where that is wrong",
             giga(blocks),
             giga(*host)
         )),
-        (Keep::One, None) if requested == Offload::Auto => {
+        (OffloadMode::One, None) if requested == Offload::Auto => {
             Some(format!("--offload blocks{why}: each layer is read from its file when its turn comes"))
         }
-        (Keep::One, None) => None,
+        (OffloadMode::One, None) => None,
     }
 }
 
 /// What of the transformer can stay on a device: all of it if that is enough for every seam, else what the host has room
 /// for. Where it lies changes no byte of the frames, so what is free now decides; work that the device could never do is
 /// refused.
-fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result<Keep, EngineFailure> {
-    let has = room.has.unwrap_or(u64::MAX);
-    let free = room.free.unwrap_or(has);
-    let mut keep = Keep::All;
+fn keep(
+    sizes: &Sizes,
+    works: impl Iterator<Item = Work>,
+    free_memory: &FreeMemory,
+) -> Result<OffloadMode, EngineFailure> {
+    let has = free_memory.has.unwrap_or(u64::MAX);
+    let free = free_memory.free.unwrap_or(has);
+    let mut keep = OffloadMode::All;
     for work in works {
-        memory::refuse(sizes, &work, &room.device, has).map_err(refused)?;
+        memory::refuse(sizes, &work, &free_memory.device, has).map_err(refused)?;
         let fits = |need: &Need| need.part != Part::Denoise || need.whole <= free;
         let stays = match work.offload {
             Offload::Blocks => false,
@@ -123,8 +129,8 @@ fn keep(sizes: &Sizes, works: impl Iterator<Item = Work>, room: &Room) -> Result
         };
         if !stays {
             // Some of the host's memory is the system's and other programs'.
-            let holds = room.host.is_some_and(|host| sizes.blocks(&work) <= host / 4 * 3);
-            keep = if holds { Keep::Host } else { Keep::One };
+            let holds = free_memory.host.is_some_and(|host| sizes.blocks(&work) <= host / 4 * 3);
+            keep = if holds { OffloadMode::Host } else { OffloadMode::One };
         }
     }
     Ok(keep)
@@ -160,26 +166,26 @@ mod tests {
         let need = sizes.needs(&work).into_iter().find(|need| need.part == Part::Denoise).unwrap();
         assert!(need.least < need.whole, "{need:?}");
         let of = |offload, has, free| {
-            let room = Room { device: "cpu".into(), has, free, host: None };
-            keep(&sizes, [Work { offload, ..work }].into_iter(), &room)
+            let free_memory = FreeMemory { device: "cpu".into(), has, free, host: None };
+            keep(&sizes, [Work { offload, ..work }].into_iter(), &free_memory)
         };
         let keeps = |offload, has| of(offload, has, None).map_err(|trouble| (trouble.code, trouble.message));
         // The other parts need more than this one.
         let enough = sizes.needs(&work).iter().map(|need| need.whole).max();
-        assert_eq!(keeps(Offload::Auto, None), Ok(Keep::All));
-        assert_eq!(keeps(Offload::Auto, enough), Ok(Keep::All));
-        assert_eq!(keeps(Offload::Blocks, enough), Ok(Keep::One));
+        assert_eq!(keeps(Offload::Auto, None), Ok(OffloadMode::All));
+        assert_eq!(keeps(Offload::Auto, enough), Ok(OffloadMode::All));
+        assert_eq!(keeps(Offload::Blocks, enough), Ok(OffloadMode::One));
         let beside_gpu = |host| {
             let work = Work { offload: Offload::Blocks, ahead: true, ..work };
-            let room = Room { device: "cuda:0".into(), has: enough, free: enough, host: Some(host) };
-            keep(&sizes, [work].into_iter(), &room).ok()
+            let free_memory = FreeMemory { device: "cuda:0".into(), has: enough, free: enough, host: Some(host) };
+            keep(&sizes, [work].into_iter(), &free_memory).ok()
         };
         let blocks = sizes.blocks(&work);
-        assert_eq!(beside_gpu(blocks), Some(Keep::One), "the host has none to spare");
-        assert_eq!(beside_gpu(2 * blocks), Some(Keep::Host));
+        assert_eq!(beside_gpu(blocks), Some(OffloadMode::One), "the host has none to spare");
+        assert_eq!(beside_gpu(2 * blocks), Some(OffloadMode::Host));
         let beside_another_program = |offload| of(offload, enough, Some(need.whole - 1)).ok();
-        assert_eq!(beside_another_program(Offload::Auto), Some(Keep::One));
-        assert_eq!(beside_another_program(Offload::None), Some(Keep::All), "as it was asked");
+        assert_eq!(beside_another_program(Offload::Auto), Some(OffloadMode::One));
+        assert_eq!(beside_another_program(Offload::None), Some(OffloadMode::All), "as it was asked");
         let (code, message) = keeps(Offload::Auto, Some(1000)).unwrap_err();
         assert_eq!(code, EngineFailureCode::Memory);
         assert!(
@@ -190,16 +196,21 @@ mod tests {
 
     #[test]
     fn where_layers_wait_is_reported_with_its_reason_and_its_cure() {
-        let room = |host| Room { device: "cuda:0".into(), has: Some(24 << 30), free: Some(20_000_000_000), host };
-        assert_eq!(note(Keep::All, Offload::Auto, 28_000_000_000, &room(None)), None);
+        let free_memory =
+            |host| FreeMemory { device: "cuda:0".into(), has: Some(24 << 30), free: Some(20_000_000_000), host };
+        assert_eq!(note(OffloadMode::All, Offload::Auto, 28_000_000_000, &free_memory(None)), None);
         assert_eq!(
-            note(Keep::Host, Offload::Auto, 28_000_000_000, &room(Some(64_000_000_000))).unwrap(),
+            note(OffloadMode::Host, Offload::Auto, 28_000_000_000, &free_memory(Some(64_000_000_000))).unwrap(),
             "--offload blocks (cuda:0 has 20.0 GB free): layers wait in the host's memory, 28.0 GB"
         );
-        let file = note(Keep::One, Offload::Blocks, 28_000_000_000, &room(Some(4_000_000_000))).unwrap();
+        let file = note(OffloadMode::One, Offload::Blocks, 28_000_000_000, &free_memory(Some(4_000_000_000))).unwrap();
         assert!(file.contains("all of them are 28.0 GB and the host has 4.0 GB in all"), "{file}");
         assert!(file.contains("WANCTL_HOST_MEMORY=64GB"), "{file}");
-        assert_eq!(note(Keep::One, Offload::Blocks, 1, &room(None)), None, "as requested, and there is no other way");
+        assert_eq!(
+            note(OffloadMode::One, Offload::Blocks, 1, &free_memory(None)),
+            None,
+            "as requested, and there is no other way"
+        );
     }
 
     #[test]
@@ -225,7 +236,7 @@ mod tests {
         let (least, whole) = need(&work).unwrap();
         assert!(least < whole);
         let of = |work: Work, has| {
-            rows(&sizes, &[work], &Room { device: "cuda:0".into(), has: Some(has), free: None, host: None })
+            rows(&sizes, &[work], &FreeMemory { device: "cuda:0".into(), has: Some(has), free: None, host: None })
         };
         assert_eq!(of(work, whole), RowsAtOnce::All);
         assert_eq!(of(work, whole - 1), RowsAtOnce::Slices);
@@ -235,7 +246,7 @@ mod tests {
         assert_eq!(of(Work { ahead: false, ..work }, u64::MAX), RowsAtOnce::Slices, "on the CPU");
         let long = Work { frames: 129, ..work };
         let both = [work, long];
-        let room = Room { device: "cuda:0".into(), has: Some(whole), free: None, host: None };
-        assert_eq!(rows(&sizes, &both, &room), RowsAtOnce::Slices, "one task has no room for them");
+        let free_memory = FreeMemory { device: "cuda:0".into(), has: Some(whole), free: None, host: None };
+        assert_eq!(rows(&sizes, &both, &free_memory), RowsAtOnce::Slices, "one task has no room for them");
     }
 }

@@ -24,7 +24,7 @@ use wanctl::pipeline::system::text;
 use crate::engine::wan::t5::TEXT_ROWS;
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WordsError {
+pub(crate) enum TokenizerError {
     #[error("cannot read the tokenizer {}; it is umT5-XXL's tokenizer.json, which lies in `tokenizer` of a diffusers \
              folder and in `google/umt5-xxl` of Wan's own", file.display())]
     Open { file: PathBuf, source: io::Error },
@@ -42,9 +42,9 @@ pub(crate) struct Tokenizer(tokenizers::Tokenizer);
 impl Tokenizer {
     /// Of a file `tokenizer.json`: its table of characters and its words. How it splits at white space, where it cuts
     /// and what it pads are not taken from it, since transformers 5.23.0 does not either (`tokenization_t5.py`).
-    pub(crate) fn open(file: &Path) -> Result<Self, WordsError> {
-        let bytes = fs::read(file).map_err(|source| WordsError::Open { file: file.into(), source })?;
-        let format = |source| WordsError::Format { file: file.into(), source };
+    pub(crate) fn open(file: &Path) -> Result<Self, TokenizerError> {
+        let bytes = fs::read(file).map_err(|source| TokenizerError::Open { file: file.into(), source })?;
+        let format = |source| TokenizerError::Format { file: file.into(), source };
         let text = text::decode(&bytes).map_err(|error| format(error.into()))?;
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(text.as_bytes()).map_err(format)?;
         let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
@@ -53,13 +53,13 @@ impl Tokenizer {
         tokenizer.with_truncation(Some(cut)).map_err(format)?.with_padding(None);
         match tokenizer.encode_fast("", true).map_err(format)?.get_tokens() {
             [end] if end == "</s>" => Ok(Self(tokenizer)),
-            found => Err(WordsError::End { file: file.into(), found: found.into() }),
+            found => Err(TokenizerError::End { file: file.into(), found: found.into() }),
         }
     }
 
     /// At most 512, `</s>` the last of them, however long the prompt is.
-    pub(crate) fn ids(&self, prompt: &str) -> Result<Vec<i64>, WordsError> {
-        let words = self.0.encode_fast(clean(prompt), true).map_err(|source| WordsError::Prompt { source })?;
+    pub(crate) fn ids(&self, prompt: &str) -> Result<Vec<i64>, TokenizerError> {
+        let words = self.0.encode_fast(clean(prompt), true).map_err(|source| TokenizerError::Prompt { source })?;
         Ok(words.get_ids().iter().map(|&id| id.into()).collect())
     }
 }

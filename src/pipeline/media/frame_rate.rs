@@ -15,7 +15,7 @@ pub(super) struct Ticks {
 
 /// A clip's rate, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rhythm {
+pub(super) struct FrameRate {
     pub(super) fps: Fps,
     pub(super) timing: Timing,
     pub(super) source: RateSource,
@@ -32,7 +32,7 @@ const HIGHEST_NOMINAL: f64 = 120.0;
 /// if it is at most 120, all timestamps lie on its grid, and at least a tenth of the steps are single. Else the median step
 /// tells the rate; where frames would be lost at it, the nominal rate if all lie on its grid, else the next standard rate
 /// above the median that keeps them.
-pub(super) fn rhythm(ticks: &Ticks, told: [Option<Fps>; 2]) -> Rhythm {
+pub(super) fn frame_rate(ticks: &Ticks, told: [Option<Fps>; 2]) -> FrameRate {
     let count = ticks.times.len() as i64;
     let average = ticks.times.first().zip(ticks.times.last()).filter(|_| count > 1).and_then(|(first, last)| {
         let seconds = ticks.base * (last - first);
@@ -42,9 +42,9 @@ pub(super) fn rhythm(ticks: &Ticks, told: [Option<Fps>; 2]) -> Rhythm {
     let standard = [told[0], told[1], average].map(|fps| fps.map(near_a_standard));
     let candidates = standard.into_iter().chain(told).chain([average]).flatten();
     if let Some(fps) = candidates.into_iter().find(|&fps| on_grid(ticks, fps)) {
-        return Rhythm { fps, timing: Timing::Constant, source: RateSource::Steps };
+        return FrameRate { fps, timing: Timing::Constant, source: RateSource::Steps };
     }
-    let variable = |fps, source| Rhythm { fps, timing: Timing::Variable, source };
+    let variable = |fps, source| FrameRate { fps, timing: Timing::Variable, source };
     let nominal = [standard[0], told[0]].into_iter().flatten().filter(|fps| fps.as_f64() <= HIGHEST_NOMINAL);
     let nominal = nominal.filter_map(|fps| Some((fps, grid_places(ticks, fps)?))).next();
     if let Some((fps, places)) = &nominal {
@@ -192,14 +192,14 @@ mod tests {
         for times in lists(5, &[1, 8, 16, 17, 33, 34, 40, 500]) {
             for nominal in told {
                 let ticks = ticks(&times, (1, 1000));
-                let rhythm = rhythm(&ticks, [nominal, None]);
+                let rate = frame_rate(&ticks, [nominal, None]);
                 let shown: Vec<_> = times.iter().map(|&time| ticks.base * time).collect();
-                let end = shown[shown.len() - 1] + rhythm.fps.ratio().recip();
-                let picks = sampled(&shown, end, rhythm.fps, true);
+                let end = shown[shown.len() - 1] + rate.fps.ratio().recip();
+                let picks = sampled(&shown, end, rate.fps, true);
                 let mut found = picks.clone();
                 found.dedup();
                 let all: Vec<usize> = (0..times.len()).collect();
-                assert_eq!(found, all, "{times:?}, header {nominal:?}: {rhythm:?}");
+                assert_eq!(found, all, "{times:?}, header {nominal:?}: {rate:?}");
             }
         }
     }
@@ -216,12 +216,12 @@ mod tests {
                     Some(*time)
                 }))
                 .collect();
-            let found = rhythm(&ticks(&times, tick), [Some(fps(60)), None]);
+            let found = frame_rate(&ticks(&times, tick), [Some(fps(60)), None]);
             if single == 0 {
                 assert_eq!((found.fps, found.timing), (fps(2), Timing::Constant), "{single} {long}");
             } else if single * 10 >= single + long {
                 let source = RateSource::Nominal { single, steps: single + long };
-                assert_eq!(found, Rhythm { fps: fps(60), timing: Timing::Variable, source }, "{single} {long}");
+                assert_eq!(found, FrameRate { fps: fps(60), timing: Timing::Variable, source }, "{single} {long}");
             } else {
                 // The median would lose some.
                 assert_eq!(
@@ -237,16 +237,16 @@ mod tests {
     fn a_nominal_rate_is_not_believed_above_120_or_where_a_time_lies_beside_its_grid() {
         // 240 fps with holes, and every third frame of 60 fps pulled aside by a third of a step.
         let fast: Vec<i64> = (0..40).filter(|n| n % 3 != 1).map(|n| n * 64).collect();
-        let found = rhythm(&ticks(&fast, (1, 15360)), [Some(fps(240)), None]);
+        let found = frame_rate(&ticks(&fast, (1, 15360)), [Some(fps(240)), None]);
         assert!(!matches!(found.source, RateSource::Nominal { .. }), "{found:?}");
         let beside: Vec<i64> = (0..40).map(|n| n * 256 + if n % 3 == 1 { 85 } else { 0 }).collect();
-        let found = rhythm(&ticks(&beside, (1, 15360)), [Some(fps(60)), None]);
+        let found = frame_rate(&ticks(&beside, (1, 15360)), [Some(fps(60)), None]);
         assert!(!matches!(found.source, RateSource::Nominal { .. }), "{found:?}");
         for off in -1..=1 {
             // One tick is rounding.
             let times: Vec<i64> =
                 (0..40).filter(|n| n % 5 != 2).map(|n| n * 256 + if n % 4 == 3 { off } else { 0 }).collect();
-            let found = rhythm(&ticks(&times, (1, 15360)), [Some(fps(60)), None]);
+            let found = frame_rate(&ticks(&times, (1, 15360)), [Some(fps(60)), None]);
             assert!(matches!(found.source, RateSource::Nominal { .. }), "{off}: {found:?}");
         }
     }
@@ -255,7 +255,7 @@ mod tests {
     fn unsteady_steps_have_the_rate_of_their_median() {
         // A phone's: 33 ms, up to 6 ms early or late.
         let times: Vec<i64> = (0..60).map(|n| n * 100 / 3 + (n * 7919 % 13) - 6 + 6).collect();
-        let found = rhythm(&ticks(&times, (1, 1000)), [Some(fps(1000)), None]);
+        let found = frame_rate(&ticks(&times, (1, 1000)), [Some(fps(1000)), None]);
         assert_eq!(found.timing, Timing::Variable);
         assert!((28.0..34.0).contains(&found.fps.as_f64()), "{found:?}");
     }
