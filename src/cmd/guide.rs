@@ -30,7 +30,7 @@ use crate::cmd::{
 
 /// Draw what the engine would be shown: guide.mp4, mask.mp4, plan.json, sheet.png
 ///
-/// Of videos it plans a join, of images a journey. With several seams or segments each has a folder of its own (seam_01,
+/// Of videos it plans a join, of images a travel. With several seams or segments each has a folder of its own (seam_01,
 /// seam_02, ...) beside plan.json.
 #[derive(clap::Args, Debug)]
 #[command(after_help = crate::cmd::after_help(), after_long_help = crate::cmd::after_long_help())]
@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> 
         let sources = OptionSources { flags: typed, task, story: story.as_ref(), shown: TRAVELS, ..preset.sources() };
         (InputPaths::Journey(paths), sources)
     } else {
-        refuse(travel.first(), "journey through images")?;
+        refuse(travel.first(), "travel through images")?;
         let flags = Options { common, join, ..Options::default() };
         flags.check_clip_count(inputs.len())?;
         let clips = task.map_or(Ok(inputs), |task| task.clips(&needs))?;
@@ -107,7 +107,7 @@ pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> 
     Ok(Outcome::Usable)
 }
 
-/// Whether a journey is meant, and not a join.
+/// Whether a travel is meant, and not a join.
 fn are_images(inputs: &[PathBuf], media: &Media) -> Result<bool> {
     let probed = media.probe_files(inputs).into_iter().zip(inputs);
     let (mut image, mut clip) = (None, None);

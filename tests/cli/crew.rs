@@ -118,8 +118,8 @@ fn devices_and_jobs_that_contradict_are_refused_before_any_work() {
         (&["--device", "cuda:0,0"][..], "names cuda:0 twice"),
         (&["--device", "cpu,cuda:0"], "only GPUs work together"),
         (&["--device", "cuda:0,cpu"], "only GPUs work together"),
-        (&["--device", "cuda:0,1", "--jobs", "2"], "--jobs 2 is of the CPU, and the device is cuda:0,1"),
-        (&["--device", "cuda:1", "--jobs", "3"], "--jobs 3 is of the CPU, and the device is cuda:1"),
+        (&["--device", "cuda:0,1", "--jobs", "2"], "--jobs 2 needs --device cpu, and the device is cuda:0,1"),
+        (&["--device", "cuda:1", "--jobs", "3"], "--jobs 3 needs --device cpu, and the device is cuda:1"),
         (&["--jobs", "0"], "--jobs"),
         (&["--jobs", "x"], "--jobs"),
     ] {

@@ -107,7 +107,7 @@ fn a_journey_goes_on_from_a_clip() {
     let film = room.frames("a_travel_b.mp4", "rgb24", SIZE);
     assert!(psnr(&film[10], &room.frames("before.mp4", "rgb24", SIZE)[10]) > 30.0);
     let error = room.run("travel a.png b.png --continue before.mp4 --loop --json -o loop.mp4").fails(2).event("error");
-    assert!(error["message"].as_str().unwrap().contains("cannot come back to its first image"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("cannot loop back to its first image"), "{error}");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_story_that_cannot_be_meant_is_refused_with_its_place() {
         ("images: [{image: a.png, promt: x}, b.png]", "did you mean `prompt`?"),
         ("images: [a.png, b.png]\nsegments: [{}, {}, {}]", "segment 3 has no image to start from"),
         ("images: [a.png, b.png, a.png]\nsegments: [{prompt: x}]", "1 segments are said, and 3 images have 2 between"),
-        ("images: []", "a journey needs an image"),
+        ("images: []", "a travel needs an image"),
         ("images: [gone.png]", "gone.png"),
     ] {
         fs::write(room.path("story.yaml"), text).unwrap();
@@ -223,7 +223,7 @@ fn guides_are_of_videos_or_of_images_and_not_of_both() {
     let run = room.run("guide a.png b.png --gap 9 -o g --json").fails(2).event("error");
     assert!(run["message"].as_str().unwrap().contains("--gap is of a join of clips"), "{run}");
     let run = room.run("guide a.mp4 b.mp4 --frames 9 -o g --json").fails(2).event("error");
-    assert!(run["message"].as_str().unwrap().contains("--frames is of a journey"), "{run}");
+    assert!(run["message"].as_str().unwrap().contains("--frames is of a travel"), "{run}");
     room.run("join a.png b.png").fails(3).says("is a still image");
     room.run("travel a.mp4 b.mp4").fails(3).says("is a video");
 }

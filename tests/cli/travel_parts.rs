@@ -106,7 +106,7 @@ fn a_runs_own_manifest_leads_back_to_its_folder_from_anywhere() {
     room.run(&format!("travel --task {task} --stitch-only -o film.mkv")).good();
     assert_eq!(room.frames("film.mkv", "rgb24", SIZE).len(), 25);
     let refused = room.run(&format!("join --task {task} --stitch-only -o other.mkv --json")).fails(3);
-    assert!(message(&refused).contains("a journey, which wanctl join does not do"));
+    assert!(message(&refused).contains("a travel, which wanctl join does not do"));
     fs::copy(task_path(&folder), room.path("run.json")).unwrap();
     fs::remove_file(task_path(&folder)).unwrap();
     room.run(&format!("travel --task {task} --stitch-only -o x.mkv --json")).fails(3);

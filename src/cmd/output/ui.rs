@@ -1,4 +1,4 @@
-//! The one voice of the program: bars and notes on stderr, results and events on stdout, errors with what to do.
+//! Standard output and standard error: bars and notes on stderr, results and events on stdout, errors with what to do.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
 
 use std::{

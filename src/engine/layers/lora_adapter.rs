@@ -34,7 +34,7 @@ struct Low {
 struct Bias {
     /// [L, outputs] in f32.
     rows: Tensor,
-    /// Whose each is, [L].
+    /// LoRA index of each row, shape [L].
     of: Tensor,
 }
 

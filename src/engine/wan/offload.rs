@@ -68,7 +68,7 @@ struct FreeMemory {
     device: String,
     /// All of the device's memory, used or not.
     has: Option<u64>,
-    /// What of it nobody has.
+    /// Free device memory in bytes.
     free: Option<u64>,
     /// Of the host, beside a GPU.
     host: Option<u64>,

@@ -303,7 +303,7 @@ impl<'a, 's> Session<'a, 's> {
     }
 }
 
-/// An error of a room that both programs share.
+/// An error of a module that both programs share.
 pub(super) fn refused(error: impl Reportable + 'static) -> EngineFailure {
     let code = match error.code() {
         ErrorCode::Memory => EngineFailureCode::Memory,

@@ -76,7 +76,7 @@ pub struct FilmFormat {
 
 /// What a file holds beside its frames.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Beside<'a> {
+pub struct ExtraStreams<'a> {
     /// Already coded.
     pub sound: Option<&'a Path>,
     /// As [`super::write_note`] wrote it.
@@ -106,7 +106,7 @@ impl Media {
     pub fn encode(
         &self,
         format: &FilmFormat,
-        beside: Beside<'_>,
+        beside: ExtraStreams<'_>,
         output: &Path,
         purpose: &str,
     ) -> Result<Encoder, MediaError> {
@@ -145,9 +145,9 @@ impl Encoder {
     }
 }
 
-fn arguments(format: &FilmFormat, beside: Beside<'_>, output: &Path) -> Vec<OsString> {
+fn arguments(format: &FilmFormat, beside: ExtraStreams<'_>, output: &Path) -> Vec<OsString> {
     let FilmFormat { size, fps, layout, codec, crf, effort, primaries, transfer, key_frames } = format;
-    let Beside { sound, note } = beside;
+    let ExtraStreams { sound, note } = beside;
     let mut words: Vec<OsString> = vec![];
     let mut say = |part: &[&str]| words.extend(part.iter().map(OsString::from));
     let (size, rate, crf) = (size.to_string(), fps.to_string(), crf.to_string());

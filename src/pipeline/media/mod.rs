@@ -1,5 +1,5 @@
-//! ffmpeg and ffprobe: facts of clips, their frames, and the film. The only room that knows either program.
-#![allow(clippy::disallowed_types, reason = "this room starts ffmpeg and ffprobe")]
+//! ffmpeg and ffprobe: facts of clips, their frames, and the film. No other module starts either program.
+#![allow(clippy::disallowed_types, reason = "this module starts ffmpeg and ffprobe")]
 
 mod animation;
 mod clip;
@@ -34,7 +34,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 pub use clip::{Clip, Color, Counts, Picture, RateSource, Sampling, Sound, Timing};
 pub use decode::{Frames, Wanted};
-pub use encode::{Beside, Codec, Effort, Encoder, FilmFormat, X264Preset};
+pub use encode::{Codec, Effort, Encoder, ExtraStreams, FilmFormat, X264Preset};
 pub use error::{MediaError, Tool, Unusable};
 pub use fit::Fit;
 pub use hdr::{DolbyVision, DynamicRange};

@@ -1,4 +1,4 @@
-//! Numbers that cannot be, whoever says them.
+//! Range checks on option values.
 
 use super::{Each, Guidance, Layer, Options, OptionsError, Source, TravelOptions, WanOptions, pick};
 use crate::pipeline::plan::{PlanError, check_ranges};

@@ -50,7 +50,7 @@ pub enum OptionsError {
     MaskRule { rule: MaskRule, from: Source },
     #[error("{option} does not go with a range")]
     BesideRange { option: &'static str, from: Source },
-    #[error("a journey that goes on from a clip cannot come back to its first image")]
+    #[error("a travel that continues a clip cannot loop back to its first image")]
     LoopContinued,
     #[error("{found} segments are said, and {images} images have {between} between them ({from})")]
     Segments { found: usize, images: usize, between: usize, from: Source },
@@ -64,7 +64,7 @@ pub enum OptionsError {
     Mixed { image: PathBuf, clip: PathBuf },
     #[error("{option} is of a {of}")]
     NotOfThis { option: String, of: &'static str },
-    #[error("--jobs {jobs} is of the CPU, and the device is {device}")]
+    #[error("--jobs {jobs} needs --device cpu, and the device is {device}")]
     Jobs { jobs: usize, device: String },
     #[error("--engine {engine} takes no {option}")]
     NotForEngine { engine: EngineChoice, option: String },
@@ -185,11 +185,11 @@ impl Reportable for OptionsError {
             Self::NoSuchPart { parts, .. } => (format!("1 to {}", parts.count), "correct --segment"),
             Self::NoParts => ("a film with seams or segments".into(), "leave out --emit"),
             Self::Mixed { .. } => (
-                "videos alone for a join, or images alone for a journey".into(),
-                "a journey goes on from a video with --continue",
+                "videos alone for a join, or images alone for a travel".into(),
+                "a travel continues a video with --continue",
             ),
             Self::NotOfThis { .. } => {
-                ("videos with options of a join, images with options of a journey".into(), "leave the option out")
+                ("videos with options of a join, images with options of a travel".into(), "leave the option out")
             }
             Self::Jobs { .. } => {
                 ("--jobs with the CPU, or several GPUs".into(), "such as --device cpu --jobs 2, or --device cuda:0,1")

@@ -38,11 +38,11 @@ impl<'de> Deserialize<'de> for LoraAsk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Fields {
+        struct Mapping {
             file: PathBuf,
             weights: Multiplier,
         }
-        yaml::text_or_map(deserializer, |Fields { file, weights }| Self { file, weights })
+        yaml::text_or_map(deserializer, |Mapping { file, weights }| Self { file, weights })
     }
 }
 

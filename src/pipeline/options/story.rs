@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for Stop {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Fields {
+        struct Mapping {
             image: PathBuf,
             prompt: Option<String>,
             negative_prompt: Option<String>,
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for Stop {
             seed: Option<u64>,
             loras: Option<Vec<LoraAsk>>,
         }
-        yaml::text_or_map(deserializer, |Fields { image, prompt, negative_prompt, frames, seed, loras }| {
+        yaml::text_or_map(deserializer, |Mapping { image, prompt, negative_prompt, frames, seed, loras }| {
             let says = prompt.is_some() || negative_prompt.is_some() || frames.is_some() || seed.is_some();
             let segment = (says || loras.is_some()).then_some(Leg { prompt, negative_prompt, frames, seed, loras });
             Self { image, segment }

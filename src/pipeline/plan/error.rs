@@ -57,7 +57,7 @@ pub enum PlanError {
     RangeOpen { path: PathBuf, range: Range<usize>, side: Side },
     #[error("{} with its contexts is {frames} frames, more than the {MOST_FRAMES} that the model can be shown", shown(.range))]
     RangeTooLong { range: Range<usize>, frames: usize },
-    #[error("a journey needs an image")]
+    #[error("a travel needs an image")]
     NoImages,
     #[error("an overlap of {overlap} frames is no multiple of 4, and four frames share a latent")]
     OverlapNotFours { overlap: usize },

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fs, path::Path};
 
 use crate::pipeline::{
     frames::source::{FrameSource, GuideFrames},
-    media::{Beside, MediaError},
+    media::{ExtraStreams, MediaError},
     plan::{FramePlan, Segment, Slot},
     report::contact_sheet,
     types::{
@@ -38,7 +38,8 @@ pub fn write(
     let [grey, black, white] = [&grey, &black, &white].map(|frame| yuv(frame, format.size, format.layout));
 
     // One after the other: two encoders at once need twice the memory and, on all cores, the same time.
-    let mut guide = media.encode(&format, Beside::default(), &folder.join("guide.mp4"), "writing the guide video")?;
+    let mut guide =
+        media.encode(&format, ExtraStreams::default(), &folder.join("guide.mp4"), "writing the guide video")?;
     for (index, slot) in seam.slots.iter().enumerate() {
         match slot.frame() {
             Some(at) => guide.write(&yuv(known.frame(at), format.size, format.layout))?,
@@ -48,7 +49,8 @@ pub fn write(
     }
     guide.finish()?;
     let write_mask = || {
-        let mut mask = media.encode(&format, Beside::default(), &folder.join("mask.mp4"), "writing the mask video")?;
+        let mut mask =
+            media.encode(&format, ExtraStreams::default(), &folder.join("mask.mp4"), "writing the mask video")?;
         for known in seam.known() {
             mask.write(if known { &black } else { &white })?;
         }

@@ -1,5 +1,5 @@
 //! Children of ours: watched while we wait for them, ended with us, their last words kept.
-#![allow(clippy::disallowed_types, reason = "this room watches the programs that media and engine start")]
+#![allow(clippy::disallowed_types, reason = "this module watches the programs that media and engine start")]
 
 use std::{
     collections::VecDeque,

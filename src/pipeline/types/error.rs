@@ -59,7 +59,7 @@ pub struct ErrorDetails {
     pub help: Option<String>,
 }
 
-/// An error that can be reported: every room's error type is one.
+/// An error that can be reported: every module's error type is one.
 pub trait Reportable: std::error::Error {
     fn code(&self) -> ErrorCode;
     fn details(&self) -> ErrorDetails;

@@ -1,4 +1,4 @@
-//! The words that every room uses: sizes, rates, times, frames.
+//! Sizes, rates, times, frames.
 
 use std::{fmt, str::FromStr};
 

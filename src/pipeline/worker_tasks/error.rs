@@ -51,7 +51,7 @@ fn first(items: &[String]) -> String {
 fn a_kind(kind: Option<Kind>, command: Command) -> String {
     match (kind, command) {
         (Some(kind), _) => format!("a {kind}"),
-        (None, Command::Travel) => "a journey".into(),
+        (None, Command::Travel) => "a travel".into(),
         (None, Command::Join) => "a join".into(),
     }
 }

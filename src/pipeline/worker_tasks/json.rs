@@ -243,7 +243,7 @@ impl JsonValueAt {
         None
     }
 
-    /// The same for what another room has found below here.
+    /// The same for what another module has found below here.
     pub(super) fn wrong_at<T>(&self, below: &str, wanted: &str, found: &str) -> Option<T> {
         let place = format!("{}{below}", self.place);
         self.notes.borrow_mut().wrong.push(WrongValue { place, wanted: wanted.into(), found: found.into() });
@@ -358,7 +358,7 @@ impl JsonValueAt {
         Some(JsonObject::new(&self.place, object, &self.notes))
     }
 
-    /// The value itself, for a room that has its own way of reading it.
+    /// The value itself, for a module that has its own way of reading it.
     pub(super) fn value(&self) -> Value {
         self.value.clone()
     }

@@ -1,5 +1,5 @@
 //! Tasks of the hosted worker, and runs of wanctl itself, as one layer of settings: what to do, with which files, and what
-//! of it cannot be done here. A task's oddities end in this room.
+//! of it cannot be done here. Nothing of the worker is elsewhere.
 
 use clap::ValueEnum;
 use std::{

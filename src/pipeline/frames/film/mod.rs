@@ -87,7 +87,7 @@ pub struct JourneyFiles {
     pub references: Vec<Still>,
 }
 
-/// Of a journey that nobody says the rate of: what Wan was trained on.
+/// Default frame rate of a travel: what Wan was trained on.
 const JOURNEY_FPS: i64 = 16;
 
 impl Inputs {

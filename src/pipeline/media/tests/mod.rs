@@ -1,4 +1,4 @@
-//! The room against ffmpeg itself: what clips are, how many frames they have, and that seeking finds every one.
+//! The module against ffmpeg itself: what clips are, how many frames they have, and that seeking finds every one.
 
 mod animations;
 mod count;

@@ -291,7 +291,7 @@ fn a_structure_clip_stands_at_its_own_place_in_the_film() {
 #[test]
 fn a_journey_that_cannot_be_says_why() {
     let said = |images, ask: TravelParams| travel(places(images, None), film(), &ask).unwrap_err().to_string();
-    assert_eq!(said(0, journey(1, 81, 0, PLAIN)), "a journey needs an image");
+    assert_eq!(said(0, journey(1, 81, 0, PLAIN)), "a travel needs an image");
     assert_eq!(
         said(3, journey(2, 81, 6, PLAIN)),
         "an overlap of 6 frames is no multiple of 4, and four frames share a latent"

@@ -1,5 +1,5 @@
 //! The parent's side of the engine: job folders written, the engine program started and listened to, its work checked.
-#![allow(clippy::disallowed_types, reason = "this room starts the engine program")]
+#![allow(clippy::disallowed_types, reason = "this module starts the engine program")]
 
 mod folder;
 

@@ -61,7 +61,7 @@ impl EnginePool<'_> {
             for ((place, lanes), voice) in places.iter().zip(&shares).zip(voices) {
                 let (engine, together, failed) = (&engine, &together, &failed);
                 threads.push(scope.spawn(move || {
-                    self.lanes(engine, place, lanes, &*voice).unwrap_or_else(|error| {
+                    self.generate(engine, place, lanes, &*voice).unwrap_or_else(|error| {
                         // The others are about to be ended, and what they say of that is no news.
                         failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         together.stop();
@@ -79,7 +79,7 @@ impl EnginePool<'_> {
     }
 
     /// One engine's share of the lanes. Those of one seam are made with one start, which loads the weights once.
-    fn lanes(
+    fn generate(
         &self,
         engine: &Engine,
         place: &ExecTarget,

@@ -20,7 +20,9 @@ use crate::pipeline::{
         source::{FrameError, FrameSource},
     },
     job::{Backend, JobResult},
-    media::{self, Beside, Clip, Encoder, ExpectedSound, Frames, MediaError, SoundCodec, SoundSource, WrittenSound},
+    media::{
+        self, Clip, Encoder, ExpectedSound, ExtraStreams, Frames, MediaError, SoundCodec, SoundSource, WrittenSound,
+    },
     options::{Audio, EngineSettings, FilmSettings},
     plan::{Fade, FramePlan, Origin, Stretch, TimelineItem},
     run::{
@@ -92,7 +94,7 @@ impl<'a> Render<'a> {
         let sound = self.sound(progress)?;
         let note = self.run_folder.join("note");
         media::write_note(&note, self.note).map_err(|source| MediaError::Io { path: note.clone(), source })?;
-        let beside = Beside { sound: sound.as_ref().map(|(path, _)| path.as_path()), note: Some(&note) };
+        let beside = ExtraStreams { sound: sound.as_ref().map(|(path, _)| path.as_path()), note: Some(&note) };
         let frames = self.plan.frames();
 
         progress.begin(Stage::Film, frames);
@@ -123,7 +125,8 @@ impl<'a> Render<'a> {
         let slots = self.plan.seams[seam].slots.len();
         progress.begin(Stage::Film, slots);
         let media = self.frame_source.media;
-        let mut film = media.encode(&format, Beside::default(), destination.temporary(), "encoding the transition")?;
+        let mut film =
+            media.encode(&format, ExtraStreams::default(), destination.temporary(), "encoding the transition")?;
         for index in 0..slots {
             let frame = self.made(seam, index)?;
             film.write(&pixels::from_rgb(&frame.rgb, format.size, format.layout))?;

@@ -192,10 +192,10 @@ impl Lora {
         lora
     }
 
-    fn put(&mut self, checkpoint: &Checkpoint, stored: &str, piece: names::Piece, tensor: String) {
+    fn put(&mut self, checkpoint: &Checkpoint, stored: &str, piece: names::AdapterTensor, tensor: String) {
         let Some(entry) = checkpoint.entry(stored) else { return };
         let found = Stored { name: stored.to_owned(), shape: entry.shape.to_vec() };
-        if piece == names::Piece::Down {
+        if piece == names::AdapterTensor::Down {
             *self.ranks.entry(found.shape.first().copied().unwrap_or(0)).or_default() += 1;
             if tensor.ends_with(".attn1.to_q.weight") || tensor.ends_with(".attn2.to_q.weight") {
                 self.dim = self.dim.or(found.shape.get(1).copied());
@@ -203,18 +203,18 @@ impl Lora {
         }
         let change = self.changes.entry(tensor).or_default();
         let before = match piece {
-            names::Piece::Down => change.down.replace(found),
-            names::Piece::Up => change.up.replace(found),
-            names::Piece::Alpha => {
+            names::AdapterTensor::Down => change.down.replace(found),
+            names::AdapterTensor::Up => change.up.replace(found),
+            names::AdapterTensor::Alpha => {
                 self.alpha = true;
                 let value = entry.dtype.floats(entry.bytes).and_then(|values| values.first().copied());
                 change.alpha.replace((found, value.map_or(f64::NAN, f64::from))).map(|(before, _)| before)
             }
-            names::Piece::Whole | names::Piece::Bias | names::Piece::Modulation => {
+            names::AdapterTensor::Whole | names::AdapterTensor::Bias | names::AdapterTensor::Modulation => {
                 self.differences += 1;
                 change.whole.replace(found)
             }
-            names::Piece::Refused(kind) => {
+            names::AdapterTensor::Refused(kind) => {
                 self.refused.insert(kind);
                 None
             }

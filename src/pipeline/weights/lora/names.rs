@@ -5,7 +5,7 @@ use crate::pipeline::weights::names;
 
 /// One tensor of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum AdapterTensor {
     Down,
     Up,
     Alpha,
@@ -16,44 +16,44 @@ pub(super) enum Piece {
     Refused(&'static str),
 }
 
-const ENDINGS: &[(&str, Piece)] = &[
-    (".lora_A.weight", Piece::Down),
-    (".lora_B.weight", Piece::Up),
-    (".lora_A.default.weight", Piece::Down),
-    (".lora_B.default.weight", Piece::Up),
-    (".lora_down.weight", Piece::Down),
-    (".lora_up.weight", Piece::Up),
-    (".lora.down.weight", Piece::Down),
-    (".lora.up.weight", Piece::Up),
-    ("_lora.down.weight", Piece::Down),
-    ("_lora.up.weight", Piece::Up),
-    (".lora_linear_layer.down.weight", Piece::Down),
-    (".lora_linear_layer.up.weight", Piece::Up),
-    (".alpha", Piece::Alpha),
-    (".diff", Piece::Whole),
-    (".diff_b", Piece::Bias),
+const ENDINGS: &[(&str, AdapterTensor)] = &[
+    (".lora_A.weight", AdapterTensor::Down),
+    (".lora_B.weight", AdapterTensor::Up),
+    (".lora_A.default.weight", AdapterTensor::Down),
+    (".lora_B.default.weight", AdapterTensor::Up),
+    (".lora_down.weight", AdapterTensor::Down),
+    (".lora_up.weight", AdapterTensor::Up),
+    (".lora.down.weight", AdapterTensor::Down),
+    (".lora.up.weight", AdapterTensor::Up),
+    ("_lora.down.weight", AdapterTensor::Down),
+    ("_lora.up.weight", AdapterTensor::Up),
+    (".lora_linear_layer.down.weight", AdapterTensor::Down),
+    (".lora_linear_layer.up.weight", AdapterTensor::Up),
+    (".alpha", AdapterTensor::Alpha),
+    (".diff", AdapterTensor::Whole),
+    (".diff_b", AdapterTensor::Bias),
     // LightX2V f8aee98, lightx2v/models/networks/wan/lora_adapter.py.
-    (".diff_m", Piece::Modulation),
-    (".dora_scale", Piece::Refused("DoRA")),
-    (".lora_magnitude_vector", Piece::Refused("DoRA")),
-    (".lora_magnitude_vector.weight", Piece::Refused("DoRA")),
-    (".lora_magnitude_vector.default.weight", Piece::Refused("DoRA")),
-    (".lokr_w1", Piece::Refused("LoKr")),
-    (".lokr_w1_a", Piece::Refused("LoKr")),
-    (".lokr_w1_b", Piece::Refused("LoKr")),
-    (".lokr_w2", Piece::Refused("LoKr")),
-    (".lokr_w2_a", Piece::Refused("LoKr")),
-    (".lokr_w2_b", Piece::Refused("LoKr")),
-    (".lokr_t2", Piece::Refused("LoKr")),
-    (".hada_w1_a", Piece::Refused("LoHa")),
-    (".hada_w1_b", Piece::Refused("LoHa")),
-    (".hada_w2_a", Piece::Refused("LoHa")),
-    (".hada_w2_b", Piece::Refused("LoHa")),
-    (".hada_t1", Piece::Refused("LoHa")),
-    (".hada_t2", Piece::Refused("LoHa")),
-    (".lora_mid.weight", Piece::Refused("LoCon with a middle")),
-    (".oft_blocks", Piece::Refused("OFT")),
-    (".oft_diag", Piece::Refused("OFT")),
+    (".diff_m", AdapterTensor::Modulation),
+    (".dora_scale", AdapterTensor::Refused("DoRA")),
+    (".lora_magnitude_vector", AdapterTensor::Refused("DoRA")),
+    (".lora_magnitude_vector.weight", AdapterTensor::Refused("DoRA")),
+    (".lora_magnitude_vector.default.weight", AdapterTensor::Refused("DoRA")),
+    (".lokr_w1", AdapterTensor::Refused("LoKr")),
+    (".lokr_w1_a", AdapterTensor::Refused("LoKr")),
+    (".lokr_w1_b", AdapterTensor::Refused("LoKr")),
+    (".lokr_w2", AdapterTensor::Refused("LoKr")),
+    (".lokr_w2_a", AdapterTensor::Refused("LoKr")),
+    (".lokr_w2_b", AdapterTensor::Refused("LoKr")),
+    (".lokr_t2", AdapterTensor::Refused("LoKr")),
+    (".hada_w1_a", AdapterTensor::Refused("LoHa")),
+    (".hada_w1_b", AdapterTensor::Refused("LoHa")),
+    (".hada_w2_a", AdapterTensor::Refused("LoHa")),
+    (".hada_w2_b", AdapterTensor::Refused("LoHa")),
+    (".hada_t1", AdapterTensor::Refused("LoHa")),
+    (".hada_t2", AdapterTensor::Refused("LoHa")),
+    (".lora_mid.weight", AdapterTensor::Refused("LoCon with a middle")),
+    (".oft_blocks", AdapterTensor::Refused("OFT")),
+    (".oft_diag", AdapterTensor::Refused("OFT")),
 ];
 
 const KOHYA: [&str; 2] = ["lora_unet__", "lora_unet_"];
@@ -63,18 +63,18 @@ const DIFFUSERS: [&str; 2] = ["transformer_2.", "transformer."];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) form: Form,
-    pub(super) piece: Piece,
+    pub(super) piece: AdapterTensor,
     /// The transformer's tensor that it is for, in our names.
     pub(super) tensor: String,
 }
 
-fn split(name: &str) -> Option<(&str, Piece)> {
+fn split(name: &str) -> Option<(&str, AdapterTensor)> {
     ENDINGS.iter().find_map(|(ending, piece)| Some((name.strip_suffix(ending)?, *piece)))
 }
 
 /// Whether so named tensors change a model instead of making one.
 pub(in crate::pipeline::weights) fn is_one<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
-    names.any(|name| split(name).is_some_and(|(_, piece)| piece != Piece::Alpha))
+    names.any(|name| split(name).is_some_and(|(_, piece)| piece != AdapterTensor::Alpha))
 }
 
 /// `None` where it names nothing of a Wan transformer.
@@ -83,11 +83,13 @@ pub(super) fn read(stored: &str) -> Option<Read> {
     let (form, module) = module(name);
     let module = module?;
     let candidates = match piece {
-        Piece::Modulation => vec![format!("{module}.modulation")],
-        Piece::Bias => vec![format!("{module}.bias")],
+        AdapterTensor::Modulation => vec![format!("{module}.modulation")],
+        AdapterTensor::Bias => vec![format!("{module}.bias")],
         // Modulation and places are tensors without a module.
-        Piece::Whole => vec![module.clone(), format!("{module}.weight")],
-        Piece::Down | Piece::Up | Piece::Alpha | Piece::Refused(_) => vec![format!("{module}.weight")],
+        AdapterTensor::Whole => vec![module.clone(), format!("{module}.weight")],
+        AdapterTensor::Down | AdapterTensor::Up | AdapterTensor::Alpha | AdapterTensor::Refused(_) => {
+            vec![format!("{module}.weight")]
+        }
     };
     let ours = candidates.iter().map(|name| names::transformer_name(name));
     let tensor = ours.into_iter().find(|name| names::is_transformer_tensor(name))?;
