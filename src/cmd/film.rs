@@ -1,6 +1,9 @@
 //! What join and travel do alike: names that are taken, a dry run, and what is said of the film.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,36 +12,92 @@ use wanctl::pipeline::{
     frames::film::plain,
     inspect::work_of,
     job::memory::Sizes,
-    options::{Generation, Parts},
+    options::{EngineSettings, Generation, Options, Parts, story::Story},
     run::{
-        command::{Film, RunCommand, RunResult},
+        command::{Film, RunCommand, RunContext, RunResult},
         error::Result,
         names,
+        resolver::OptionSources,
         session::Scope,
     },
-    system::output::{self, Destination},
-    types::progress::Progress,
-    worker_tasks::{InputPaths, Task},
+    system::output::{self, Destination, Replace},
+    types::{cancel::CancelToken, progress::Progress},
+    weights::Conditioning,
+    worker_tasks::{InputPaths, Needs, Task},
 };
 
 use crate::cmd::{
     Ui,
-    args::{FilmArgs, RunArgs},
+    args::{FilmArgs, MakeArgs},
     output::{show_plan, show_settings, ui::Outcome},
 };
 
+/// What the command line asks to be made, besides what join and travel have alike.
+pub(crate) struct Requested {
+    pub(crate) options: Options,
+    pub(crate) story: Option<Story>,
+    /// None of them are named where there is a task.
+    pub(crate) inputs: InputPaths,
+    pub(crate) parts: Parts,
+    pub(crate) transition: Option<PathBuf>,
+    /// How a model can be shown frames that does this.
+    pub(crate) shown: &'static [Conditioning],
+}
+
+/// From flags to a film, or with `--dry-run` to its plan.
+pub(crate) fn make(args: MakeArgs, requested: Requested, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
+    let started = Instant::now();
+    let MakeArgs { common, exec, wan, film, part, run, task, preset } = args;
+    let Requested { options, story, inputs, parts, transition, shown } = requested;
+    let options = Options { common, wan: wan.options(), ..options };
+    let (scope, command) = (part.scope(), inputs.command());
+    if !run.dry_run {
+        let stem = task.is_absent().then(|| stem(None, &inputs, has_ranges(&options)));
+        refuse_taken(&film, (stem, transition.as_deref()), (scope, parts), (&inputs.files(), run.replace()))?;
+    }
+    let context = RunContext::new(cancel, run.timeout);
+    let task = task.open(&preset, &context.media, ui)?;
+    let task = task.as_ref();
+    let (film, output) = film.settled(task, transition.as_deref())?;
+    let exec = EngineSettings::new(exec, task.and_then(|task| task.engine.clone()))?;
+    let story = story.as_ref();
+    let sources = OptionSources { flags: options, task, story, models: &wan.models, shown, ..preset.sources() };
+    let resolver = context.resolver(sources, exec.device.first(), ui)?;
+    let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
+    let inputs = match (task, inputs) {
+        (None, inputs) => inputs,
+        (Some(task), inputs) => match (task.stitch(command, &needs)?, inputs) {
+            (Some((pieces, stitch)), _) => InputPaths::Pieces(pieces, stitch),
+            (None, InputPaths::Journey(paths)) => InputPaths::Journey(paths.over(task.journey(&needs)?)),
+            (None, _) => InputPaths::Clips(task.clips(&needs)?),
+        },
+    };
+    let output = match output {
+        Some(output) => output,
+        None => {
+            let stem = stem(task, &inputs, has_ranges(&resolver.merged()));
+            names::of_film(stem, scope, resolver.parts(inputs.content())?, &film)
+        }
+    };
+    let (run_folder, settings) = (task.and_then(Task::run_folder).map(Path::to_owned), run.settings());
+    let context = &context;
+    let command =
+        RunCommand { inputs, resolver, scope, film, output, transition, exec, run_folder, settings, context, started };
+    if run.dry_run { dry_run(command, ui) } else { self::run(command, ui) }
+}
+
+fn has_ranges(options: &Options) -> bool {
+    options.join.ranges.as_ref().is_some_and(|ranges| !ranges.is_empty())
+}
+
 /// Refuses names that are taken before anything is opened: the film's, and those of its transitions. `stem` is the film's
 /// default name; none where a task decides what is made, and only a name that was typed is known yet.
-pub(crate) fn refuse_taken(
+fn refuse_taken(
     film: &FilmArgs,
     (stem, transition): (Option<PathBuf>, Option<&Path>),
     (scope, parts): (Scope, Parts),
-    inputs: &[PathBuf],
-    run: &RunArgs,
+    (inputs, replace): (&[PathBuf], Replace),
 ) -> Result<()> {
-    if run.dry_run {
-        return Ok(());
-    }
     let (mut taken, mut output) = (vec![], film.output.clone());
     if let Some(stem) = stem {
         let (film, _) = film.settled(None, transition)?;
@@ -47,11 +106,11 @@ pub(crate) fn refuse_taken(
     }
     taken.extend(output);
     output::distinct(taken.iter().map(PathBuf::as_path))?;
-    Ok(taken.iter().try_for_each(|name| Destination::check(name, run.replace(), inputs))?)
+    Ok(taken.iter().try_for_each(|name| Destination::check(name, replace, inputs))?)
 }
 
 /// The stem of the film's name where nobody says one.
-pub(crate) fn stem(task: Option<&Task>, inputs: &InputPaths, ranges: bool) -> PathBuf {
+fn stem(task: Option<&Task>, inputs: &InputPaths, ranges: bool) -> PathBuf {
     match (task.and_then(Task::output_stem), inputs) {
         (Some(stem), _) => PathBuf::from(stem),
         (None, InputPaths::Clips(clips)) => names::default_stem(clips, if ranges { "range" } else { "join" }),
@@ -60,16 +119,17 @@ pub(crate) fn stem(task: Option<&Task>, inputs: &InputPaths, ranges: bool) -> Pa
     }
 }
 
-/// Makes the film, or with `--dry-run` prints the plan, and with which numbers it would be made.
-pub(crate) fn run(command: RunCommand<'_>, dry_run: bool, ui: &Ui) -> Result<Outcome> {
-    if !dry_run {
-        let (result, folder) = command.run(ui)?;
-        if let RunResult::Film(Film { frames, fps, seconds, .. }) = &result {
-            ui.note(&format!("{frames} frames at {} fps, decoded and counted; {seconds:.1} s", plain(*fps)));
-        }
-        print_result(&result, result.output(), folder, ui);
-        return Ok(Outcome::Usable);
+fn run(command: RunCommand<'_>, ui: &Ui) -> Result<Outcome> {
+    let (result, folder) = command.run(ui)?;
+    if let RunResult::Film(Film { frames, fps, seconds, .. }) = &result {
+        ui.note(&format!("{frames} frames at {} fps, decoded and counted; {seconds:.1} s", plain(*fps)));
     }
+    print_result(&result, result.output(), folder, ui);
+    Ok(Outcome::Usable)
+}
+
+/// Prints the plan, and with which numbers it would be made.
+fn dry_run(command: RunCommand<'_>, ui: &Ui) -> Result<Outcome> {
     let output = command.output.clone();
     let (project, plan) = command.dry_run(ui)?;
     if !ui.json() {

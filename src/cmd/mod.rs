@@ -89,8 +89,8 @@ impl Cli {
     /// How much is said on stderr.
     pub(crate) fn verbosity(&self) -> output::log::Verbosity {
         match &self.command {
-            Some(Command::Join(args)) => args.run.verbosity(),
-            Some(Command::Travel(args)) => args.run.verbosity(),
+            Some(Command::Join(args)) => args.make.run.verbosity(),
+            Some(Command::Travel(args)) => args.make.run.verbosity(),
             Some(Command::Guide(args)) => args.run.verbosity(),
             Some(Command::Inspect(args)) => args.verbosity(),
             None => output::log::Verbosity::default(),
@@ -99,8 +99,8 @@ impl Cli {
 
     pub(crate) fn ui(&self, log: &RunLog) -> Ui {
         let json = match &self.command {
-            Some(Command::Join(args)) => args.run.json,
-            Some(Command::Travel(args)) => args.run.json,
+            Some(Command::Join(args)) => args.make.run.json,
+            Some(Command::Travel(args)) => args.make.run.json,
             Some(Command::Guide(args)) => args.run.json,
             Some(Command::Inspect(args)) => args.json,
             None => false,

@@ -1,31 +1,21 @@
 //! `wanctl travel`: images in, a film that passes through each of them.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::PathBuf;
 
 use wanctl::pipeline::{
-    options::{CommonOptions, EngineSettings, ExecOptions, Parts, existing_file},
-    run::{
-        command::{RunCommand, RunContext},
-        error::Result,
-        names,
-        resolver::{OptionSources, TRAVELS},
-    },
+    options::{Parts, existing_file},
+    run::{error::Result, resolver::TRAVELS},
     types::cancel::CancelToken,
-    worker_tasks::{Command, InputPaths, Needs, Task},
+    worker_tasks::InputPaths,
 };
 
 use crate::cmd::{
     Ui,
     args::{
-        FilmArgs, PartArgs, PresetArgs, RunArgs,
-        task_args::TaskArgs,
+        MakeArgs,
         travel_args::{Told, TravelArgs},
-        wan_args::WanArgs,
     },
-    film,
+    film::{self, Requested},
     output::ui::Outcome,
 };
 
@@ -42,73 +32,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     travel: TravelArgs,
     #[command(flatten)]
-    common: CommonOptions,
-    #[command(flatten)]
-    exec: ExecOptions,
-    #[command(flatten)]
-    wan: WanArgs,
-    #[command(flatten)]
-    film: FilmArgs,
-    #[command(flatten)]
-    part: PartArgs,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-    #[command(flatten)]
-    task: TaskArgs,
-    #[command(flatten)]
-    preset: PresetArgs,
+    pub(crate) make: MakeArgs,
 }
 
 pub(crate) fn run(args: Args, cancel: &CancelToken, ui: &Ui) -> Result<Outcome> {
-    let started = Instant::now();
-    let Args { inputs, travel, common, task, preset, exec, wan, film, part, run } = args;
-    let Told { mut typed, story, paths } = travel.told(&inputs, &common)?;
-    typed.wan = wan.options();
-    let scope = part.scope();
-    let stem = task.is_absent().then(|| names::default_stem(&paths.images, "travel"));
-    let files: Vec<PathBuf> = paths.all().cloned().collect();
-    film::refuse_taken(&film, (stem, None), (scope, Parts::segments(0)), &files, &run)?;
-    let context = RunContext::new(cancel, run.timeout);
-    let task = task.open(&preset, &context.media, ui)?;
-    let (film, output) = film.settled(task.as_ref(), None)?;
-    let exec = EngineSettings::new(exec, task.as_ref().and_then(|task| task.engine.clone()))?;
-    let sources = OptionSources {
-        flags: typed,
-        task: task.as_ref(),
-        story: story.as_ref(),
-        models: &wan.models,
-        shown: TRAVELS,
-        ..preset.sources()
-    };
-    let resolver = context.resolver(sources, exec.device.first(), ui)?;
-    let needs = Needs { sound: true, prompts: resolver.reads_prompts_of_a_task() };
-    let inputs = match &task {
-        None => InputPaths::Journey(paths),
-        Some(task) => match task.stitch(Command::Travel, &needs)? {
-            Some((pieces, stitch)) => InputPaths::Pieces(pieces, stitch),
-            None => InputPaths::Journey(paths.over(task.journey(&needs)?)),
-        },
-    };
-    let task = task.as_ref();
-    let output = match output {
-        Some(output) => output,
-        None => {
-            let stem = film::stem(task, &inputs, false);
-            names::of_film(stem, scope, resolver.parts(inputs.content())?, &film)
-        }
-    };
-    let command = RunCommand {
-        inputs,
-        resolver,
-        scope,
-        film,
-        output,
-        transition: None,
-        exec,
-        run_folder: task.and_then(Task::run_folder).map(Path::to_owned),
-        settings: run.settings(),
-        context: &context,
-        started,
-    };
-    film::run(command, run.dry_run, ui)
+    let Args { inputs, travel, make } = args;
+    let Told { typed: options, story, paths } = travel.told(&inputs, &make.common)?;
+    let (inputs, parts) = (InputPaths::Journey(paths), Parts::segments(0));
+    film::make(make, Requested { options, story, inputs, parts, transition: None, shown: TRAVELS }, cancel, ui)
 }

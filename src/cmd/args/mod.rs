@@ -12,7 +12,7 @@ use std::{
 use clap::{ArgAction, ValueEnum};
 
 use wanctl::pipeline::{
-    options::{FilmOptions, FilmSettings, OptionsError},
+    options::{CommonOptions, ExecOptions, FilmOptions, FilmSettings, OptionsError},
     run::{
         folder::Keep,
         resolver::OptionSources,
@@ -22,7 +22,29 @@ use wanctl::pipeline::{
     worker_tasks::{Era, Task},
 };
 
+use self::{task_args::TaskArgs, wan_args::WanArgs};
 use crate::cmd::output::log::Verbosity;
+
+/// What join and travel have alike.
+#[derive(clap::Args, Debug)]
+pub(crate) struct MakeArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+    #[command(flatten)]
+    pub(crate) exec: ExecOptions,
+    #[command(flatten)]
+    pub(crate) wan: WanArgs,
+    #[command(flatten)]
+    pub(crate) film: FilmArgs,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) preset: PresetArgs,
+}
 
 /// What only the finished file is about.
 #[derive(clap::Args, Debug)]
